@@ -1,0 +1,48 @@
+# The commands of this repository. Each is one script in scripts/, which works the same when called by itself.
+
+# One target directory for every checkout on the machine, so that dependencies are compiled once (scripts/lib.sh says the same).
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/tose-target
+
+# rustup, when scripts/setup installed it, is on no shell's path yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo stop clean test ci bench fixtures fmt lint
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+demo: ## run TOSE here and deploy an app (DEMO_API_PORT, DEMO_HTTP_PORT choose the ports)
+	@scripts/demo
+
+stop: ## stop what `make demo` started, keeping its data
+	@scripts/stop
+
+clean: stop ## stop the demo and remove all that it made (.tose)
+	@rm -rf .tose
+
+setup: ## install what is missing on this machine
+	@scripts/setup
+
+test: ## every check there is
+	@scripts/test
+
+ci: ## the same, as CI runs it
+	@bash .ci/run
+
+bench: ## measure deploys and the proxy (installs nginx and wrk)
+	@scripts/bench
+
+fixtures: ## build the images that tests run on
+	@scripts/setup
+	@scripts/engine start
+	@tests/images/build
+
+fmt: ## format the code
+	@cargo fmt --all
+
+lint: ## what a reviewer need not say: formatting, clippy, tidy, scripts
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@cargo xtask tidy
+	@scripts/check-scripts

@@ -1,0 +1,32 @@
+//! The wire contract: what a client and the server say to each other.
+//!
+//! Owns ids, parsed names, quantities, request and response types, error kinds and (feature
+//! `client`) the typed client. Every value here is checked when it is made, so code behind the
+//! edge never meets an unchecked name.
+//!
+//! Not here: rules about what may happen (`tose-model`) and how an answer becomes HTTP
+//! (`tose-server`, `http/error.rs`).
+
+pub mod deployment;
+pub mod domain;
+pub mod env_var;
+pub mod envelope;
+pub mod error;
+pub mod git;
+pub mod id;
+pub mod log;
+pub mod name;
+pub mod project;
+pub mod quantity;
+pub mod time;
+pub mod workspace;
+
+#[cfg(feature = "client")]
+pub mod client;
+
+pub use envelope::{Failure, Meta, Success};
+pub use error::Kind;
+pub use id::{ApiKeyId, DeploymentId, DomainId, EventId, ProjectId, UserId, WorkspaceId};
+pub use name::{BranchName, EnvKey, Hostname, ImageRef, Port, RepoPath, RepoUrl, Slug};
+pub use quantity::{Cpu, Ram};
+pub use time::Timestamp;

@@ -1,0 +1,40 @@
+//! Log lines as WebSockets carry them.
+//!
+//! A frame is `TIMESTAMP TEXT`. Because every line begins with the server's timestamp, no line of
+//! an app can look like one of the server's own frames below.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// The frame that closes a complete stream.
+pub const END: &str = "[END]";
+/// What a frame begins with when something went wrong.
+pub const ERROR_PREFIX: &str = "[ERROR] ";
+
+/// Where a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The app's standard output.
+    Stdout,
+    /// The app's standard error.
+    Stderr,
+    /// A build.
+    Build,
+    /// The platform itself.
+    System,
+}
+
+/// A line, as `?format=json` answers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLineView {
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// The replica that wrote it, or the deployment that built.
+    pub pod: String,
+    /// Where it came from.
+    pub stream: LogSource,
+    /// The text, without a line end.
+    pub message: String,
+}

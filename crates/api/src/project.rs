@@ -1,0 +1,244 @@
+//! Projects and their live status.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::deployment::DeploymentView;
+use crate::git::GitConnectionView;
+use crate::{Cpu, DeploymentId, ImageRef, Port, ProjectId, Ram, Slug, Timestamp};
+
+/// Where a project's image comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Built from the connected Git repository.
+    Git,
+    /// The image that `image` names.
+    Image,
+}
+
+/// What a project is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProjectStatus {
+    /// Nothing was deployed so far.
+    Created,
+    /// A deployment is on its way.
+    Deploying,
+    /// Every replica of the live version is ready.
+    Running,
+    /// Some replicas of the live version are not ready.
+    Degraded,
+    /// Stopped on request; nothing runs.
+    Stopped,
+    /// The last deployment failed and nothing is live.
+    Failed,
+    /// Stopped because the wallet is empty.
+    Suspended,
+}
+
+/// Body of `POST W/projects`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProject {
+    /// 1 to 100 characters.
+    pub name: String,
+    /// Made from the name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slug: Option<Slug>,
+    /// The port that the app listens on; it also gets it as `PORT`. 3000 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+    /// How many replicas run, 1 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// Cores a replica, `"0.5"` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cpu>,
+    /// GB of memory a replica, `"0.5"` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram: Option<Ram>,
+    /// `git` when absent, or `image` when `image` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// The image to run when `source` is `image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// The path that answers 2xx or 3xx once a replica is ready; without it, the port must accept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check_path: Option<String>,
+}
+
+/// Body of `PUT P`: what is not sent keeps its value.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateProject {
+    /// 1 to 100 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Applies from the next deployment or restart on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<Port>,
+    /// Applies at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// Applies from the next deployment or restart on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cpu>,
+    /// Applies from the next deployment or restart on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram: Option<Ram>,
+    /// Applies from the next deployment on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Applies from the next deployment on; `null` takes it away.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub image: Option<Option<ImageRef>>,
+    /// Applies from the next deployment or restart on; `null` takes it away.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub health_check_path: Option<Option<String>>,
+}
+
+/// Tells a field that was sent as `null` (`Some(None)`) from one that was not sent (`None`).
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// A project as the members of its workspace see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectView {
+    /// The project's id.
+    pub id: ProjectId,
+    /// What people call it.
+    pub name: String,
+    /// Its name in URLs.
+    pub slug: Slug,
+    /// The workspace it belongs to.
+    pub workspace: Slug,
+    /// What it is doing.
+    pub status: ProjectStatus,
+    /// Where visitors reach it.
+    pub url: String,
+    /// Where its image comes from.
+    pub source: Source,
+    /// The image to run when `source` is `image`.
+    pub image: Option<ImageRef>,
+    /// The port that the app listens on.
+    pub port: Port,
+    /// How many replicas run when it is not stopped.
+    pub replicas: u32,
+    /// Cores a replica.
+    pub cpu: Cpu,
+    /// GB of memory a replica.
+    pub ram: Ram,
+    /// The path that tells whether a replica is ready.
+    pub health_check_path: Option<String>,
+    /// The repository it is built from.
+    pub git_connection: Option<GitConnectionView>,
+    /// The version that visitors get.
+    pub live_deployment: Option<DeploymentView>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its configuration last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Answer of `GET P/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The project.
+    pub project: StatusProject,
+    /// Its replicas.
+    pub pods: PodsView,
+    /// What they use, all together, as Kubernetes quantities.
+    pub resources: ResourcesView,
+}
+
+/// The project of a [`StatusView`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusProject {
+    /// Its name in URLs.
+    pub slug: Slug,
+    /// What it is doing.
+    pub status: ProjectStatus,
+}
+
+/// The replicas of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodsView {
+    /// How many are ready.
+    pub ready: u32,
+    /// How many there are.
+    pub total: u32,
+    /// Each of them.
+    pub items: Vec<PodView>,
+}
+
+/// What a replica is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PodStatus {
+    /// Made, but not started.
+    Pending,
+    /// Started, not ready yet.
+    Starting,
+    /// Ready.
+    Running,
+    /// Was ready, and is not any more.
+    Unhealthy,
+    /// Ended.
+    Crashed,
+    /// On its way out.
+    Stopping,
+}
+
+/// One replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodView {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub status: PodStatus,
+    /// Whether visitors reach it.
+    pub ready: bool,
+    /// How often it was started again after a crash.
+    pub restarts: u32,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// The deployment it belongs to.
+    pub deployment_id: DeploymentId,
+    /// Cores in use, such as `12m`.
+    pub cpu: String,
+    /// Memory in use, such as `64Mi`.
+    pub memory: String,
+    /// Why it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the replicas use and may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourcesView {
+    /// Cores, such as `500m`.
+    pub cpu: UsageView,
+    /// Memory, such as `512Mi`.
+    pub memory: UsageView,
+}
+
+/// One resource as Kubernetes quantities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageView {
+    /// In use.
+    pub used: String,
+    /// Allowed.
+    pub limit: String,
+}

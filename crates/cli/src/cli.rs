@@ -1,0 +1,81 @@
+//! What can be typed: the global options and the list of commands. Each command's own options
+//! stand in its file under `commands/`.
+
+use clap::{Args, Parser, Subcommand};
+use tose_api::Slug;
+use tose_api::client::ServerUrl;
+
+use crate::commands::{completions, deploy, deployments, down, env, init, login, logs, open, up};
+use crate::exit;
+
+/// Deploy apps to a TOSE server, and look after them.
+#[derive(Parser)]
+#[command(name = "tose", version, max_term_width = 100, after_help = exit::HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Print the API's data as JSON, and errors as JSON on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The project; otherwise the one that tose.json here or above names
+    #[arg(long, global = true, value_name = "SLUG")]
+    pub(crate) project: Option<Slug>,
+    /// The workspace; otherwise that of tose.json, then the key's own
+    #[arg(long, global = true, value_name = "SLUG")]
+    pub(crate) workspace: Option<Slug>,
+    /// The server; otherwise TOSE_API_URL, then the one of the last login
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) api_url: Option<ServerUrl>,
+    /// Print results and errors only, no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Print without colours; NO_COLOR does the same
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+}
+
+/// What can be done.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Keep an API key for a server
+    Login(login::LoginArgs),
+    /// Forget the kept API key
+    Logout,
+    /// Show whom the API key stands for
+    Whoami,
+    /// Make a project for this folder, or link the folder to one
+    Init(init::InitArgs),
+    /// Make or update this folder's project, then deploy it
+    Up(up::UpArgs),
+    /// Deploy the project and follow it until it is live
+    Deploy(deploy::DeployArgs),
+    /// List the project's deployments, newest first
+    Deployments(deployments::DeploymentsArgs),
+    /// Show what the project is doing
+    Status,
+    /// Show what the project's replicas write, or a build's log
+    Logs(logs::LogsArgs),
+    /// Read and change the project's environment variables
+    #[command(subcommand)]
+    Env(env::EnvCommand),
+    /// Open the project's address in a browser
+    Open(open::OpenArgs),
+    /// Stop the project, or delete it
+    Down(down::DownArgs),
+    /// Replace the project's replicas one after the other
+    Restart,
+    /// Start a stopped project
+    Start,
+    /// Print a script that completes commands in a shell
+    Completions(completions::CompletionsArgs),
+    /// Show the version of this tool and of the server
+    Version,
+}

@@ -1,0 +1,13 @@
+//! The time of day.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tose_api::Timestamp;
+
+/// The time as this machine's clock has it.
+pub(crate) fn now() -> Timestamp {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_nanos(0).saturating_add(since_1970)
+}

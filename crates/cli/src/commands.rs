@@ -1,0 +1,56 @@
+//! The commands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod deploy;
+pub(crate) mod deployments;
+pub(crate) mod down;
+pub(crate) mod env;
+pub(crate) mod init;
+pub(crate) mod login;
+mod logout;
+pub(crate) mod logs;
+pub(crate) mod open;
+mod restart;
+mod start;
+mod status;
+pub(crate) mod up;
+mod version;
+mod whoami;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::Command;
+use crate::context::Context;
+
+/// Runs one command to its end.
+pub(crate) fn run(ctx: &Context, command: Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let result = runtime.block_on(dispatch(ctx, command));
+    // A name that is still being looked up must not hold the exit up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Login(args) => login::run(ctx, args).await,
+        Command::Logout => logout::run(ctx),
+        Command::Whoami => whoami::run(ctx).await,
+        Command::Init(args) => init::run(ctx, &args).await,
+        Command::Up(args) => up::run(ctx, args).await,
+        Command::Deploy(args) => deploy::run(ctx, args).await,
+        Command::Deployments(args) => deployments::run(ctx, args).await,
+        Command::Status => status::run(ctx).await,
+        Command::Logs(args) => logs::run(ctx, args).await,
+        Command::Env(command) => env::run(ctx, command).await,
+        Command::Open(args) => open::run(ctx, args).await,
+        Command::Down(args) => down::run(ctx, args).await,
+        Command::Restart => restart::run(ctx).await,
+        Command::Start => start::run(ctx).await,
+        Command::Completions(args) => completions::run(ctx, args),
+        Command::Version => version::run(ctx).await,
+    }
+}

@@ -1,0 +1,151 @@
+//! Following a deployment to its result.
+//!
+//! Guarantees: the result is what the server's record says, whatever becomes of the build's log.
+//! A server that is away for a while, because it restarts, is waited for. Ctrl-C ends the following
+//! and leaves the deployment alone.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tose_api::client::{self, Client};
+use tose_api::deployment::{DeploymentStatus, DeploymentView};
+use tose_api::{Kind, Timestamp};
+
+use super::build_log::BuildLog;
+use crate::context::{Context, Target};
+use crate::error::Error;
+use crate::text;
+
+/// How often the server is asked how far the deployment is.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How many polls in a row may go unanswered.
+const MAX_MISSED_POLLS: u32 = 60;
+/// How long the build's last lines may take once the result is known.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Shows how the deployment goes on, and answers its record once it has a result.
+pub(super) async fn follow(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    deployment: &DeploymentView,
+) -> Result<DeploymentView> {
+    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let mut follower = Follower {
+        ctx,
+        client,
+        target,
+        log: BuildLog::new(deployment),
+        shown_status: None,
+        missed_polls: 0,
+        started: Instant::now(),
+    };
+    tokio::select! {
+        biased;
+        _ = interrupts.recv() => Err(Error::Interrupted { id: deployment.id }.into()),
+        result = follower.run(deployment) => result,
+    }
+}
+
+struct Follower<'a> {
+    ctx: &'a Context,
+    client: &'a Client,
+    target: &'a Target,
+    log: BuildLog,
+    shown_status: Option<DeploymentStatus>,
+    missed_polls: u32,
+    started: Instant,
+}
+
+impl Follower<'_> {
+    async fn run(&mut self, deployment: &DeploymentView) -> Result<DeploymentView> {
+        let mut ticks = interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(line) = self.log.next_line() => self.ctx.output.note(&line),
+                _ = ticks.tick() => {
+                    if let Some(deployment) = self.poll(deployment).await? {
+                        return Ok(deployment);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks how far the deployment is; answers its record when it has a result.
+    async fn poll(&mut self, deployment: &DeploymentView) -> Result<Option<DeploymentView>> {
+        let (workspace, project) = (&self.target.workspace, &self.target.project);
+        let deployment = match self
+            .client
+            .get_deployment(workspace, project, deployment.id)
+            .await
+        {
+            Ok(deployment) => deployment,
+            Err(error) if may_pass(&error) && self.missed_polls < MAX_MISSED_POLLS => {
+                if self.missed_polls == 0 {
+                    self.ctx.output.warn(&format!("{error}; trying again"));
+                }
+                self.missed_polls += 1;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.missed_polls = 0;
+        self.show(&deployment);
+        self.log
+            .ensure_open(self.client, self.target, &deployment)
+            .await;
+        if deployment.status.is_in_progress() {
+            return Ok(None);
+        }
+        self.drain().await;
+        Ok(Some(deployment))
+    }
+
+    fn show(&mut self, deployment: &DeploymentView) {
+        let status = deployment.status;
+        if !status.is_in_progress() {
+            return;
+        }
+        if self.shown_status != Some(status) {
+            self.shown_status = Some(status);
+            let after = text::elapsed(reached_at(deployment).since(deployment.created_at));
+            self.ctx
+                .output
+                .note(&format!("{} after {after}", status.as_str()));
+        }
+        let so_far = self.started.elapsed().as_secs();
+        self.ctx
+            .output
+            .status(&format!("{} … {so_far} s", status.as_str()));
+    }
+
+    /// Shows the lines that the build wrote last.
+    async fn drain(&mut self) {
+        let rest = async {
+            while let Some(line) = self.log.next_line().await {
+                self.ctx.output.note(&line);
+            }
+        };
+        // The deployment's result does not wait for a log that does not end.
+        timeout(DRAIN_TIMEOUT, rest).await.ok();
+    }
+}
+
+/// When the deployment came to the status it is in, as far as its record tells.
+fn reached_at(deployment: &DeploymentView) -> Timestamp {
+    let time = match deployment.status {
+        DeploymentStatus::Building => deployment.build_started_at,
+        DeploymentStatus::Deploying => deployment.build_finished_at,
+        _ => None,
+    };
+    time.unwrap_or(deployment.created_at)
+}
+
+/// Whether the same call may well succeed a little later.
+fn may_pass(error: &client::Error) -> bool {
+    matches!(error.kind(), Kind::Unavailable | Kind::RateLimited)
+}

@@ -1,0 +1,254 @@
+//! `tose logs`: what the project's replicas write, or what a build wrote.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use tose_api::client::{self, Client, LiveLogs, LogEvent, LogFormat, LogStream, Paging};
+use tose_api::log::{LogLineView, LogSource};
+use tose_api::{DeploymentId, Kind, Timestamp};
+
+use crate::clock;
+use crate::context::{Context, Target};
+use crate::error::Error;
+use crate::replay::{Replay, split_frame};
+
+/// Before a broken stream is opened again; twice as long after each attempt that fails.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// The longest such pause.
+const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(15);
+
+#[derive(Args)]
+pub(crate) struct LogsArgs {
+    /// Go on with lines as they are written; a build's log always goes on to its end
+    #[arg(long, short)]
+    follow: bool,
+    /// Show the log of a build
+    #[arg(long, conflicts_with_all = ["tail", "since"])]
+    build: bool,
+    /// Whose build; otherwise the newest deployment's
+    #[arg(long, value_name = "ID", requires = "build")]
+    deployment: Option<DeploymentId>,
+    /// How many of the lines that there are to show; otherwise 100
+    #[arg(long, value_name = "N")]
+    tail: Option<u32>,
+    /// Leave out lines from before this time: 30s, 10m, 2h, 1d or 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+}
+
+/// A point in time as a person gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    Ago(Duration),
+    At(Timestamp),
+}
+
+impl FromStr for Since {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        if let Ok(time) = text.parse() {
+            return Ok(Self::At(time));
+        }
+        let split = text.len().saturating_sub(1);
+        let number = text
+            .get(..split)
+            .and_then(|number| number.parse::<u32>().ok());
+        let seconds = match text.get(split..) {
+            Some("s") => 1,
+            Some("m") => 60,
+            Some("h") => 60 * 60,
+            Some("d") => 24 * 60 * 60,
+            _ => 0,
+        };
+        match number {
+            Some(number) if seconds > 0 => {
+                Ok(Self::Ago(Duration::from_secs(u64::from(number) * seconds)))
+            }
+            _ => Err("a time is 30s, 10m, 2h, 1d or 2026-01-31T08:00:00Z"),
+        }
+    }
+}
+
+pub(crate) async fn run(ctx: &Context, args: LogsArgs) -> Result<()> {
+    let client = ctx.client()?;
+    let target = ctx.target(&client).await?;
+    if args.build {
+        return show_build(ctx, &client, &target, args.deployment).await;
+    }
+    let logs = LiveLogs {
+        tail: args.tail,
+        since: args.since.map(|since| match since {
+            Since::Ago(duration) => clock::now().saturating_sub(duration),
+            Since::At(time) => time,
+        }),
+        follow: args.follow,
+        format: if ctx.output.is_json() {
+            LogFormat::Json
+        } else {
+            LogFormat::Text
+        },
+    };
+    show_live(ctx, &client, &target, logs).await
+}
+
+async fn show_build(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    id: Option<DeploymentId>,
+) -> Result<()> {
+    let id = match id {
+        Some(id) => id,
+        None => newest_deployment(client, target).await?,
+    };
+    let mut stream = client
+        .stream_build_logs(&target.workspace, &target.project, id)
+        .await?;
+    while let Some(event) = stream.next().await {
+        match event? {
+            LogEvent::Line(frame) if ctx.output.is_json() => {
+                ctx.output.line(&build_line(id, &frame).to_string())?;
+            }
+            LogEvent::Line(frame) => ctx.output.line(&frame)?,
+            LogEvent::Error(reason) => ctx.output.warn(&reason),
+            LogEvent::End => return Ok(()),
+        }
+    }
+    Err(Error::StreamCutShort.into())
+}
+
+async fn newest_deployment(client: &Client, target: &Target) -> Result<DeploymentId> {
+    let paging = Paging::new(Some(1), Some(1)).expect("the first page of one row");
+    let page = client
+        .list_deployments(&target.workspace, &target.project, paging)
+        .await?;
+    let newest = page.items.first().ok_or(Error::NoDeployment)?;
+    Ok(newest.id)
+}
+
+/// A build's line in the form that live streams have with `format=json`.
+fn build_line(id: DeploymentId, frame: &str) -> serde_json::Value {
+    match split_frame(frame) {
+        (Some(timestamp), text) => json!(LogLineView {
+            timestamp,
+            pod: id.to_string(),
+            stream: LogSource::Build,
+            message: text.to_owned(),
+        }),
+        (None, text) => json!({ "message": text }),
+    }
+}
+
+async fn show_live(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    mut logs: LiveLogs,
+) -> Result<()> {
+    let mut replay = Replay::default();
+    let mut stream = client
+        .stream_live_logs(&target.workspace, &target.project, logs)
+        .await?;
+    loop {
+        let cut_short = match show(ctx, stream, &mut replay, logs.format).await? {
+            End::Complete => return Ok(()),
+            End::CutShort => Error::StreamCutShort.into(),
+            End::Failed(error) => anyhow::Error::new(error),
+        };
+        if !logs.follow {
+            return Err(cut_short);
+        }
+        ctx.output
+            .warn("the connection broke off; connecting again");
+        if let Some(newest) = replay.newest() {
+            (logs.since, logs.tail) = (Some(newest), None);
+        }
+        replay.restart();
+        stream = reconnect(client, target, logs).await?;
+    }
+}
+
+/// How a stream ended.
+enum End {
+    Complete,
+    CutShort,
+    Failed(client::Error),
+}
+
+async fn show(
+    ctx: &Context,
+    mut stream: LogStream,
+    replay: &mut Replay,
+    format: LogFormat,
+) -> Result<End> {
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(LogEvent::Line(frame)) => {
+                if replay.is_new(time_of(&frame, format)) {
+                    ctx.output.line(&frame)?;
+                }
+            }
+            Ok(LogEvent::Error(reason)) => ctx.output.warn(&reason),
+            Ok(LogEvent::End) => return Ok(End::Complete),
+            Err(error) => return Ok(End::Failed(error)),
+        }
+    }
+    Ok(End::CutShort)
+}
+
+fn time_of(frame: &str, format: LogFormat) -> Option<Timestamp> {
+    match format {
+        LogFormat::Text => split_frame(frame).0,
+        LogFormat::Json => {
+            let line: LogLineView = serde_json::from_str(frame).ok()?;
+            Some(line.timestamp)
+        }
+    }
+}
+
+/// Opens the stream again, as often as it takes while the server is away.
+async fn reconnect(client: &Client, target: &Target, logs: LiveLogs) -> Result<LogStream> {
+    let mut pause = RECONNECT_PAUSE;
+    loop {
+        tokio::time::sleep(pause).await;
+        match client
+            .stream_live_logs(&target.workspace, &target.project, logs)
+            .await
+        {
+            Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::RateLimited) => {
+                pause = (pause * 2).min(MAX_RECONNECT_PAUSE);
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_points_or_durations() {
+        let ago = |seconds| Ok(Since::Ago(Duration::from_secs(seconds)));
+        for (text, seconds) in [
+            ("0s", 0),
+            ("30s", 30),
+            ("10m", 600),
+            ("2h", 7200),
+            ("1d", 86400),
+        ] {
+            assert_eq!(text.parse::<Since>(), ago(seconds));
+        }
+        assert_eq!(
+            "1970-01-01T00:00:00Z".parse(),
+            Ok(Since::At(Timestamp::from_nanos(0)))
+        );
+        for text in ["", "m", "10", "10x", "-1m", "1.5h", "10é", "é"] {
+            assert!(text.parse::<Since>().is_err(), "{text:?}");
+        }
+    }
+}

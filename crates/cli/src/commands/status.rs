@@ -1,0 +1,108 @@
+//! `tose status`: what the project is doing.
+
+use anyhow::Result;
+use tose_api::deployment::DeploymentStatus;
+use tose_api::project::{PodView, ProjectStatus, ProjectView, Source, StatusView};
+
+use crate::context::Context;
+use crate::output::{Output, Style};
+use crate::text;
+
+pub(crate) async fn run(ctx: &Context) -> Result<()> {
+    let client = ctx.client()?;
+    let target = ctx.target(&client).await?;
+    let status = client
+        .get_status(&target.workspace, &target.project)
+        .await?;
+    if ctx.output.is_json() {
+        return ctx.output.result(&status, "");
+    }
+    let project = client
+        .get_project(&target.workspace, &target.project)
+        .await?;
+    ctx.output.text(&summary(&ctx.output, &project))?;
+    ctx.output.text(&details(&project, &status))?;
+    if status.pods.items.is_empty() {
+        return Ok(());
+    }
+    ctx.output
+        .text(&format!("\n{}", replicas(&status.pods.items)))
+}
+
+/// The line that says which project, what it is doing, and where visitors reach it.
+pub(crate) fn summary(output: &Output, project: &ProjectView) -> String {
+    let style = match project.status {
+        ProjectStatus::Running => Style::Good,
+        ProjectStatus::Created | ProjectStatus::Deploying => Style::Busy,
+        ProjectStatus::Stopped => Style::Faint,
+        ProjectStatus::Degraded | ProjectStatus::Failed | ProjectStatus::Suspended => Style::Bad,
+    };
+    let status = output.paint(style, &text::word(&project.status));
+    format!(
+        "{}/{}  {status}  {}",
+        project.workspace, project.slug, project.url
+    )
+}
+
+/// A deployment's status in its style.
+pub(crate) fn deployment_style(status: DeploymentStatus) -> Style {
+    match status {
+        DeploymentStatus::Running => Style::Good,
+        DeploymentStatus::Failed => Style::Bad,
+        DeploymentStatus::Queued | DeploymentStatus::Building | DeploymentStatus::Deploying => {
+            Style::Busy
+        }
+        DeploymentStatus::Stopped | DeploymentStatus::Cancelled | DeploymentStatus::Superseded => {
+            Style::Faint
+        }
+    }
+}
+
+fn details(project: &ProjectView, status: &StatusView) -> String {
+    let source = match (project.source, &project.git_connection, &project.image) {
+        (Source::Git, Some(git), _) => format!("{} ({})", git.repo_url, git.branch),
+        (Source::Git, None, _) => "no repository connected".to_owned(),
+        (Source::Image, _, Some(image)) => image.to_string(),
+        (Source::Image, _, None) => "no image given".to_owned(),
+    };
+    let deployment = match &project.live_deployment {
+        Some(live) => format!("{} since {}", live.id, text::optional_time(live.live_at)),
+        None => "none is live".to_owned(),
+    };
+    let resources = &status.resources;
+    format!(
+        "source      {source}\n\
+         deployment  {deployment}\n\
+         replicas    {} of {} ready\n\
+         cpu         {} of {}\n\
+         memory      {} of {}\n",
+        status.pods.ready,
+        status.pods.total,
+        resources.cpu.used,
+        resources.cpu.limit,
+        resources.memory.used,
+        resources.memory.limit,
+    )
+}
+
+fn replicas(pods: &[PodView]) -> String {
+    let rows: Vec<_> = pods.iter().map(row).collect();
+    text::table(
+        [
+            "REPLICA", "STATUS", "RESTARTS", "STARTED", "CPU", "MEMORY", "REASON",
+        ],
+        &rows,
+    )
+}
+
+fn row(pod: &PodView) -> [String; 7] {
+    [
+        pod.name.clone(),
+        text::word(&pod.status),
+        pod.restarts.to_string(),
+        text::optional_time(pod.started_at),
+        pod.cpu.clone(),
+        pod.memory.clone(),
+        text::first_line(pod.reason.as_deref().unwrap_or_default(), 80),
+    ]
+}

@@ -1,0 +1,81 @@
+//! Failures of the tool's own. Those of the server are [`tose_api::client::Error`].
+
+use std::path::PathBuf;
+
+use tose_api::client::ServerUrl;
+use tose_api::deployment::DeploymentStatus;
+use tose_api::{DeploymentId, Slug};
+
+use crate::dotenv::ParseError;
+
+/// What a person did, or has to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0}")]
+    Usage(String),
+    #[error("not logged in to {server}: run `tose login --api-url {server}`, or set TOSE_API_KEY")]
+    NotLoggedIn { server: ServerUrl },
+    #[error("no project is linked to this folder: run `tose init`, or name one with --project")]
+    NotLinked,
+    #[error("the project has no deployment so far: run `tose deploy`")]
+    NoDeployment,
+    #[error(
+        "there is a project `{slug}` in `{workspace}` already: link this folder to it with `tose init --slug {slug}`, or make another with --name"
+    )]
+    ProjectExists { workspace: Slug, slug: Slug },
+    #[error("{name} cannot be read as variables")]
+    Dotenv {
+        name: String,
+        #[source]
+        source: ParseError,
+    },
+    #[error("{} exists: overwrite it with --force", path.display())]
+    FileExists { path: PathBuf },
+    #[error("deployment {id} {}: {reason}", outcome(*status))]
+    Deployment {
+        id: DeploymentId,
+        status: DeploymentStatus,
+        reason: String,
+    },
+    #[error(
+        "interrupted: deployment {id} goes on; follow it with `tose logs --build --deployment {id}` and `tose deployments`"
+    )]
+    Interrupted { id: DeploymentId },
+    #[error("the log stream ended before it was complete: run the command again")]
+    StreamCutShort,
+    #[error("nobody reads the output any more")]
+    OutputClosed,
+}
+
+impl Error {
+    /// The failure for a program that reads `--json`.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::NotLoggedIn { .. } => "not_logged_in",
+            Self::NotLinked => "not_linked",
+            Self::NoDeployment => "no_deployment",
+            Self::ProjectExists { .. } => "project_exists",
+            Self::Dotenv { .. } => "invalid_file",
+            Self::FileExists { .. } => "file_exists",
+            Self::Deployment { status, .. } => match status {
+                DeploymentStatus::Cancelled => "deployment_cancelled",
+                DeploymentStatus::Superseded => "deployment_superseded",
+                DeploymentStatus::Stopped => "deployment_stopped",
+                _ => "deployment_failed",
+            },
+            Self::Interrupted { .. } => "interrupted",
+            Self::StreamCutShort => "stream_cut_short",
+            Self::OutputClosed => "output_closed",
+        }
+    }
+}
+
+fn outcome(status: DeploymentStatus) -> &'static str {
+    match status {
+        DeploymentStatus::Cancelled => "was cancelled",
+        DeploymentStatus::Superseded => "was superseded",
+        DeploymentStatus::Stopped => "was stopped",
+        _ => "failed",
+    }
+}

@@ -1,0 +1,41 @@
+//! `tose`, the command line tool: reads what was asked for, does it, and ends with the code that
+//! [`exit`] documents.
+
+mod cli;
+mod clock;
+mod commands;
+mod config;
+mod context;
+mod dotenv;
+mod error;
+mod exit;
+mod link;
+mod output;
+mod process;
+mod prompt;
+mod replay;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use config::Environment;
+use context::Context;
+use output::Output;
+
+fn main() -> ExitCode {
+    let environment = Environment::read();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(stop) => return Output::default().usage(&stop, environment.no_color),
+    };
+    let output = Output::new(&cli.global, environment.no_color);
+    let result = Context::new(output.clone(), cli.global, environment)
+        .and_then(|ctx| commands::run(&ctx, cli.command));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => output.fail(&error),
+    }
+}

@@ -1,0 +1,93 @@
+//! Questions to the person at the terminal.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+
+use anyhow::{Context as _, Result};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::error::Error;
+use crate::output::Output;
+
+/// What a terminal sends for Ctrl-C, Ctrl-D, and the two keys that delete backwards.
+const CTRL_C: u8 = 0x03;
+const CTRL_D: u8 = 0x04;
+const BACKSPACE: u8 = 0x08;
+const DELETE: u8 = 0x7f;
+
+/// Whether there is a person to ask.
+pub(crate) fn is_possible(output: &Output) -> bool {
+    !output.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks for a line; `None` when it is left empty.
+pub(crate) fn ask_line(output: &Output, question: &str) -> Result<Option<String>> {
+    output.ask(question);
+    let mut line = String::new();
+    let length = io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("cannot read the answer")?;
+    if length == 0 {
+        output.end_line();
+        return Err(cancelled());
+    }
+    let line = line.trim();
+    Ok((!line.is_empty()).then(|| line.to_owned()))
+}
+
+/// Asks for a line that the terminal does not show.
+pub(crate) fn ask_secret(output: &Output, question: &str) -> Result<String> {
+    let hidden = HiddenInput::begin().context("cannot hide what is typed")?;
+    output.ask(question);
+    let answer = read_keys();
+    drop(hidden);
+    output.end_line();
+    answer
+}
+
+/// Reads keys up to the end of a line. The terminal hands them over one by one and does nothing
+/// else with them.
+fn read_keys() -> Result<String> {
+    let mut answer = Vec::new();
+    let mut stdin = io::stdin().lock();
+    loop {
+        let mut key = [0];
+        if stdin.read(&mut key).context("cannot read the answer")? == 0 {
+            return Err(cancelled());
+        }
+        match key[0] {
+            b'\r' | b'\n' => break,
+            CTRL_C | CTRL_D => return Err(cancelled()),
+            BACKSPACE | DELETE => {
+                answer.pop();
+            }
+            key => answer.push(key),
+        }
+    }
+    let answer = String::from_utf8(answer).context("the answer is not text")?;
+    Ok(answer.trim().to_owned())
+}
+
+fn cancelled() -> anyhow::Error {
+    Error::Usage("cancelled: nothing was answered".to_owned()).into()
+}
+
+/// The terminal without echo, and as it was before when this is dropped.
+struct HiddenInput(Termios);
+
+impl HiddenInput {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut hidden = before.clone();
+        // Without ISIG, Ctrl-C arrives as a key and cannot end the process while the echo is off.
+        hidden.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.0).ok();
+    }
+}

@@ -1,0 +1,100 @@
+//! How values are written for people.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tose_api::Timestamp;
+
+/// A table with a heading, its columns as wide as their widest cell.
+pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = heading.map(|cell| cell.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in std::iter::once(&heading.map(str::to_owned)).chain(rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let padding = " ".repeat(width - cell.chars().count() + 2);
+            line.push_str(cell);
+            line.push_str(&padding);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The word that a status, a trigger or another plain enum has on the wire.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// A time to the second.
+pub(crate) fn time(time: Timestamp) -> String {
+    const SECOND: i64 = 1_000_000_000;
+    Timestamp::from_nanos(time.as_nanos().div_euclid(SECOND) * SECOND).to_string()
+}
+
+/// A time to the second, or a dash.
+pub(crate) fn optional_time(value: Option<Timestamp>) -> String {
+    value.map_or_else(|| "-".to_owned(), time)
+}
+
+/// A duration such as `4.2 s` or `3 min 20 s`.
+pub(crate) fn elapsed(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds >= 60 {
+        return format!("{} min {} s", seconds / 60, seconds % 60);
+    }
+    format!("{seconds}.{} s", duration.subsec_millis() / 100)
+}
+
+/// The first line of `text`, `max` characters at most.
+pub(crate) fn first_line(text: &str, max: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= max {
+        return line.to_owned();
+    }
+    let mut short: String = line.chars().take(max - 1).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_line_up_and_have_no_blanks_at_the_end() {
+        let rows = [
+            ["a".to_owned(), "é".to_owned()],
+            ["long".to_owned(), String::new()],
+        ];
+        assert_eq!(table(["ID", "NAME"], &rows), "ID    NAME\na     é\nlong\n");
+    }
+
+    #[test]
+    fn durations_are_short() {
+        for (millis, text) in [(0, "0.0 s"), (4_250, "4.2 s"), (60_000, "1 min 0 s")] {
+            assert_eq!(elapsed(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn times_lose_their_fraction() {
+        let later = Timestamp::from_nanos(1_767_225_600_999_999_999);
+        assert_eq!(time(later), "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn long_lines_end_in_an_ellipsis() {
+        assert_eq!(first_line("one\ntwo", 10), "one");
+        assert_eq!(first_line("abcdef", 4), "abc…");
+    }
+}

@@ -1,0 +1,62 @@
+use insta::{assert_snapshot, with_settings};
+
+use crate::harness::Sandbox;
+
+/// Every command, as words.
+const COMMANDS: &[&str] = &[
+    "",
+    "login",
+    "logout",
+    "whoami",
+    "init",
+    "up",
+    "deploy",
+    "deployments",
+    "status",
+    "logs",
+    "env",
+    "env list",
+    "env set",
+    "env unset",
+    "env pull",
+    "env push",
+    "open",
+    "down",
+    "restart",
+    "start",
+    "completions",
+    "version",
+];
+
+#[test]
+fn the_help_of_each_command_is_known() {
+    let sandbox = Sandbox::new();
+    for command in COMMANDS {
+        let mut arguments: Vec<_> = command.split_whitespace().collect();
+        arguments.push("--help");
+        let help = sandbox.run(&arguments).ok().stdout;
+        let name = ["tose", command].join(" ").trim().replace(' ', "-");
+        with_settings!({ snapshot_path => "../help", prepend_module_to_snapshot => false }, {
+            assert_snapshot!(name, help);
+        });
+    }
+}
+
+#[test]
+fn no_command_is_missing_above() {
+    let sandbox = Sandbox::new();
+    for parent in ["", "env"] {
+        let mut arguments: Vec<_> = parent.split_whitespace().collect();
+        arguments.push("--help");
+        let help = sandbox.run(&arguments).ok().stdout;
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        for line in listed.take_while(|line| !line.is_empty()) {
+            let name = line.split_whitespace().next().expect("a name");
+            let command = [parent, name].join(" ").trim().to_owned();
+            assert!(
+                name == "help" || COMMANDS.contains(&command.as_str()),
+                "{command}"
+            );
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use std::io::{BufRead, BufReader, Read};
+
+use insta::assert_snapshot;
+use tose_api::deployment::DeploymentStatus;
+
+use crate::harness::Sandbox;
+use crate::stand_in::{Answer, StandIn, failure, frames, page};
+use crate::views::{DEPLOYMENT_ID, deployment};
+
+const LINE_1: &str = "2026-01-01T00:00:01Z one";
+const LINE_2: &str = "2026-01-01T00:00:02Z [END]";
+const LINE_3: &str = "2026-01-01T00:00:03Z three";
+
+#[test]
+fn the_lines_that_there_are_come_and_the_command_ends() {
+    let server = StandIn::start(|_, _, _| frames(&[LINE_1, LINE_2, "[END]"]));
+    let sandbox = Sandbox::linked(&server);
+    let arguments = ["logs", "--tail", "2", "--since", "2026-01-01T00:00:00Z"];
+    assert_snapshot!(sandbox.run(&arguments), @"");
+    assert_snapshot!(server.transcript(), @"");
+}
+
+#[test]
+fn json_lines_pass_as_the_server_writes_them() {
+    let line = r#"{"timestamp":"2026-01-01T00:00:01Z","pod":"p","stream":"stdout","message":"m"}"#;
+    let server = StandIn::start(move |_, _, _| frames(&[line, "[END]"]));
+    let outcome = Sandbox::linked(&server).run(&["logs", "--json"]).ok();
+    assert_eq!(outcome.stdout, format!("{line}\n"));
+    assert!(
+        server
+            .transcript()
+            .ends_with("live-logs?follow=false&format=json")
+    );
+}
+
+#[test]
+fn a_stream_that_stops_early_is_no_success() {
+    let server = StandIn::start(|_, _, _| frames(&[LINE_1, "[ERROR] the log store is full"]));
+    assert_snapshot!(Sandbox::linked(&server).run(&["logs"]), @"");
+}
+
+#[test]
+fn following_goes_on_after_a_broken_connection() {
+    let server = StandIn::start(|_, _, count| match count {
+        0 => frames(&[LINE_1, LINE_2]),
+        1 => failure(503, "unavailable", "the server is starting"),
+        _ => frames(&[LINE_2, LINE_3, "[END]"]),
+    });
+    let sandbox = Sandbox::linked(&server);
+    assert_snapshot!(sandbox.run(&["logs", "--follow"]), @"");
+    assert_snapshot!(server.transcript(), @"");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_command_quietly() {
+    let server = StandIn::start(|_, _, _| Answer::Endless(LINE_1.to_owned()));
+    let sandbox = Sandbox::linked(&server);
+    let mut child = sandbox
+        .command(&["logs", "-f"])
+        .spawn()
+        .expect("the binary starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    drop(stdout);
+    let mut stderr = String::new();
+    child
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut stderr)
+        .expect("text");
+    assert_eq!(child.wait().expect("an end").code(), Some(0), "{stderr}");
+    assert_eq!((line.trim_end(), stderr.as_str()), (LINE_1, ""));
+}
+
+#[test]
+fn the_newest_build_is_shown_to_its_end() {
+    let server = StandIn::start(|_, path, _| match path.ends_with("/build-logs") {
+        true => frames(&[LINE_1, "[END]"]),
+        false => page(vec![deployment(DeploymentStatus::Failed)]),
+    });
+    let sandbox = Sandbox::linked(&server);
+    assert_snapshot!(sandbox.run(&["logs", "--build"]), @"");
+    assert_snapshot!(sandbox.run(&["logs", "--build", "--json", "--deployment", DEPLOYMENT_ID]), @"");
+    assert_snapshot!(server.transcript(), @"");
+}
+
+#[test]
+fn without_a_deployment_there_is_no_build_to_show() {
+    let server = StandIn::start(|_, _, _| page::<()>(vec![]));
+    assert_snapshot!(Sandbox::linked(&server).run(&["logs", "--build"]), @"");
+}

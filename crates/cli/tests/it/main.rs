@@ -1,0 +1,22 @@
+//! Runs the real binary and looks at its exit code, its output, its files and what it sends.
+//!
+//! The other end is a stand-in that answers what a test tells it to. The same commands against the
+//! real server are tested end to end, elsewhere.
+
+mod harness;
+mod stand_in;
+mod views;
+
+mod completions;
+mod deploy;
+mod deployments;
+mod down;
+mod env;
+mod help;
+mod init;
+mod login;
+mod logs;
+mod open;
+mod project;
+mod prompt;
+mod usage;

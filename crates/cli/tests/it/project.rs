@@ -1,0 +1,108 @@
+use insta::assert_snapshot;
+use tose_api::deployment::DeploymentStatus;
+use tose_api::project::{
+    PodStatus, PodView, PodsView, ProjectStatus, ProjectView, ResourcesView, StatusProject,
+    StatusView, UsageView,
+};
+use tose_api::workspace::VersionView;
+
+use crate::harness::Sandbox;
+use crate::stand_in::{StandIn, success};
+use crate::views::{DEPLOYMENT_ID, connected_project, deployment, time};
+
+fn status() -> StatusView {
+    let usage = |used: &str, limit: &str| UsageView {
+        used: used.to_owned(),
+        limit: limit.to_owned(),
+    };
+    let pod = PodView {
+        name: "hello-1".to_owned(),
+        status: PodStatus::Running,
+        ready: true,
+        restarts: 2,
+        started_at: Some(time(12_000)),
+        deployment_id: DEPLOYMENT_ID.parse().expect("an id"),
+        cpu: "12m".to_owned(),
+        memory: "64Mi".to_owned(),
+        reason: None,
+    };
+    StatusView {
+        project: StatusProject {
+            slug: "hello".parse().expect("a slug"),
+            status: ProjectStatus::Running,
+        },
+        pods: PodsView {
+            ready: 1,
+            total: 1,
+            items: vec![pod],
+        },
+        resources: ResourcesView {
+            cpu: usage("12m", "500m"),
+            memory: usage("64Mi", "512Mi"),
+        },
+    }
+}
+
+fn server() -> StandIn {
+    StandIn::start(|method, path, _| {
+        let status_now = match method {
+            "GET" => ProjectStatus::Running,
+            _ if path.ends_with("/stop") => ProjectStatus::Stopped,
+            _ => ProjectStatus::Deploying,
+        };
+        match path {
+            "/api/version" => success(VersionView {
+                version: "9.9.9".to_owned(),
+            }),
+            path if path.ends_with("/status") => success(status()),
+            _ => success(ProjectView {
+                status: status_now,
+                live_deployment: Some(deployment(DeploymentStatus::Running)),
+                ..connected_project()
+            }),
+        }
+    })
+}
+
+#[test]
+fn the_status_tells_what_runs() {
+    let server = server();
+    let sandbox = Sandbox::linked(&server);
+    assert_snapshot!(sandbox.run(&["status"]), @"");
+    let json = sandbox.run(&["status", "--json"]).ok().stdout;
+    assert_eq!(
+        serde_json::from_str::<StatusView>(&json).expect("a status"),
+        status()
+    );
+}
+
+#[test]
+fn a_project_is_stopped_started_and_restarted() {
+    let server = server();
+    let sandbox = Sandbox::linked(&server);
+    assert_snapshot!(sandbox.run(&["down"]), @"");
+    assert_snapshot!(sandbox.run(&["start"]), @"");
+    sandbox
+        .run(&["restart", "--workspace", "other", "--project", "web"])
+        .ok();
+    assert_snapshot!(server.transcript(), @"");
+}
+
+#[test]
+fn both_versions_are_told() {
+    let server = server();
+    let version = env!("CARGO_PKG_VERSION");
+    let outcome = Sandbox::with_key(&server).run(&["version"]).ok();
+    assert_eq!(
+        outcome.stdout,
+        format!("tose {version}\nserver 9.9.9 at [server]\n")
+    );
+    assert_eq!(
+        Sandbox::new().run(&["version"]).ok().stdout,
+        format!("tose {version}\n")
+    );
+    assert_eq!(
+        Sandbox::new().run(&["--version"]).ok().stdout,
+        format!("tose {version}\n")
+    );
+}

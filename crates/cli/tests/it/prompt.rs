@@ -1,0 +1,90 @@
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::harness::{KEY, Sandbox};
+use crate::stand_in::{StandIn, success};
+use crate::views::me;
+
+/// Both ends of a terminal: what a person has, and what a program has.
+fn terminal() -> (File, File) {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&person).expect("a terminal");
+    unlockpt(&person).expect("a terminal");
+    let path = ptsname(&person, Vec::new()).expect("a path");
+    let path = path.to_str().expect("text");
+    let program = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .expect("a terminal");
+    (person.into(), program)
+}
+
+/// Reads from the terminal until `text` has come.
+fn read_until(person: &mut File, text: &str) -> String {
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        person.read_exact(&mut byte).expect("more text");
+        seen.push(byte[0]);
+    }
+    String::from_utf8(seen).expect("text")
+}
+
+fn start(sandbox: &Sandbox, arguments: &[&str], program: File) -> std::process::Child {
+    let stdin = Stdio::from(program.try_clone().expect("a terminal"));
+    let mut command = sandbox.command(arguments);
+    command
+        .stdin(stdin)
+        .stderr(Stdio::from(program))
+        .spawn()
+        .expect("the binary starts")
+}
+
+#[test]
+fn a_typed_key_is_not_shown() {
+    let server = StandIn::start(|_, _, _| success(me()));
+    let sandbox = Sandbox::new();
+    let (mut person, program) = terminal();
+    let child = start(&sandbox, &["login", "--api-url", server.url()], program);
+    let question = read_until(&mut person, "API key for ");
+    assert!(!question.contains(KEY));
+    // A wrong key stroke, taken back.
+    write!(person, "x\x7f{KEY}\r").expect("the binary reads");
+    let after = read_until(&mut person, "\n");
+    assert!(!after.contains("tose_sk_"), "{after}");
+    sandbox.wait(child).ok();
+    assert_eq!(server.requests()[0].key.as_deref(), Some(KEY));
+}
+
+#[test]
+fn an_interrupted_question_ends_the_command() {
+    let sandbox = Sandbox::new();
+    let (mut person, program) = terminal();
+    let child = start(&sandbox, &["login"], program);
+    read_until(&mut person, "API key for ");
+    person.write_all(b"\x03").expect("the binary reads");
+    read_until(&mut person, "cancelled");
+    assert_eq!(sandbox.wait(child).code, Some(2));
+}
+
+#[test]
+fn a_deletion_is_confirmed_by_typing_the_slug() {
+    let server = StandIn::start(|_, _, _| success(serde_json::json!({ "deleted": "hello" })));
+    let sandbox = Sandbox::linked(&server);
+    for (answer, code) in [("no", 2), ("hello", 0)] {
+        let (mut person, program) = terminal();
+        let child = start(&sandbox, &["down", "--delete"], program);
+        read_until(&mut person, "Type `hello` to delete it: ");
+        assert!(server.requests().is_empty());
+        writeln!(person, "{answer}").expect("the binary reads");
+        assert_eq!(sandbox.wait(child).code, Some(code));
+    }
+    assert_eq!(
+        server.transcript(),
+        "DELETE /api/workspaces/demo/projects/hello"
+    );
+}

@@ -1,0 +1,143 @@
+//! Builds, as far as only a real engine shows them.
+
+use std::collections::HashMap;
+
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use futures_util::StreamExt;
+use tose_api::WorkspaceId;
+use tose_model::IdGen;
+use tose_model::driver::{Driver, DriverError, EngineStep};
+use tose_testkit::SeededIds;
+
+use crate::engine::{BASE_IMAGE, Site, nonce, on_site};
+
+/// The containers whose labels name this installation, also those of its builds.
+async fn containers(site: &Site) -> usize {
+    let label = format!("test.installation={}", site.installation);
+    let filters = HashMap::from([("label".to_owned(), vec![label])]);
+    let options = ListContainersOptionsBuilder::default()
+        .all(true)
+        .filters(&filters)
+        .build();
+    site.docker
+        .list_containers(Some(options))
+        .await
+        .expect("list")
+        .len()
+}
+
+async fn wait_for_containers(site: &Site, expected: usize) {
+    let began = tokio::time::Instant::now();
+    while containers(site).await != expected {
+        assert!(
+            began.elapsed().as_secs() < 60,
+            "there are not {expected} containers"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_build_leaves_no_container() {
+    on_site(async |site| {
+        let label = format!("LABEL test.installation={}", site.installation);
+        let dockerfile = format!("FROM {BASE_IMAGE}\n{label}\nRUN echo begun && sleep 1000\n");
+        let mut lines = site
+            .driver
+            .build(site.request(&dockerfile))
+            .await
+            .expect("build");
+        while lines.next().await.expect("it goes on").expect("no error") != "begun" {}
+        wait_for_containers(site, 1).await;
+        drop(lines);
+        wait_for_containers(site, 0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_build_has_its_arguments_and_limits() {
+    on_site(async |site| {
+        let limit =
+            "cat /sys/fs/cgroup/memory/memory.limit_in_bytes || cat /sys/fs/cgroup/memory.max";
+        let dockerfile =
+            format!("FROM {BASE_IMAGE}\nARG COLOUR=none\nRUN echo $COLOUR\nRUN {limit}\n");
+        let mut request = site.request(&dockerfile);
+        request
+            .args
+            .insert("COLOUR".to_owned(), "a & b = c".to_owned());
+        // More than the client's own parameter can hold.
+        request.memory_bytes = 3 << 30;
+        let (lines, outcome) = site.build(request).await;
+        outcome.expect("it builds");
+        assert!(lines.iter().any(|line| line == "a & b = c"), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line == &(3_u64 << 30).to_string()),
+            "{lines:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_build_that_needs_too_much_memory_says_so() {
+    on_site(async |site| {
+        let hungry = "python3 -c \"x = b'x' * (400 << 20)\"";
+        let mut request = site.request(&format!("FROM {BASE_IMAGE}\nRUN {hungry}\n"));
+        request.memory_bytes = 64 << 20;
+        let (_, outcome) = site.build(request).await;
+        let error = outcome.expect_err("it is killed");
+        assert!(matches!(error, DriverError::BuildFailed(_)), "{error:?}");
+        assert!(
+            error.to_string().contains("more than the 64 MiB of memory"),
+            "{error}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dockerfile_that_cannot_be_read_fails_the_build() {
+    for (dockerfile, expected) in [
+        (
+            format!("FROM {BASE_IMAGE}\nFLY away\n"),
+            "Dockerfile cannot be read: line 2: unknown instruction: FLY",
+        ),
+        (
+            "FROM registry.invalid/nothing:1\n".to_owned(),
+            "step `FROM registry.invalid/nothing:1` failed: its registry cannot be reached",
+        ),
+        (
+            format!("FROM {BASE_IMAGE}\nCOPY absent /\n"),
+            "step `COPY absent /` failed: COPY failed: file not found in build context or excluded by .dockerignore: stat absent: file does not exist",
+        ),
+    ] {
+        on_site(async |site| {
+            let error = site
+                .build(site.request(&dockerfile))
+                .await
+                .1
+                .expect_err("it fails");
+            assert!(matches!(error, DriverError::BuildFailed(_)), "{error:?}");
+            assert_eq!(error.to_string(), expected);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn there_is_room_for_more_networks_than_the_engines_own_pool_has() {
+    on_site(async |site| {
+        let ids = SeededIds::new(nonce());
+        for _ in 0..40 {
+            let workspace_id = WorkspaceId::from_uuid(ids.uuid());
+            let step = EngineStep::EnsureNetwork {
+                workspace_id,
+                workspace: "acme".parse().expect("a slug"),
+            };
+            site.driver.apply(&step).await.expect("a network");
+        }
+        assert_eq!(site.driver.list_networks().await.expect("list").len(), 41);
+    })
+    .await;
+}

@@ -1,0 +1,269 @@
+//! Reading one segment file from front to back.
+//!
+//! Guarantees: a frame comes out only with the right checksum, in ascending order of its lines, and
+//! whole. Damage in the middle is stepped over and counted; what is torn off at the end ends the
+//! reading. Not more than one payload is in memory.
+//!
+//! Assumption: bytes below the length that the reader was given do not change.
+//!
+//! Caveat: where a frame's header is damaged, the reader looks for the next thing that looks like a
+//! frame. A line whose text is a well-made frame could be taken for one then, and only then.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::frame::{
+    FRAME_HEADER_LEN, FrameHeader, Payload, SEGMENT_HEADER_LEN, SegmentHeader, SegmentStart, Span,
+};
+
+/// How much is looked through at once for the next frame after damage.
+const SEARCH_WINDOW: usize = 64 << 10;
+
+/// The file name of a segment.
+pub(crate) fn file_name(number: u32) -> String {
+    format!("{number:08}.tlog")
+}
+
+/// The number in a segment's file name; `None` if the file is no segment.
+pub(crate) fn parse_file_name(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".tlog")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
+}
+
+/// A frame and where it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    pub(crate) header: FrameHeader,
+    pub(crate) offset: u64,
+}
+
+impl Frame {
+    fn payload_offset(&self) -> u64 {
+        self.offset + FRAME_HEADER_LEN as u64
+    }
+
+    /// The offset of what follows the frame.
+    pub(crate) fn end(&self) -> u64 {
+        self.payload_offset() + self.header.payload_len() as u64
+    }
+}
+
+/// A segment file, open for reading.
+pub(crate) struct SegmentReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    /// Where the file's buffered cursor is.
+    cursor: u64,
+    /// Where the next frame is expected.
+    offset: u64,
+    /// Where the segment ends.
+    len: u64,
+    next_seq: u64,
+    /// How many times damage was stepped over.
+    pub(crate) damaged: u64,
+    buffer: Vec<u8>,
+}
+
+impl SegmentReader {
+    /// Opens a segment of which `len` bytes count (all, if it is shorter). `None` if it is gone.
+    pub(crate) fn open(path: &Path, len: u64) -> Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open", path)(error)),
+        };
+        let metadata = file.metadata().map_err(Error::io("examine", path))?;
+        Ok(Some(Self {
+            path: path.to_owned(),
+            file: BufReader::with_capacity(SEARCH_WINDOW, file),
+            cursor: 0,
+            offset: SEGMENT_HEADER_LEN as u64,
+            len: len.min(metadata.len()),
+            next_seq: 0,
+            damaged: 0,
+            buffer: Vec::new(),
+        }))
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The segment's header; `None` if it is damaged or not complete.
+    pub(crate) fn header(&self) -> Result<Option<SegmentHeader>> {
+        if self.len < SEGMENT_HEADER_LEN as u64 {
+            return Ok(None);
+        }
+        let mut bytes = [0; SEGMENT_HEADER_LEN];
+        self.read_at(&mut bytes, 0)?;
+        match SegmentHeader::decode(&bytes) {
+            SegmentStart::Header(header) => Ok(Some(header)),
+            SegmentStart::Damaged => Ok(None),
+            SegmentStart::UnknownVersion(version) => Err(Error::Version {
+                path: self.path.clone(),
+                version,
+            }),
+        }
+    }
+
+    /// Continues at the frame with this offset.
+    pub(crate) fn seek(&mut self, offset: u64) {
+        self.offset = offset.max(SEGMENT_HEADER_LEN as u64);
+    }
+
+    /// The next frame; `None` at the end, or where only a torn frame follows.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>> {
+        loop {
+            let Some(header) = self.read_header()? else {
+                return self.search();
+            };
+            let offset = self.offset;
+            let frame = Frame { header, offset };
+            if frame.end() > self.len {
+                return Ok(None);
+            }
+            self.offset = frame.end();
+            if header.first_seq >= self.next_seq {
+                self.next_seq = header.next_seq();
+                return Ok(Some(frame));
+            }
+            // No writer goes back, so no writer wrote this.
+            self.damaged += 1;
+        }
+    }
+
+    /// What a frame carries, for a frame that [`SegmentReader::next_frame`] gave; `None` if
+    /// that is damaged.
+    pub(crate) fn payload<'a>(&'a mut self, frame: &'a Frame) -> Result<Option<Payload<'a>>> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(frame.header.payload_len(), 0);
+        self.read_exact(&mut buffer, frame.payload_offset())?;
+        self.buffer = buffer;
+        let payload = Payload::decode(&frame.header, &self.buffer);
+        if payload.is_none() {
+            self.damaged += 1;
+        }
+        Ok(payload)
+    }
+
+    fn read_header(&mut self) -> Result<Option<FrameHeader>> {
+        let mut bytes = [0; FRAME_HEADER_LEN];
+        if self.offset + bytes.len() as u64 > self.len {
+            return Ok(None);
+        }
+        self.read_exact(&mut bytes, self.offset)?;
+        Ok(FrameHeader::decode(&bytes))
+    }
+
+    /// Looks for the next whole frame, at any offset after the damaged one.
+    fn search(&mut self) -> Result<Option<Frame>> {
+        let mut window = Vec::new();
+        let mut from = self.offset + 1;
+        while from + FRAME_HEADER_LEN as u64 <= self.len {
+            let size = (self.len - from).min(SEARCH_WINDOW as u64);
+            window.resize(usize::try_from(size).expect("not more than the window"), 0);
+            self.read_at(&mut window, from)?;
+            for (index, bytes) in window.windows(FRAME_HEADER_LEN).enumerate() {
+                let Some(header) = FrameHeader::decode(bytes) else {
+                    continue;
+                };
+                let offset = from + index as u64;
+                let frame = Frame { header, offset };
+                if self.is_whole(&frame)? {
+                    self.damaged += 1;
+                    self.offset = frame.end();
+                    self.next_seq = header.next_seq();
+                    return Ok(Some(frame));
+                }
+            }
+            from += (window.len() - FRAME_HEADER_LEN + 1) as u64;
+        }
+        Ok(None)
+    }
+
+    /// Whether a frame that was found by searching can be one.
+    fn is_whole(&mut self, frame: &Frame) -> Result<bool> {
+        if frame.header.first_seq < self.next_seq || frame.end() > self.len {
+            return Ok(false);
+        }
+        let damaged = self.damaged;
+        let is_whole = self.payload(frame)?.is_some();
+        self.damaged = damaged;
+        Ok(is_whole)
+    }
+
+    /// Reads through the buffer, which makes many small frames cheap.
+    fn read_exact(&mut self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        let error = Error::io("read", &self.path);
+        let step = offset.wrapping_sub(self.cursor).cast_signed();
+        let seek = match step {
+            0 => Ok(()),
+            step => self.file.seek_relative(step),
+        };
+        match seek.and_then(|()| self.file.read_exact(bytes)) {
+            Ok(()) => {
+                self.cursor = offset + bytes.len() as u64;
+                Ok(())
+            }
+            Err(source) => {
+                // Where the cursor is after a failure is not known.
+                self.cursor = self.file.seek(SeekFrom::Start(0)).unwrap_or(0);
+                Err(error(source))
+            }
+        }
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        self.file
+            .get_ref()
+            .read_exact_at(bytes, offset)
+            .map_err(Error::io("read", &self.path))
+    }
+}
+
+/// What a whole segment holds.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(crate) header: Option<SegmentHeader>,
+    /// The number of the first line, from the header or the first frame.
+    pub(crate) first_seq: Option<u64>,
+    /// The number after the last line; `None` if nothing in the segment says it.
+    pub(crate) next_seq: Option<u64>,
+    pub(crate) span: Option<Span>,
+    /// Whether the last frame ends the stream.
+    pub(crate) is_finished: bool,
+    /// Where the last frame ends. Zero if there is neither a header nor a frame.
+    pub(crate) valid_len: u64,
+    pub(crate) damaged: u64,
+}
+
+/// Reads a segment's frames, without looking into them. `None` if the segment is gone.
+pub(crate) fn scan(path: &Path) -> Result<Option<Scan>> {
+    let Some(mut reader) = SegmentReader::open(path, u64::MAX)? else {
+        return Ok(None);
+    };
+    let header = reader.header()?;
+    let first_seq = header.map(|header| header.first_seq);
+    let mut scan = Scan {
+        header,
+        first_seq,
+        next_seq: first_seq,
+        span: None,
+        is_finished: false,
+        valid_len: header.map_or(0, |_| SEGMENT_HEADER_LEN as u64),
+        damaged: 0,
+    };
+    while let Some(frame) = reader.next_frame()? {
+        scan.first_seq.get_or_insert(frame.header.first_seq);
+        scan.next_seq = scan.next_seq.max(Some(frame.header.next_seq()));
+        scan.span = Span::join(scan.span, frame.header.span);
+        scan.is_finished = frame.header.is_end();
+        scan.valid_len = frame.end();
+    }
+    scan.damaged = reader.damaged;
+    Ok(Some(scan))
+}

@@ -1,0 +1,179 @@
+//! Random histories, compared with a list in memory.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the store should hold.
+#[derive(Default)]
+struct Model {
+    records: Vec<Record>,
+    last_seq: u64,
+    is_finished: bool,
+}
+
+impl Model {
+    fn append(&mut self, lines: Vec<LogLine>) {
+        for line in lines {
+            self.last_seq += 1;
+            self.records.push(Record {
+                seq: self.last_seq,
+                line,
+            });
+        }
+    }
+
+    fn last_position(&self, pod: &str) -> Option<Position> {
+        let lines = self.records.iter().map(|record| &record.line);
+        let is_output = |line: &&LogLine| {
+            &*line.pod == pod && matches!(line.source, LogSource::Stdout | LogSource::Stderr)
+        };
+        let times: Vec<_> = lines.filter(is_output).map(|line| line.time).collect();
+        let time = *times.last()?;
+        let count = times.iter().filter(|&&other| other == time).count();
+        Some(Position { time, count })
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(Vec<LogLine>),
+    Reopen,
+    Flush,
+    Read(Option<u64>, usize),
+    Tail(usize),
+    LastPosition(String),
+    Retain(u64, i64),
+    Since(i64),
+    Finish,
+}
+
+fn any_line() -> impl Strategy<Value = LogLine> {
+    let sources = [
+        LogSource::Stdout,
+        LogSource::Stderr,
+        LogSource::Build,
+        LogSource::System,
+    ];
+    let source = proptest::sample::select(&sources[..]);
+    let text = proptest::collection::vec(any::<u8>(), 0..40);
+    (0..50_i64, source, "web-[1-3]", text).prop_map(|(nanos, source, pod, text)| LogLine {
+        time: time(nanos),
+        source,
+        pod: pod.into(),
+        text,
+    })
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => proptest::collection::vec(any_line(), 0..6).prop_map(Step::Append),
+        2 => Just(Step::Reopen),
+        1 => Just(Step::Flush),
+        2 => (proptest::option::of(0..60_u64), 0..40_usize)
+            .prop_map(|(after, limit)| Step::Read(after, limit)),
+        2 => (0..40_usize).prop_map(Step::Tail),
+        2 => "web-[1-4]".prop_map(Step::LastPosition),
+        1 => (0..2000_u64, 0..20_i64).prop_map(|(bytes, nanos)| Step::Retain(bytes, nanos)),
+        1 => (0..60_i64).prop_map(Step::Since),
+    ]
+}
+
+/// Takes a step in both, and compares what they say.
+async fn take(step: Step, fixture: &mut Fixture, model: &mut Model) {
+    let store = fixture.store.clone();
+    match step {
+        Step::Append(lines) => {
+            store
+                .append(stream(), lines.clone())
+                .await
+                .expect("appended");
+            model.append(lines);
+        }
+        Step::Reopen => fixture.reopen(),
+        Step::Flush => store.flush().await.expect("flushed"),
+        Step::Read(after, limit) => {
+            let read = store.read(stream(), after, limit).await.expect("lines");
+            let is_after = |record: &&Record| after.is_none_or(|after| record.seq > after);
+            let expected = model.records.iter().filter(is_after).take(limit);
+            assert!(read.iter().eq(expected), "{read:?}");
+        }
+        Step::Tail(n) => {
+            let tail = store.tail(stream(), n).await.expect("lines");
+            assert_eq!(tail, model.records[model.records.len().saturating_sub(n)..]);
+        }
+        Step::LastPosition(pod) => {
+            let position = store
+                .last_position(stream(), &pod)
+                .await
+                .expect("a position");
+            assert_eq!(position, model.last_position(&pod));
+        }
+        Step::Retain(max_bytes, nanos) => {
+            let removed = store
+                .enforce_retention(stream(), max_bytes, time(nanos))
+                .await;
+            model.records.drain(..removed.expect("removed") as usize);
+            let stats = store.stats(stream()).await.expect("stats");
+            assert!(stats.bytes <= max_bytes || fixture.segments().len() == 1);
+            assert_eq!(stats.lines, model.records.len() as u64);
+        }
+        Step::Since(nanos) => {
+            let lines = drain(&store, FollowFrom::Since(time(nanos))).await;
+            let is_older = |record: &&Record| record.line.time < time(nanos);
+            assert!(
+                lines.iter().eq(model.records.iter().skip_while(is_older)),
+                "{lines:?}"
+            );
+        }
+        Step::Finish => {
+            store.finish(stream()).await.expect("finished");
+            model.is_finished = true;
+        }
+    }
+}
+
+/// What a follower gives without waiting.
+async fn drain(store: &LogStore, from: FollowFrom) -> Vec<Record> {
+    let mut follower = store.follow(stream(), from);
+    let mut records = Vec::new();
+    while let Some(event) = follower.next_ready().await.expect("an event") {
+        match event {
+            Event::Records(batch) => records.extend(batch),
+            Event::Missed(n) => panic!("{n} lines missed"),
+            Event::End => break,
+        }
+    }
+    assert!(follower.is_caught_up());
+    records
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_store_does_what_a_list_would_do(
+        steps in proptest::collection::vec(any_step(), 1..40),
+        segment_bytes in 40..600_u64,
+        ends in any::<bool>(),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut fixture = Fixture::with_segments(segment_bytes);
+            let mut model = Model::default();
+            for step in steps {
+                take(step, &mut fixture, &mut model).await;
+            }
+            if ends {
+                take(Step::Finish, &mut fixture, &mut model).await;
+            }
+            for _ in 0..2 {
+                assert_eq!(fixture.read_all().await, model.records);
+                assert_eq!(drain(&fixture.store, FollowFrom::Start).await, model.records);
+                let is_finished = fixture.store.is_finished(stream()).await.expect("an answer");
+                assert_eq!(is_finished, model.is_finished);
+                fixture.reopen();
+            }
+        });
+    }
+}

@@ -1,0 +1,128 @@
+//! The store in a process that gets killed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tose_api::Timestamp;
+use tose_api::log::LogSource;
+use tose_logs::{LogStore, Record, StreamId};
+use tose_model::log::LogLine;
+
+/// In the child's environment: the store's directory.
+const CHILD_DIR: &str = "TOSE_LOGS_TEST_CHILD_DIR";
+const ROUNDS: u64 = 20;
+
+fn stream() -> StreamId {
+    StreamId::Project(
+        "01890a5d-ac96-774b-bcce-b302099a8057"
+            .parse()
+            .expect("an id"),
+    )
+}
+
+/// The line with this number. Its text is from nothing to some kilobytes, so that a kill can hit
+/// short writes and long ones.
+fn line(seq: u64) -> LogLine {
+    let filler = "x".repeat((seq.wrapping_mul(7919) % 4000) as usize);
+    LogLine {
+        time: Timestamp::from_nanos(seq as i64),
+        source: LogSource::Stdout,
+        pod: "web-1".into(),
+        text: format!("{seq} {filler}").into_bytes(),
+    }
+}
+
+#[test]
+fn killing_the_process_loses_and_doubles_no_acknowledged_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut stored = 0;
+    for round in 0..ROUNDS {
+        let acknowledged = run_and_kill(dir.path(), (round * round * 37) % 101);
+        let records = read_after(dir.path(), stored);
+        for (record, seq) in records.iter().zip(stored + 1..) {
+            assert_eq!(record.seq, seq, "round {round}");
+            assert_eq!(record.line, line(seq), "round {round}");
+        }
+        stored += records.len() as u64;
+        assert!(
+            stored >= acknowledged,
+            "round {round}: {stored} of {acknowledged}"
+        );
+    }
+    let records = read_after(dir.path(), 0);
+    assert!(records.iter().map(|record| record.seq).eq(1..=stored));
+}
+
+/// Starts a child, kills it once it acknowledged some batches, and answers the number of the last
+/// line that it acknowledged.
+fn run_and_kill(dir: &Path, batches: u64) -> u64 {
+    let mut child = spawn_child(dir);
+    let stdout = child.stdout.take().expect("a pipe");
+    let mut last = 0;
+    let mut seen = 0;
+    // Reading on after the kill gives what the child wrote between its last batch and its end.
+    for text in BufReader::new(stdout).lines() {
+        let text = text.expect("a line");
+        // A line that the kill tore has no full stop.
+        let number = text
+            .strip_prefix("acknowledged ")
+            .and_then(|text| text.strip_suffix('.'));
+        let Some(number) = number else { continue };
+        last = number.parse().expect("a number");
+        if seen == batches {
+            child.kill().expect("killed");
+        }
+        seen += 1;
+    }
+    let status = child.wait().expect("a status");
+    assert!(!status.success(), "the child was not killed: {status}");
+    assert!(seen > batches, "the child ended by itself");
+    last
+}
+
+fn spawn_child(dir: &Path) -> Child {
+    Command::new(std::env::current_exe().expect("this binary"))
+        .args([
+            "--exact",
+            "appends_until_killed_if_it_is_the_child",
+            "--nocapture",
+        ])
+        .env(CHILD_DIR, dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child")
+}
+
+#[test]
+fn appends_until_killed_if_it_is_the_child() {
+    let Some(dir) = std::env::var_os(CHILD_DIR) else {
+        return;
+    };
+    let store = LogStore::open(dir.as_ref()).expect("a store");
+    runtime().block_on(async {
+        let last = store.tail(stream(), 1).await.expect("a line");
+        let mut next_seq = last.first().map_or(1, |record| record.seq + 1);
+        let mut stdout = std::io::stdout();
+        loop {
+            let end = next_seq + 1 + next_seq % 13;
+            let lines = (next_seq..end).map(line).collect();
+            store.append(stream(), lines).await.expect("appended");
+            next_seq = end;
+            // Once the parent is gone there is nobody left who would kill this.
+            writeln!(stdout, "acknowledged {}.", end - 1).expect("the parent reads");
+        }
+    });
+}
+
+fn read_after(dir: &Path, seq: u64) -> Vec<Record> {
+    let store = LogStore::open(dir).expect("a store");
+    let read = store.read(stream(), Some(seq), usize::MAX);
+    runtime().block_on(read).expect("lines")
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+}

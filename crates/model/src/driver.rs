@@ -1,0 +1,323 @@
+//! The engine, as the rest of the platform sees it.
+//!
+//! A [`Driver`] tells what there is ([`Driver::observe`]) and brings about one step at a time
+//! ([`Driver::apply`]). Steps are idempotent: applying one twice leaves the engine as applying it
+//! once did, so an answer that got lost is simply asked for again.
+//!
+//! Guarantees: a driver touches only objects that carry the labels of this installation; it never
+//! replaces a replica by one of an older generation.
+//! Assumptions: one control plane per installation applies steps to one project at a time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use tose_api::{Cpu, DeploymentId, EnvKey, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
+
+use crate::log::LogLine;
+use crate::secret::SecretString;
+
+/// Names one installation of the platform on an engine that may serve several: 8 lower-case hex
+/// digits, made once per data directory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InstallationId(Box<str>);
+
+impl InstallationId {
+    /// The id that these 8 lower-case hex digits are, if they are.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 8 && text.bytes().all(is_hex)).then(|| Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which replica: a place in a deployment of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaKey {
+    /// The project.
+    pub project_id: ProjectId,
+    /// The deployment whose version it runs.
+    pub deployment_id: DeploymentId,
+    /// Its place among the replicas of that deployment, from 0.
+    pub index: u32,
+}
+
+/// A replica's name: the same for the same key, and unique within an installation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaName(Box<str>);
+
+impl ReplicaName {
+    /// The name of the replica `key` of the project called `project`.
+    pub fn new(project: &Slug, key: &ReplicaKey) -> Self {
+        let deployment = key.deployment_id.as_uuid().simple().to_string();
+        // The tail of a UUIDv7 is its random part; its head is the time and often equal.
+        Self(format!("{project}-{}-{}", &deployment[20..], key.index).into())
+    }
+
+    /// Takes a name as an engine's label has it.
+    pub fn from_label(label: &str) -> Self {
+        Self(label.into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReplicaName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything that a replica is started with.
+#[derive(Debug, Clone)]
+pub struct ReplicaSpec {
+    /// Its name, from `key`.
+    pub name: ReplicaName,
+    /// Which replica it is.
+    pub key: ReplicaKey,
+    /// Grows with each deployment of the project; older ones are refused.
+    pub generation: u64,
+    /// The workspace whose network it joins.
+    pub workspace_id: WorkspaceId,
+    /// The workspace's slug, for labels.
+    pub workspace: Slug,
+    /// The project's slug: its name on the workspace's network.
+    pub project: Slug,
+    /// The image: a tag of ours or a reference that was pulled.
+    pub image: String,
+    /// The environment, `PORT` included.
+    pub env: Vec<(EnvKey, SecretString)>,
+    /// The port that the app is to listen on.
+    pub port: Port,
+    /// The most processor time it may use.
+    pub cpu: Cpu,
+    /// The most memory it may use; there is no swap beyond it.
+    pub ram: Ram,
+}
+
+/// One change to the engine.
+#[derive(Debug, Clone)]
+pub enum EngineStep {
+    /// There is a network for the workspace.
+    EnsureNetwork {
+        workspace_id: WorkspaceId,
+        workspace: Slug,
+    },
+    /// The replica exists and runs; one that ended is started again.
+    StartReplica(Box<ReplicaSpec>),
+    /// The replica was asked to end (SIGTERM). Nothing happens if it is gone or has ended.
+    TerminateReplica { name: ReplicaName },
+    /// The replica is gone, killed where need be, with its anonymous volumes.
+    RemoveReplica { name: ReplicaName },
+    /// The workspace's network is gone.
+    RemoveNetwork { workspace_id: WorkspaceId },
+    /// The image that was built for this deployment is gone. One that is in use stays.
+    RemoveImage {
+        project_id: ProjectId,
+        deployment_id: DeploymentId,
+    },
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything of this installation.
+    Installation,
+    /// What belongs to one project.
+    Project(ProjectId),
+}
+
+/// A replica as the engine shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedReplica {
+    /// Its name.
+    pub name: ReplicaName,
+    /// Which replica it is.
+    pub key: ReplicaKey,
+    /// The generation that it was started with.
+    pub generation: u64,
+    /// What it does.
+    pub state: ReplicaState,
+    /// Its address on the workspace's network while it runs.
+    pub ip: Option<IpAddr>,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// How often the engine started it again after a crash.
+    pub restarts: u32,
+}
+
+/// What a replica does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicaState {
+    /// Made and never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// It crashed, and the engine is about to start it again.
+    Restarting { exit_code: i64, out_of_memory: bool },
+    /// It ended.
+    Exited { exit_code: i64, out_of_memory: bool },
+}
+
+/// What a replica uses at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Thousandths of a core, averaged since the last look (or since the start).
+    pub cpu_milli: u64,
+    /// Bytes of memory, without the page cache that can be dropped.
+    pub memory_bytes: u64,
+}
+
+/// A socket that a replica's processes listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Listening {
+    /// The address inside the replica; a loopback address cannot be reached from outside.
+    pub addr: SocketAddr,
+}
+
+/// What to build.
+pub struct BuildRequest {
+    /// The project it is for.
+    pub project_id: ProjectId,
+    /// The deployment it is for: the image is named after it.
+    pub deployment_id: DeploymentId,
+    /// The workspace, for labels.
+    pub workspace_id: WorkspaceId,
+    /// The build context as an uncompressed tar stream.
+    pub context: BoxStream<'static, std::io::Result<bytes::Bytes>>,
+    /// The Dockerfile's path inside the context.
+    pub dockerfile: String,
+    /// Values for `ARG`s of the Dockerfile; they stay in the image's history, so no secrets.
+    pub args: BTreeMap<String, String>,
+    /// Whether every layer is built anew.
+    pub no_cache: bool,
+    /// The most memory that a build step may use, in bytes.
+    pub memory_bytes: u64,
+    /// The most processor time that a build step may use.
+    pub cpu: Cpu,
+}
+
+/// An image that was built for a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// The deployment it was built for.
+    pub deployment_id: DeploymentId,
+    /// Its reference, to start replicas from.
+    pub image: String,
+}
+
+/// Something happened to a replica; look at its project again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// The project.
+    pub project_id: ProjectId,
+}
+
+/// What the engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The engine's kind: `docker`.
+    pub kind: &'static str,
+    /// Its version.
+    pub version: String,
+    /// The API version that was agreed on.
+    pub api_version: String,
+}
+
+/// Why the engine did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// It does not answer; nothing is known of what there is.
+    #[error("the container engine does not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no such image, neither here nor in its registry.
+    #[error("image {image} could not be pulled: {reason}")]
+    ImageUnavailable { image: String, reason: String },
+    /// The build ran and failed; the log has the step's output.
+    #[error("{0}")]
+    BuildFailed(String),
+    /// A newer generation of the project was started already.
+    #[error("generation {asked} is older than {running}, which was started already")]
+    Stale { asked: u64, running: u64 },
+    /// The object is gone.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The replica's process could not be started, for a reason that its author can mend.
+    #[error("{0}")]
+    CannotStart(String),
+    /// Anything else, with what was tried.
+    #[error("the container engine could not {operation}")]
+    Failed {
+        operation: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// What a driver answers.
+pub type DriverResult<T> = Result<T, DriverError>;
+
+/// An engine that runs replicas: Docker today, Kubernetes through the same trait.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// What the engine is; fails when it does not answer.
+    async fn info(&self) -> DriverResult<EngineInfo>;
+
+    /// The replicas of `scope`, whatever their state. An error means "not known", never "none".
+    async fn observe(&self, scope: Scope) -> DriverResult<Vec<ObservedReplica>>;
+
+    /// Brings about one step. Idempotent.
+    async fn apply(&self, step: &EngineStep) -> DriverResult<()>;
+
+    /// Makes sure that `image` is here, pulling it if it is not. The lines tell the progress.
+    async fn ensure_image(
+        &self,
+        image: &str,
+    ) -> DriverResult<BoxStream<'static, DriverResult<String>>>;
+
+    /// Builds an image. The lines are the build's output; the stream's end without an error means
+    /// that the image is there under [`Driver::built_image`]. Dropping the stream ends the build.
+    async fn build(
+        &self,
+        request: BuildRequest,
+    ) -> DriverResult<BoxStream<'static, DriverResult<String>>>;
+
+    /// The reference of the image that is (or would be) built for a deployment.
+    fn built_image(&self, project_id: ProjectId, deployment_id: DeploymentId) -> String;
+
+    /// The images that were built for a project.
+    async fn list_images(&self, project_id: ProjectId) -> DriverResult<Vec<BuiltImage>>;
+
+    /// The workspaces of this installation that have a network.
+    async fn list_networks(&self) -> DriverResult<Vec<WorkspaceId>>;
+
+    /// A replica's output from `since` on (inclusive), then as it comes until the replica ends.
+    /// Lines come in the order in which the engine read them.
+    async fn logs(
+        &self,
+        name: &ReplicaName,
+        since: Option<Timestamp>,
+    ) -> DriverResult<BoxStream<'static, DriverResult<LogLine>>>;
+
+    /// What a running replica uses.
+    async fn usage(&self, name: &ReplicaName) -> DriverResult<Usage>;
+
+    /// The sockets that a running replica listens on; `None` when that cannot be seen here.
+    async fn listening(&self, name: &ReplicaName) -> DriverResult<Option<Vec<Listening>>>;
+
+    /// What happens to replicas from now on. Ends when the engine goes away.
+    async fn events(&self) -> DriverResult<BoxStream<'static, DriverResult<EngineEvent>>>;
+}
+
+/// How long a replica has between the request to end and being killed.
+pub const TERMINATION_GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,22 @@
+//! The rules of the platform, without IO: what may happen, and what has to happen next.
+//!
+//! Owns states and their transitions, the planner, the route table, access rules, and the traits
+//! through which the world comes in ([`driver::Driver`], [`clock::Clock`], [`clock::IdGen`]).
+//!
+//! Not here: SQL (`tose-store`), the engine (`tose-driver-docker`), HTTP (`tose-server`).
+
+pub mod access;
+pub mod clock;
+pub mod deployment;
+pub mod driver;
+pub mod error;
+pub mod log;
+pub mod plan;
+pub mod project;
+pub mod route;
+pub mod secret;
+pub mod slug;
+
+pub use clock::{Clock, IdGen};
+pub use driver::Driver;
+pub use error::{Error, Result};

@@ -1,0 +1,367 @@
+//! The planner: from what is wanted and what was seen to the next steps.
+//!
+//! Guarantees: pure and deterministic. A replica is never ended while visitors are sent to it: the
+//! step that takes it out of the route comes first, in an earlier place or an earlier plan. A new
+//! version takes over only when all its replicas are ready; until then the old one keeps its route.
+//! Assumptions: the observation is complete for the project (an engine that could not be asked
+//! makes no plan at all), and steps are applied in order, up to the first that fails.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tose_api::{DeploymentId, Timestamp};
+
+use crate::deployment::failure::Cause;
+use crate::driver::{ObservedReplica, ReplicaName, ReplicaState};
+
+/// What is wanted of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Replicas of the live version; 0 when the project is stopped.
+    pub replicas: u32,
+    /// The version that visitors get.
+    pub live: Option<DeploymentId>,
+    /// The version that is to take over.
+    pub target: Option<Target>,
+}
+
+/// A version that is to take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Its deployment.
+    pub deployment_id: DeploymentId,
+    /// When it must be ready.
+    pub deadline: Timestamp,
+}
+
+/// A replica with everything that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// What the engine shows.
+    pub observed: ObservedReplica,
+    /// What its probe says about this run of its process.
+    pub health: Health,
+    /// Whether visitors are sent to it.
+    pub routed: bool,
+    /// Since when it is on its way out.
+    pub retiring_since: Option<Timestamp>,
+    /// When it was asked to end.
+    pub terminated_at: Option<Timestamp>,
+    /// Whether requests are still running on it; unknown counts as yes.
+    pub is_busy: bool,
+}
+
+/// What a replica's probe says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It was not asked so far.
+    Unknown,
+    /// It was ready.
+    Ready,
+    /// It was asked and was not ready.
+    NotReady(String),
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long running requests may go on at a replica that left the route.
+    pub drain: Duration,
+    /// How long a replica may take to end after it was asked to.
+    pub termination: Duration,
+    /// How long after its start a replica that ended by itself is started again.
+    pub restart: Duration,
+    /// How soon a replica that is not ready is looked at again.
+    pub probe: Duration,
+    /// How often a version may crash while it starts before it is given up.
+    pub start_crashes: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(30),
+            termination: crate::driver::TERMINATION_GRACE,
+            restart: Duration::from_secs(10),
+            probe: Duration::from_millis(100),
+            start_crashes: 3,
+        }
+    }
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Start (again) the replica with this place in this version.
+    Start {
+        deployment_id: DeploymentId,
+        index: u32,
+    },
+    /// Send visitors to exactly these replicas.
+    Route { replicas: Vec<ReplicaName> },
+    /// The target is live; the version before it is superseded.
+    Promote { deployment_id: DeploymentId },
+    /// The target cannot come to life; `replica` is the one that shows why, if one was started.
+    Fail {
+        deployment_id: DeploymentId,
+        replica: Option<ReplicaName>,
+        cause: Cause,
+    },
+    /// Note that the replica is on its way out: its time to drain begins.
+    Retire { name: ReplicaName },
+    /// Ask the replica to end.
+    Terminate { name: ReplicaName },
+    /// Take the replica away.
+    Remove { name: ReplicaName },
+}
+
+/// What to do, and when to look again if nothing happens before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In this order, up to the first that fails.
+    pub steps: Vec<Step>,
+    /// When to plan again at the latest; `None`: when something happens.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Plan {
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// Decides the next steps. Pure: the caller supplies `now`.
+pub fn plan(desired: &Desired, replicas: &[Replica], now: Timestamp, patience: &Patience) -> Plan {
+    let mut plan = Plan::default();
+    if let Some(failure) = find_failure(desired, replicas, now, patience) {
+        plan.steps.push(failure);
+        return plan;
+    }
+    plan_starts(desired, replicas, now, patience, &mut plan);
+    plan_route(desired, replicas, &mut plan);
+    plan_retirements(desired, replicas, now, patience, &mut plan);
+    let is_waiting = wanted(desired, replicas).any(|replica| !is_serving(replica));
+    if is_waiting || desired.target.is_some() {
+        plan.wake(now.saturating_add(patience.probe));
+    }
+    plan
+}
+
+/// The replicas that are to stay.
+fn wanted<'a>(desired: &'a Desired, replicas: &'a [Replica]) -> impl Iterator<Item = &'a Replica> {
+    replicas
+        .iter()
+        .filter(|replica| is_wanted(desired, replica))
+}
+
+fn is_wanted(desired: &Desired, replica: &Replica) -> bool {
+    let deployment_id = replica.observed.key.deployment_id;
+    let is_current = desired.live == Some(deployment_id)
+        || desired
+            .target
+            .is_some_and(|target| target.deployment_id == deployment_id);
+    is_current && replica.observed.key.index < desired.replicas
+}
+
+/// Whether visitors may be sent to it: it runs, and its probe succeeded or it has the route from
+/// before the control plane was restarted.
+fn is_serving(replica: &Replica) -> bool {
+    let has_proof = match replica.health {
+        Health::Ready => true,
+        Health::Unknown => replica.routed,
+        Health::NotReady(_) => false,
+    };
+    has_proof && replica.observed.state == ReplicaState::Running
+}
+
+fn of(replicas: &[Replica], deployment_id: DeploymentId) -> impl Iterator<Item = &Replica> {
+    replicas
+        .iter()
+        .filter(move |replica| replica.observed.key.deployment_id == deployment_id)
+}
+
+fn find_failure(
+    desired: &Desired,
+    replicas: &[Replica],
+    now: Timestamp,
+    patience: &Patience,
+) -> Option<Step> {
+    let target = desired.target?;
+    let fail = |replica: &Replica, cause| Step::Fail {
+        deployment_id: target.deployment_id,
+        replica: Some(replica.observed.name.clone()),
+        cause,
+    };
+    for replica in of(replicas, target.deployment_id) {
+        let restarts = replica.observed.restarts;
+        match replica.observed.state {
+            ReplicaState::Exited {
+                exit_code,
+                out_of_memory,
+            } => {
+                return Some(fail(
+                    replica,
+                    Cause::Exited {
+                        exit_code,
+                        out_of_memory,
+                        restarts,
+                    },
+                ));
+            }
+            ReplicaState::Restarting {
+                exit_code,
+                out_of_memory,
+            } if out_of_memory || restarts >= patience.start_crashes => {
+                return Some(fail(
+                    replica,
+                    Cause::Exited {
+                        exit_code,
+                        out_of_memory,
+                        restarts,
+                    },
+                ));
+            }
+            _ => {}
+        }
+    }
+    if now < target.deadline || is_takeover_ready(desired, replicas) {
+        return None;
+    }
+    let Some(waiting) = of(replicas, target.deployment_id).find(|replica| !is_serving(replica))
+    else {
+        let deployment_id = target.deployment_id;
+        return Some(Step::Fail {
+            deployment_id,
+            replica: None,
+            cause: Cause::NeverStarted,
+        });
+    };
+    let probe = match &waiting.health {
+        Health::NotReady(reason) => reason.clone(),
+        Health::Ready | Health::Unknown => "it did not stay up long enough to be asked".to_owned(),
+    };
+    Some(fail(waiting, Cause::NotReady { probe }))
+}
+
+fn is_takeover_ready(desired: &Desired, replicas: &[Replica]) -> bool {
+    let Some(target) = desired.target else {
+        return false;
+    };
+    let serving = of(replicas, target.deployment_id)
+        .filter(|replica| is_wanted(desired, replica) && is_serving(replica));
+    desired.replicas > 0 && serving.count() as u64 == u64::from(desired.replicas)
+}
+
+fn plan_starts(
+    desired: &Desired,
+    replicas: &[Replica],
+    now: Timestamp,
+    patience: &Patience,
+    plan: &mut Plan,
+) {
+    let takes_over = is_takeover_ready(desired, replicas);
+    let live = desired.live.filter(|_| !takes_over);
+    let target = desired.target.map(|target| target.deployment_id);
+    for deployment_id in live.into_iter().chain(target) {
+        for index in 0..desired.replicas {
+            let found = of(replicas, deployment_id).find(|r| r.observed.key.index == index);
+            let start_at = match found.map(|replica| &replica.observed) {
+                None => now,
+                Some(observed) => match observed.state {
+                    ReplicaState::Created => now,
+                    ReplicaState::Running | ReplicaState::Restarting { .. } => continue,
+                    ReplicaState::Exited { .. } => observed
+                        .started_at
+                        .map_or(now, |at| at.saturating_add(patience.restart)),
+                },
+            };
+            if start_at <= now {
+                plan.steps.push(Step::Start {
+                    deployment_id,
+                    index,
+                });
+            } else {
+                plan.wake(start_at);
+            }
+        }
+    }
+}
+
+fn plan_route(desired: &Desired, replicas: &[Replica], plan: &mut Plan) {
+    let takeover = desired
+        .target
+        .filter(|_| is_takeover_ready(desired, replicas));
+    let version = takeover.map(|target| target.deployment_id).or(desired.live);
+    let serves = |replica: &&Replica| {
+        Some(replica.observed.key.deployment_id) == version
+            && is_wanted(desired, replica)
+            && is_serving(replica)
+    };
+    let names = |replicas: &mut dyn Iterator<Item = &Replica>| -> BTreeSet<ReplicaName> {
+        replicas
+            .map(|replica| replica.observed.name.clone())
+            .collect()
+    };
+    let wanted = names(&mut replicas.iter().filter(serves));
+    let current = names(&mut replicas.iter().filter(|replica| replica.routed));
+    if wanted != current {
+        plan.steps.push(Step::Route {
+            replicas: wanted.into_iter().collect(),
+        });
+    }
+    if let Some(target) = takeover {
+        plan.steps.push(Step::Promote {
+            deployment_id: target.deployment_id,
+        });
+    }
+}
+
+fn plan_retirements(
+    desired: &Desired,
+    replicas: &[Replica],
+    now: Timestamp,
+    patience: &Patience,
+    plan: &mut Plan,
+) {
+    for replica in replicas
+        .iter()
+        .filter(|replica| !is_wanted(desired, replica))
+    {
+        let name = replica.observed.name.clone();
+        if replica.routed {
+            // It leaves the route in this plan; its time to drain begins with the next one.
+            plan.wake(now);
+            continue;
+        }
+        let is_alive = matches!(
+            replica.observed.state,
+            ReplicaState::Running | ReplicaState::Restarting { .. }
+        );
+        if !is_alive {
+            plan.steps.push(Step::Remove { name });
+            continue;
+        }
+        if let Some(terminated_at) = replica.terminated_at {
+            let killed_at = terminated_at.saturating_add(patience.termination);
+            if killed_at <= now {
+                plan.steps.push(Step::Remove { name });
+            } else {
+                plan.wake(killed_at);
+            }
+            continue;
+        }
+        let drained_at = replica
+            .retiring_since
+            .map(|since| since.saturating_add(patience.drain));
+        match drained_at {
+            None if replica.is_busy => {
+                plan.steps.push(Step::Retire { name });
+                plan.wake(now.saturating_add(patience.probe));
+            }
+            Some(drained_at) if replica.is_busy && drained_at > now => {
+                plan.wake(drained_at.min(now.saturating_add(patience.probe)));
+            }
+            _ => plan.steps.push(Step::Terminate { name }),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Projects: what the user wants to run.
+
+use serde::{Deserialize, Serialize};
+use tose_api::project::{ProjectStatus, Source};
+use tose_api::{Cpu, Hostname, ImageRef, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
+
+/// Whether a project is to run. Set by the user alone, never by what happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesiredState {
+    /// Its live version is to run.
+    Running,
+    /// Nothing of it is to run.
+    Stopped,
+}
+
+impl DesiredState {
+    /// The state as the store keeps it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What a version runs with. Each deployment keeps the one it was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The port that the app is to listen on.
+    pub port: Port,
+    /// Cores a replica.
+    pub cpu: Cpu,
+    /// Memory a replica.
+    pub ram: Ram,
+    /// The path that answers 2xx or 3xx once a replica is ready.
+    pub health_check_path: Option<String>,
+}
+
+/// A project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// The workspace it belongs to.
+    pub workspace_id: WorkspaceId,
+    /// That workspace's slug.
+    pub workspace: Slug,
+    /// What people call it.
+    pub name: String,
+    /// Its name in URLs and on the workspace's network.
+    pub slug: Slug,
+    /// Where its image comes from.
+    pub source: Source,
+    /// The image to run when `source` is `Image`.
+    pub image: Option<ImageRef>,
+    /// What the next deployment runs with.
+    pub run: RunSpec,
+    /// How many replicas run while it is not stopped.
+    pub replicas: u32,
+    /// Whether it is to run.
+    pub desired: DesiredState,
+    /// Grows with every change of intent.
+    pub generation: u64,
+    /// The host name that the platform gave it.
+    pub hostname: Hostname,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its configuration last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a project's status is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusFacts {
+    /// Whether it is to run.
+    pub desired: DesiredState,
+    /// Whether a deployment is on its way.
+    pub in_progress: bool,
+    /// Whether a version is live.
+    pub live: bool,
+    /// Whether the newest deployment failed.
+    pub newest_failed: bool,
+    /// Live replicas that are ready.
+    pub ready: u32,
+    /// Replicas that are wanted.
+    pub wanted: u32,
+}
+
+/// A project's status.
+pub fn status(facts: &StatusFacts) -> ProjectStatus {
+    if facts.in_progress {
+        ProjectStatus::Deploying
+    } else if facts.desired == DesiredState::Stopped {
+        ProjectStatus::Stopped
+    } else if facts.live && facts.ready >= facts.wanted {
+        ProjectStatus::Running
+    } else if facts.live {
+        ProjectStatus::Degraded
+    } else if facts.newest_failed {
+        ProjectStatus::Failed
+    } else {
+        ProjectStatus::Created
+    }
+}

@@ -1,0 +1,233 @@
+//! One visitor's connection: its deadlines, its requests, and its end.
+//!
+//! Guarantees: at every moment exactly one deadline of [`Limits`] runs; the worker's sweep finds
+//! it passed and wakes the connection. A connection that ends with an unread request body is read
+//! on for a moment, so that its visitor sees the answer and not a reset.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::forward;
+use crate::io::{Activity, ObservedTcp};
+use crate::limits::{Limits, MAX_LINGER_BYTES};
+use crate::tunnel::Tunnel;
+use crate::worker::{Seat, Worker};
+
+/// What a connection is doing, and so which deadline runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// A request's head is awaited: the first one, or one that has begun.
+    Head,
+    /// Between requests.
+    Idle,
+    /// The app's response head is awaited.
+    Waiting,
+    /// The response is on its way.
+    Streaming,
+    /// Upgraded.
+    Tunnel,
+    /// Only reading on.
+    Linger,
+}
+
+/// How long a connection reads on after its last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The state of one visitor's connection, seen by its task and by the worker's sweep.
+pub(crate) struct Visitor {
+    ip_value: HeaderValue,
+    activity: Rc<Activity>,
+    clock: Rc<Cell<u64>>,
+    phase: Cell<Phase>,
+    since_ms: Cell<u64>,
+    is_overdue: Cell<bool>,
+    has_unread_body: Cell<bool>,
+    has_broken_body: Cell<bool>,
+    tunnel: RefCell<Option<Tunnel>>,
+    waker: OnceCell<Waker>,
+}
+
+impl Visitor {
+    /// A visitor who just connected; `clock` holds the worker's milliseconds.
+    pub(crate) fn new(ip: IpAddr, clock: Rc<Cell<u64>>) -> Self {
+        let ip_value = HeaderValue::try_from(ip.to_string()).expect("an address makes a header");
+        Self {
+            ip_value,
+            activity: Rc::default(),
+            phase: Cell::new(Phase::Head),
+            since_ms: Cell::new(clock.get()),
+            clock,
+            is_overdue: Cell::new(false),
+            has_unread_body: Cell::new(false),
+            has_broken_body: Cell::new(false),
+            tunnel: RefCell::new(None),
+            waker: OnceCell::new(),
+        }
+    }
+
+    /// The visitor's address as a header value.
+    pub(crate) fn ip_value(&self) -> &HeaderValue {
+        &self.ip_value
+    }
+
+    /// Starts the deadline of `phase`.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since_ms.set(self.clock.get());
+        self.is_overdue.set(false);
+        if phase == Phase::Idle {
+            self.activity.forget_reads();
+        }
+    }
+
+    /// Remembers where this connection goes once it is upgraded.
+    pub(crate) fn set_tunnel(&self, tunnel: Tunnel) {
+        *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// Notes that a request has a body.
+    pub(crate) fn note_body_unread(&self) {
+        self.has_unread_body.set(true);
+    }
+
+    /// Notes that a request's body was read to its end.
+    pub(crate) fn note_body_read(&self) {
+        self.has_unread_body.set(false);
+    }
+
+    /// Notes that a request's body is malformed or cut; its connection takes no further request.
+    pub(crate) fn note_body_broken(&self) {
+        self.has_broken_body.set(true);
+    }
+
+    /// Whether the last request's body is malformed or cut.
+    pub(crate) fn has_broken_body(&self) -> bool {
+        self.has_broken_body.get()
+    }
+
+    /// Whether the running deadline has passed; says so once.
+    pub(crate) fn take_overdue(&self) -> bool {
+        self.is_overdue.replace(false)
+    }
+
+    /// Makes the connection's task look at its state.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Moves the deadline where bytes moved, and wakes the task when it has passed.
+    pub(crate) fn sweep(&self, limits: &Limits) {
+        let has_moved = self.activity.take_moved();
+        match self.phase.get() {
+            Phase::Idle if self.activity.has_read() => self.enter(Phase::Head),
+            Phase::Waiting | Phase::Streaming | Phase::Tunnel if has_moved => {
+                self.since_ms.set(self.clock.get());
+            }
+            _ => {}
+        }
+        let limit = match self.phase.get() {
+            Phase::Head => limits.request_head,
+            Phase::Idle => limits.keep_alive,
+            Phase::Waiting => limits.response_head,
+            Phase::Streaming => limits.body_idle,
+            Phase::Tunnel => limits.tunnel_idle,
+            Phase::Linger => LINGER,
+        };
+        let elapsed_ms = self.clock.get().saturating_sub(self.since_ms.get());
+        if u128::from(elapsed_ms) >= limit.as_millis() {
+            self.is_overdue.set(true);
+            self.wake();
+        }
+    }
+
+    /// Whether the task must give up; while an app is awaited, [`forward`] answers instead.
+    fn must_end(&self, cx: &Context<'_>) -> bool {
+        self.waker.get_or_init(|| cx.waker().clone());
+        self.is_overdue.get() && self.phase.get() != Phase::Waiting
+    }
+
+    /// Runs `future` until it ends or the deadline of `phase` passes.
+    async fn within(&self, phase: Phase, future: impl Future<Output = ()>) {
+        self.enter(phase);
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if self.must_end(cx) {
+                Poll::Ready(())
+            } else {
+                future.as_mut().poll(cx)
+            }
+        })
+        .await;
+    }
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, seat: Seat, tcp: TcpStream) {
+    // Without it small answers wait for the visitor's acknowledgement; a dead socket shows later.
+    let _ = tcp.set_nodelay(true);
+    let visitor = seat.visitor();
+    let service = {
+        let (worker, visitor) = (Rc::clone(&worker), Rc::clone(visitor));
+        service_fn(move |request: Request<Incoming>| {
+            let (worker, visitor) = (Rc::clone(&worker), Rc::clone(&visitor));
+            async move { Ok::<_, Infallible>(forward::answer(worker, visitor, request).await) }
+        })
+    };
+    let io = TokioIo::new(ObservedTcp::new(tcp, Rc::clone(&visitor.activity)));
+    let mut http = worker.http().serve_connection(io, service);
+    let mut is_told = false;
+    let has_ended = poll_fn(|cx| {
+        if visitor.must_end(cx) {
+            return Poll::Ready(false);
+        }
+        if worker.is_closing() && !is_told {
+            is_told = true;
+            Pin::new(&mut http).graceful_shutdown();
+        }
+        Pin::new(&mut http).poll(cx).map(|_| true)
+    })
+    .await;
+    if !has_ended {
+        return;
+    }
+    let parts = http.into_parts();
+    let mut io = parts.io.into_inner();
+    let tunnel = visitor.tunnel.borrow_mut().take();
+    if let Some(tunnel) = tunnel {
+        visitor
+            .within(Phase::Tunnel, tunnel.run(io, parts.read_buf))
+            .await;
+    } else if visitor.has_unread_body.get() {
+        visitor.within(Phase::Linger, linger(&mut io)).await;
+    }
+}
+
+/// Reads and forgets until the visitor has closed its side.
+async fn linger(io: &mut ObservedTcp) {
+    if io.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = MAX_LINGER_BYTES;
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = io.read(&mut buffer).await {
+        rest = rest.saturating_sub(count);
+        if rest == 0 {
+            return;
+        }
+    }
+}

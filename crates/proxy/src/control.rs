@@ -1,0 +1,88 @@
+//! The conversation between the control plane and the proxy: JSON lines over a socket.
+//!
+//! Each line is one [`Request`], answered by one line with a [`Response`], in order. The socket is
+//! the owner's only. A successor binds a socket of its own and renames it over the path, so who
+//! starts one connects anew to talk to it.
+
+mod client;
+pub(crate) mod server;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use client::Client;
+
+/// The longest line of either side.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+/// The most listeners that one message of the kernel carries.
+const MAX_LISTENERS: usize = 253;
+
+/// What the proxy is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// How it is.
+    Status,
+    /// Read the route table and use it in every worker before answering.
+    Reload,
+    /// How many requests and tunnels run on a replica, those of a predecessor that still drains
+    /// included.
+    InFlight {
+        /// The replica's name.
+        replica: String,
+    },
+    /// Give the listeners to the asking process; both accept until one finishes.
+    HandOver,
+    /// Accept no more visitors, finish what runs, end.
+    Finish,
+}
+
+/// What the proxy answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::Reload`].
+    Reloaded {
+        /// The generation that every worker uses.
+        generation: u64,
+    },
+    /// To [`Request::InFlight`].
+    InFlight {
+        /// Requests and tunnels.
+        count: u64,
+    },
+    /// To [`Request::HandOver`]; the listeners come with the line's first byte.
+    HandedOver {
+        /// How many come.
+        listeners: usize,
+    },
+    /// To [`Request::Finish`]: the end has begun.
+    Finishing,
+    /// To anything that could not be done.
+    Error {
+        /// Why.
+        message: String,
+    },
+}
+
+/// How a proxy is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its process.
+    pub pid: u32,
+    /// The build of its binary.
+    pub version: String,
+    /// Where visitors connect; `None` when it listens nowhere.
+    pub http_addr: Option<SocketAddr>,
+    /// The route table that it uses.
+    pub generation: u64,
+    /// Visitors' connections that are open.
+    pub connections: u64,
+    /// Requests since its start.
+    pub requests_total: u64,
+    /// Why the route table's file could not be used, if the last look at it failed.
+    pub snapshot_error: Option<String>,
+}

@@ -1,0 +1,336 @@
+//! Which headers pass, in both directions, and which are ours.
+//!
+//! Guarantees: what a visitor says about where a request came from never reaches an app; a
+//! `Connection` header can remove nothing that this proxy adds, because its list is worked off
+//! first. Not here: the framing headers, which hyper writes from the body that it decoded.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
+
+use crate::request_id::{self, RequestIds};
+
+/// Tells this proxy's own answers from an app's.
+pub(crate) const X_TOSE_ERROR: HeaderName = HeaderName::from_static("x-tose-error");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Makes a request's headers fit for the app; answers the protocol that the visitor wants to
+/// upgrade to, if any.
+pub(crate) fn prepare_request(
+    headers: &mut HeaderMap,
+    visitor_ip: &HeaderValue,
+    request_ids: &RequestIds,
+) -> Option<HeaderValue> {
+    let upgrade = wanted_upgrade(headers);
+    let takes_trailers = has_token(headers, &TE, "trailers");
+    remove_listed(headers);
+    remove_where(headers, is_hop_by_hop_or_forwarding);
+    if headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        // hyper says "continue" to the visitor when the app's connection takes the body.
+        headers.remove(EXPECT);
+    }
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(protocol) = &upgrade {
+        ask_upgrade(headers, protocol.clone());
+    }
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    headers.insert(X_FORWARDED_FOR, visitor_ip.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_REAL_IP, visitor_ip.clone());
+    if !has_good_request_id(headers) {
+        headers.insert(X_REQUEST_ID, request_ids.next());
+    }
+    upgrade
+}
+
+/// Makes an app's response headers fit for the visitor.
+pub(crate) fn prepare_response(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    remove_listed(headers);
+    remove_where(headers, is_not_for_visitors);
+}
+
+/// Says that this message upgrades the connection to `protocol`.
+pub(crate) fn ask_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(UPGRADE, protocol);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
+/// Removes from trailers what may not come in as a header either.
+pub(crate) fn prepare_trailers(trailers: &mut HeaderMap) {
+    remove_where(trailers, is_hop_by_hop_or_forwarding);
+}
+
+/// Whether the body is framed by nothing but `chunked`, or not by a coding at all.
+pub(crate) fn has_plain_framing(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// The upgrade that is asked for. `h2c` is none: apps are spoken to in HTTP/1.1.
+fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    match (protocols.next(), protocols.next()) {
+        (Some(protocol), None)
+            if !protocol.as_bytes().eq_ignore_ascii_case(b"h2c")
+                && has_token(headers, &CONNECTION, "upgrade") =>
+        {
+            Some(protocol.clone())
+        }
+        _ => None,
+    }
+}
+
+fn has_good_request_id(headers: &HeaderMap) -> bool {
+    let mut ids = headers.get_all(X_REQUEST_ID).iter();
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => request_id::is_well_formed(id.as_bytes()),
+        _ => false,
+    }
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|candidate| candidate.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Removes what the `Connection` header lists, except the host, which routing has used.
+fn remove_listed(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        .filter(|token| {
+            !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close")
+        })
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| name != HOST && headers.contains_key(name))
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+}
+
+fn remove_where(headers: &mut HeaderMap, is_unwanted: fn(&str) -> bool) {
+    while let Some(name) = headers
+        .keys()
+        .find(|name| is_unwanted(name.as_str()))
+        .cloned()
+    {
+        headers.remove(name);
+    }
+}
+
+/// Takes lower-case names. CGI apps would mistake `proxy` for a setting of their own, and framing
+/// headers written with `_` for the real ones.
+fn is_hop_by_hop_or_forwarding(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'c') => name == "connection" || name == "content_length",
+        Some(b'f') => name == "forwarded",
+        Some(b'h') => name == "http2-settings",
+        Some(b'k') => name == "keep-alive",
+        Some(b'p') => {
+            matches!(name, "proxy" | "proxy-authorization" | "proxy-connection")
+        }
+        Some(b't') => {
+            matches!(name, "te" | "transfer-encoding" | "transfer_encoding")
+        }
+        Some(b'u') => name == "upgrade",
+        Some(b'x') => is_forwarding_extension(name),
+        _ => false,
+    }
+}
+
+/// Also with `_` for `-`, which many apps cannot tell apart.
+fn is_forwarding_extension(name: &str) -> bool {
+    let starts_like = |prefix: &str| {
+        name.len() >= prefix.len()
+            && name
+                .bytes()
+                .zip(prefix.bytes())
+                .all(|(byte, expected)| byte == expected || byte == b'_' && expected == b'-')
+    };
+    starts_like("x-forwarded")
+        || starts_like("x-real-ip") && name.len() == "x-real-ip".len()
+        || starts_like("x-request-id") && name.len() == "x-request-id".len() && name.contains('_')
+}
+
+fn is_not_for_visitors(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "x-tose-error"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect()
+    }
+
+    fn prepare(lines: &[(&str, &str)]) -> (HeaderMap, Option<HeaderValue>) {
+        let mut headers = headers(lines);
+        let ip = HeaderValue::from_static("192.0.2.7");
+        let upgrade = prepare_request(&mut headers, &ip, &RequestIds::new(1, 0));
+        (headers, upgrade)
+    }
+
+    #[test]
+    fn what_a_visitor_claims_about_the_way_here_is_replaced() {
+        let (headers, _) = prepare(&[
+            ("host", "shop.example.com"),
+            ("forwarded", "for=1.1.1.1"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-port", "1"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x-forwarded_host", "evil.example"),
+            ("x-real-ip", "1.1.1.1"),
+            ("x_real_ip", "1.1.1.1"),
+            ("x_request_id", "a"),
+            ("proxy", "evil.example:3128"),
+            ("accept", "*/*"),
+        ]);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "accept",
+                "host",
+                "x-forwarded-for",
+                "x-forwarded-host",
+                "x-forwarded-proto",
+                "x-real-ip",
+                "x-request-id",
+            ]
+        );
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(headers["x-forwarded-host"], "shop.example.com");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-real-ip"], "192.0.2.7");
+    }
+
+    #[test]
+    fn the_connection_header_removes_what_it_lists_but_nothing_of_ours() {
+        let (headers, _) = prepare(&[
+            ("host", "shop.example.com"),
+            ("connection", "close, X-Secret ,host"),
+            ("connection", "x-forwarded-for"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+        ]);
+        assert!(!headers.contains_key("x-secret"));
+        assert!(!headers.contains_key("keep-alive"));
+        assert!(!headers.contains_key("connection"));
+        assert_eq!(headers["host"], "shop.example.com");
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_headers_and_is_never_h2c() {
+        let check = |connection: &str, protocol: &str, expected: Option<&str>| {
+            let (headers, upgrade) = prepare(&[("connection", connection), ("upgrade", protocol)]);
+            assert_eq!(
+                upgrade.as_ref().map(|value| value.to_str().unwrap()),
+                expected
+            );
+            assert_eq!(headers.contains_key("upgrade"), expected.is_some());
+        };
+        check("keep-alive, Upgrade", "websocket", Some("websocket"));
+        check("keep-alive", "websocket", None);
+        check("upgrade, http2-settings", "h2c", None);
+    }
+
+    #[test]
+    fn a_good_request_id_is_kept_and_any_other_replaced() {
+        assert_eq!(
+            prepare(&[("x-request-id", "abc-1")]).0["x-request-id"],
+            "abc-1"
+        );
+        for lines in [
+            &[("x-request-id", "a b")][..],
+            &[("x-request-id", "a"), ("x-request-id", "b")],
+            &[],
+        ] {
+            let (headers, _) = prepare(lines);
+            let ids: Vec<_> = headers.get_all("x-request-id").iter().collect();
+            assert_eq!(ids.len(), 1);
+            assert_eq!(ids[0].len(), 32);
+        }
+    }
+
+    #[test]
+    fn trailers_are_asked_for_when_the_visitor_takes_them() {
+        let (headers, _) = prepare(&[("te", "gzip, trailers"), ("connection", "te")]);
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["connection"], "te");
+        assert!(!prepare(&[("te", "gzip")]).0.contains_key("te"));
+    }
+
+    #[test]
+    fn a_response_loses_its_framing_and_cannot_pose_as_ours() {
+        let mut headers = headers(&[
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
+            ("x-tose-error", "unknown_host"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+        ]);
+        prepare_response(&mut headers);
+        assert_eq!(headers.keys().count(), 1);
+        assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+    }
+
+    #[test]
+    fn only_chunked_is_a_framing() {
+        assert!(has_plain_framing(&headers(&[])));
+        assert!(has_plain_framing(&headers(&[(
+            "transfer-encoding",
+            "Chunked"
+        )])));
+        assert!(!has_plain_framing(&headers(&[(
+            "transfer-encoding",
+            "gzip, chunked"
+        )])));
+        assert!(!has_plain_framing(&headers(&[
+            ("transfer-encoding", "gzip"),
+            ("transfer-encoding", "chunked"),
+        ])));
+    }
+}

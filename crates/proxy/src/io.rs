@@ -1,0 +1,105 @@
+//! A TCP stream that notes when bytes move, so that deadlines need no timer of their own.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What moved since somebody last looked.
+#[derive(Default)]
+pub(crate) struct Activity {
+    has_read: Cell<bool>,
+    has_moved: Cell<bool>,
+}
+
+impl Activity {
+    /// Whether bytes came in since [`Activity::forget_reads`].
+    pub(crate) fn has_read(&self) -> bool {
+        self.has_read.get()
+    }
+
+    /// Makes `has_read` speak of the time from here.
+    pub(crate) fn forget_reads(&self) {
+        self.has_read.set(false);
+    }
+
+    /// Whether bytes went in or out since the last call.
+    pub(crate) fn take_moved(&self) -> bool {
+        self.has_moved.replace(false)
+    }
+
+    fn note_read(&self) {
+        self.has_read.set(true);
+        self.has_moved.set(true);
+    }
+
+    fn note_written(&self) {
+        self.has_moved.set(true);
+    }
+}
+
+/// A TCP stream with its activity.
+pub(crate) struct ObservedTcp {
+    tcp: TcpStream,
+    activity: Rc<Activity>,
+}
+
+impl ObservedTcp {
+    /// Watches `tcp`.
+    pub(crate) fn new(tcp: TcpStream, activity: Rc<Activity>) -> Self {
+        Self { tcp, activity }
+    }
+}
+
+impl AsyncRead for ObservedTcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.activity.note_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ObservedTcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
+        self.activity.note_written();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
+        self.activity.note_written();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

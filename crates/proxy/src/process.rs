@@ -1,0 +1,420 @@
+//! The proxy process: its start, its main thread, its end.
+//!
+//! A successor takes the very listeners of its predecessor, so no visitor who waits to be accepted
+//! is lost; it opens its control socket once it serves, and only then makes the predecessor finish.
+//! Killed at any line it leaves a proxy that serves.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::task::spawn_local;
+use tokio::time::Instant;
+use tose_model::route::RouteTable;
+
+use crate::control::server::{self, Socket};
+use crate::control::{Client, Status};
+use crate::error::{Error, Result, chain};
+use crate::table::{Replicas, Table};
+use crate::worker::{self, Command, Setup, Statistics};
+use crate::{Config, listener, snapshot};
+
+/// What workers get beyond their drain deadline before they are given up.
+const DRAIN_SLACK: Duration = Duration::from_secs(5);
+
+/// The state of the main thread.
+pub(crate) struct Process {
+    version: String,
+    routes_file: PathBuf,
+    http_addr: Option<SocketAddr>,
+    workers: Vec<Worker>,
+    listeners: RefCell<Vec<TcpListener>>,
+    replicas: RefCell<Replicas>,
+    generation: Cell<u64>,
+    snapshot_error: RefCell<Option<String>>,
+    /// Held through a reload, so that tables reach the workers in order.
+    predecessor: Mutex<Option<Client>>,
+    is_draining: Cell<bool>,
+    end: Notify,
+}
+
+struct Worker {
+    commands: mpsc::UnboundedSender<Command>,
+    statistics: Arc<Statistics>,
+}
+
+/// What the main thread reacts to besides the control socket.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// See [`crate::run`].
+pub(crate) fn run(config: Config) -> Result<()> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(|source| Error::Start {
+            what: "runtime",
+            source,
+        })?;
+    runtime.block_on(run_main(config))
+}
+
+async fn run_main(config: Config) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    raise_descriptor_limit();
+    let drain_limit = config.limits.drain + DRAIN_SLACK;
+    let (process, mut running) = start(&config).await?;
+    let socket = Socket::bind(&config.control_socket)?;
+    tracing::info!(http = ?process.http_addr, workers = process.workers.len(), "proxy serves");
+    process.end_predecessor().await;
+    loop {
+        tokio::select! {
+            accepted = socket.accept() => process.talk(accepted).await,
+            () = signals.wait_for_end() => {
+                process.stop_accepting().await;
+                break;
+            }
+            () = process.end.notified() => break,
+            () = one_ended(&mut running) => {
+                if !process.is_draining.get() {
+                    return Err(Error::WorkerDied);
+                }
+            }
+        }
+    }
+    let drained = all_ended(&mut running);
+    tokio::pin!(drained);
+    let deadline = Instant::now() + drain_limit;
+    loop {
+        tokio::select! {
+            () = &mut drained => return Ok(()),
+            () = tokio::time::sleep_until(deadline) => return Ok(()),
+            accepted = socket.accept() => process.talk(accepted).await,
+            () = signals.wait_for_end() => {}
+        }
+    }
+}
+
+/// Gets listeners and routes, and starts the workers.
+async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()>>)> {
+    let mut predecessor = find_predecessor(config).await?;
+    let listeners = listeners(config, predecessor.as_mut()).await?;
+    let (table, snapshot_error) = match snapshot::read(&config.routes_file) {
+        Ok(table) => (table, None),
+        // The predecessor still has a good table.
+        Err(error) if predecessor.is_some() => return Err(error),
+        Err(error) => (RouteTable::default(), Some(chain(&error))),
+    };
+    if let Some(error) = &snapshot_error {
+        tracing::error!(%error, "starting without routes");
+    }
+    let mut replicas = Replicas::default();
+    let table = Arc::new(replicas.compile(table));
+    let http_addr = match listeners.first() {
+        Some(listener) => Some(listener.local_addr().map_err(start_error("listener"))?),
+        None => None,
+    };
+    let handles = spawn_workers(config, &listeners, &table)?;
+    let mut workers = Vec::new();
+    let mut running = Vec::new();
+    for handle in handles {
+        workers.push(Worker {
+            commands: handle.commands,
+            statistics: handle.statistics,
+        });
+        running.push(handle.ended);
+    }
+    let process = Process {
+        version: config.version.clone(),
+        routes_file: config.routes_file.clone(),
+        http_addr,
+        workers,
+        listeners: RefCell::new(listeners),
+        replicas: RefCell::new(replicas),
+        generation: Cell::new(table.generation),
+        snapshot_error: RefCell::new(snapshot_error),
+        predecessor: Mutex::new(predecessor),
+        is_draining: Cell::new(false),
+        end: Notify::new(),
+    };
+    Ok((Rc::new(process), running))
+}
+
+/// The proxy to take over from; another that runs is an error.
+async fn find_predecessor(config: &Config) -> Result<Option<Client>> {
+    match Client::connect(&config.control_socket).await {
+        Ok(client) if config.take_over => Ok(Some(client)),
+        Ok(_) => Err(Error::AlreadyRunning {
+            path: config.control_socket.clone(),
+        }),
+        Err(Error::ControlSocket { source, .. })
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The predecessor's listeners where they are on the right address, and new ones for the rest.
+async fn listeners(config: &Config, predecessor: Option<&mut Client>) -> Result<Vec<TcpListener>> {
+    let Some(addr) = config.http_addr else {
+        return Ok(Vec::new());
+    };
+    let count = config.workers.get();
+    let Some(predecessor) = predecessor else {
+        return listener::bind_first(addr, count);
+    };
+    let mut listeners = match predecessor.hand_over().await {
+        Ok(listeners) => listeners,
+        Err(Error::Refused(why)) => {
+            tracing::warn!(%why, "the running proxy keeps its listeners; sharing its port");
+            let mut listeners = Vec::new();
+            listener::fill(&mut listeners, addr, count)?;
+            return Ok(listeners);
+        }
+        Err(error) => return Err(error),
+    };
+    let is_wanted = |listener: &TcpListener| {
+        let fits = |own: SocketAddr| own == addr || addr.port() == 0 && own.ip() == addr.ip();
+        listener.local_addr().is_ok_and(fits)
+    };
+    listeners.retain(is_wanted);
+    match listeners.first() {
+        None => listener::bind_first(addr, count),
+        Some(first) => {
+            let addr = first.local_addr().map_err(start_error("listener"))?;
+            listener::fill(&mut listeners, addr, count)?;
+            Ok(listeners)
+        }
+    }
+}
+
+/// One worker for each that is configured; they share out the listeners.
+fn spawn_workers(
+    config: &Config,
+    listeners: &[TcpListener],
+    table: &Arc<Table>,
+) -> Result<Vec<worker::Handle>> {
+    let epoch = Instant::now();
+    let count = config.workers.get();
+    (0..count)
+        .map(|index| {
+            let own = listeners.iter().skip(index).step_by(count);
+            let own = own
+                .map(TcpListener::try_clone)
+                .collect::<io::Result<Vec<_>>>();
+            worker::spawn(Setup {
+                index: index as u64,
+                listeners: own.map_err(start_error("listener"))?,
+                table: Arc::clone(table),
+                limits: config.limits.clone(),
+                request_id_seed: config.request_id_seed,
+                epoch,
+            })
+        })
+        .collect()
+}
+
+fn start_error(what: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Start { what, source }
+}
+
+/// Allows as many descriptors as the system lets this process have; fewer only mean fewer visitors.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::warn!(%error, "cannot raise the limit of open descriptors");
+    }
+}
+
+/// Waits until one of the workers has ended, and forgets it; for ever if there is none.
+async fn one_ended(running: &mut Vec<oneshot::Receiver<()>>) {
+    poll_fn(|cx| {
+        let ended = running
+            .iter_mut()
+            .position(|worker| Pin::new(worker).poll(cx).is_ready());
+        match ended {
+            Some(index) => {
+                running.swap_remove(index);
+                Poll::Ready(())
+            }
+            None => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+async fn all_ended(running: &mut Vec<oneshot::Receiver<()>>) {
+    while !running.is_empty() {
+        one_ended(running).await;
+    }
+}
+
+impl Process {
+    /// How this process is.
+    pub(crate) fn status(&self) -> Status {
+        let sum = |count: fn(&Statistics) -> u64| {
+            self.workers
+                .iter()
+                .map(|worker| count(&worker.statistics))
+                .sum()
+        };
+        Status {
+            pid: std::process::id(),
+            version: self.version.clone(),
+            http_addr: self.http_addr,
+            generation: self.generation.get(),
+            connections: sum(Statistics::connections),
+            requests_total: sum(Statistics::requests),
+            snapshot_error: self.snapshot_error.borrow().clone(),
+        }
+    }
+
+    /// Reads the route table and makes every worker use it; a broken one changes nothing.
+    pub(crate) async fn reload(&self) -> Result<u64> {
+        let mut predecessor = self.predecessor.lock().await;
+        let table = match snapshot::read(&self.routes_file) {
+            Ok(table) => table,
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "keeping the last good route table");
+                *self.snapshot_error.borrow_mut() = Some(chain(&error));
+                return Err(error);
+            }
+        };
+        let table = Arc::new(self.replicas.borrow_mut().compile(table));
+        self.tell_workers(|confirm| Command::Use(Arc::clone(&table), confirm))
+            .await;
+        if let Some(client) = predecessor.as_mut()
+            && client.reload().await.is_err()
+        {
+            *predecessor = None;
+        }
+        self.generation.set(table.generation);
+        *self.snapshot_error.borrow_mut() = None;
+        Ok(table.generation)
+    }
+
+    /// Requests and tunnels on a replica, here and in a predecessor that drains.
+    pub(crate) async fn in_flight(&self, replica: &str) -> u64 {
+        let mut predecessor = self.predecessor.lock().await;
+        let theirs = match predecessor.as_mut() {
+            None => 0,
+            Some(client) => match client.in_flight(replica).await {
+                Ok(count) => count,
+                Err(_) => {
+                    *predecessor = None;
+                    0
+                }
+            },
+        };
+        theirs + self.replicas.borrow().in_flight(replica)
+    }
+
+    /// Begins the drain; returns when nothing is accepted any more.
+    pub(crate) async fn stop_accepting(&self) {
+        tracing::info!("proxy drains");
+        self.is_draining.set(true);
+        self.listeners.borrow_mut().clear();
+        self.tell_workers(Command::Drain).await;
+    }
+
+    /// Ends the process once it is drained.
+    pub(crate) fn end(&self) {
+        self.end.notify_one();
+    }
+
+    /// The listeners, for a successor; none once the end has begun.
+    pub(crate) fn listeners(&self) -> Vec<TcpListener> {
+        self.listeners
+            .borrow()
+            .iter()
+            .filter_map(|listener| listener.try_clone().ok())
+            .collect()
+    }
+
+    async fn talk(self: &Rc<Self>, accepted: io::Result<tokio::net::UnixStream>) {
+        match accepted {
+            Ok(stream) => {
+                spawn_local(server::serve(Rc::clone(self), stream));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a control connection; pausing");
+                tokio::time::sleep(crate::limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    async fn end_predecessor(&self) {
+        let mut predecessor = self.predecessor.lock().await;
+        if let Some(client) = predecessor.as_mut()
+            && let Err(error) = client.finish().await
+        {
+            tracing::warn!(error = %chain(&error), "the predecessor does not finish");
+            *predecessor = None;
+        }
+    }
+
+    /// Gives each worker a command and waits until all have confirmed it.
+    async fn tell_workers(&self, command: impl Fn(oneshot::Sender<()>) -> Command) {
+        let mut confirmations = Vec::new();
+        for worker in &self.workers {
+            let (confirm, confirmed) = oneshot::channel();
+            // A worker that is gone needs no telling.
+            let _ = worker.commands.send(command(confirm));
+            confirmations.push(confirmed);
+        }
+        for confirmed in confirmations {
+            let _ = confirmed.await;
+        }
+    }
+}
+
+impl Signals {
+    /// From here on no signal of these ends the process at once.
+    fn listen() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|source| Error::Start {
+                what: "signal handling",
+                source,
+            })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns at a signal to end; the loss of a terminal is none.
+    async fn wait_for_end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {}
+            }
+        }
+    }
+}

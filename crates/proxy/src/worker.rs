@@ -1,0 +1,455 @@
+//! A worker: one thread with a single-threaded runtime, its listeners, its visitors and its pools.
+//!
+//! Guarantees: a command is carried out between two polls of any request, so once a worker has
+//! confirmed a table no request of it starts with an older one. Nothing here is shared with other
+//! threads but the route table, the replicas' counters and the statistics.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use hyper::server::conn::http1;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::connection::{self, Visitor};
+use crate::error::{Error, Result};
+use crate::limits::{ACCEPT_PAUSE, Limits, MAX_HEAD_BYTES};
+use crate::request_id::RequestIds;
+use crate::table::{Lease, Table, Target};
+use crate::upstream::Pools;
+
+/// What the main thread tells a worker.
+pub(crate) enum Command {
+    /// Use this table, then confirm.
+    Use(Arc<Table>, oneshot::Sender<()>),
+    /// Accept no more, confirm, finish what runs, end.
+    Drain(oneshot::Sender<()>),
+}
+
+/// What a worker starts with.
+pub(crate) struct Setup {
+    /// Its number in this process.
+    pub(crate) index: u64,
+    /// Where it accepts visitors.
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    /// The first table.
+    pub(crate) table: Arc<Table>,
+    /// Deadlines and caps.
+    pub(crate) limits: Limits,
+    /// Makes request ids differ between processes.
+    pub(crate) request_id_seed: u64,
+    /// When milliseconds began to count, the same for all workers.
+    pub(crate) epoch: Instant,
+}
+
+/// The main thread's end of a worker.
+pub(crate) struct Handle {
+    /// Takes commands.
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    /// What it has done so far.
+    pub(crate) statistics: Arc<Statistics>,
+    /// Fails once the worker has ended.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+/// Counters that one worker writes and others read.
+#[derive(Default)]
+pub(crate) struct Statistics {
+    connections: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Statistics {
+    /// Visitors' connections that are open.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests since the start.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// How far the end is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    Draining,
+    Closing,
+}
+
+/// The state of one worker.
+pub(crate) struct Worker {
+    limits: Limits,
+    http: http1::Builder,
+    table: RefCell<Arc<Table>>,
+    pools: Pools,
+    request_ids: RequestIds,
+    statistics: Arc<Statistics>,
+    clock: Rc<Cell<u64>>,
+    rotation: Cell<usize>,
+    stage: Cell<Stage>,
+    seats: RefCell<Seats>,
+    seat_freed: Notify,
+}
+
+#[derive(Default)]
+struct Seats {
+    visitors: HashMap<u64, Rc<Visitor>>,
+    by_ip: HashMap<IpAddr, usize>,
+    next: u64,
+}
+
+/// A visitor's place at a worker, given back when this is dropped.
+pub(crate) struct Seat {
+    worker: Rc<Worker>,
+    number: u64,
+    ip: IpAddr,
+    visitor: Rc<Visitor>,
+}
+
+/// Starts a worker's thread; it serves at once.
+pub(crate) fn spawn(setup: Setup) -> Result<Handle> {
+    let failed = |source| Error::Start {
+        what: "worker",
+        source,
+    };
+    let runtime_failed = |source| Error::Start {
+        what: "worker's runtime",
+        source,
+    };
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let (alive, ended) = oneshot::channel::<()>();
+    let (started, has_started) = std::sync::mpsc::channel();
+    let statistics = Arc::new(Statistics::default());
+    let own_statistics = Arc::clone(&statistics);
+    thread::Builder::new()
+        .name(format!("proxy-{}", setup.index))
+        .spawn(move || {
+            let _alive = alive;
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
+            match runtime {
+                Ok(runtime) => {
+                    // Nobody is left to tell if the receiver is gone.
+                    let _ = started.send(Ok(()));
+                    runtime.block_on(run(setup, own_statistics, inbox));
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            }
+        })
+        .map_err(failed)?;
+    has_started
+        .recv()
+        .map_err(|error| failed(io::Error::other(error)))?
+        .map_err(runtime_failed)?;
+    Ok(Handle {
+        commands,
+        statistics,
+        ended,
+    })
+}
+
+async fn run(
+    setup: Setup,
+    statistics: Arc<Statistics>,
+    mut inbox: mpsc::UnboundedReceiver<Command>,
+) {
+    let mut http = http1::Builder::new();
+    // Deadlines are watched by the sweep.
+    http.header_read_timeout(None)
+        .max_header_size(MAX_HEAD_BYTES);
+    let worker = Rc::new(Worker {
+        http,
+        table: RefCell::new(setup.table),
+        pools: Pools::new(&setup.limits),
+        request_ids: RequestIds::new(setup.request_id_seed, setup.index),
+        statistics,
+        clock: Rc::default(),
+        rotation: Cell::new(0),
+        stage: Cell::new(Stage::Serving),
+        seats: RefCell::default(),
+        seat_freed: Notify::new(),
+        limits: setup.limits,
+    });
+    let (stop, stopped) = watch::channel(());
+    spawn_local(sweep(Rc::clone(&worker), setup.epoch));
+    let accepting: Vec<_> = setup
+        .listeners
+        .into_iter()
+        .map(|listener| spawn_local(accept(Rc::clone(&worker), listener, stopped.clone())))
+        .collect();
+    let confirm = loop {
+        match inbox.recv().await {
+            Some(Command::Use(table, confirm)) => worker.use_table_and(table, confirm),
+            Some(Command::Drain(confirm)) => break Some(confirm),
+            None => break None,
+        }
+    };
+    worker.stage.set(Stage::Draining);
+    drop(stop);
+    for task in accepting {
+        // It fails only if the task panicked, and then nothing is accepted either.
+        let _ = task.await;
+    }
+    if let Some(confirm) = confirm {
+        let _ = confirm.send(());
+    }
+    drain(&worker, inbox).await;
+}
+
+/// Waits for what runs; resting connections get a while to send a last request.
+async fn drain(worker: &Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    let deadline = Instant::now() + worker.limits.drain;
+    let closing = Instant::now() + worker.limits.drain_idle.min(worker.limits.drain);
+    loop {
+        let next = if worker.is_closing() {
+            deadline
+        } else {
+            closing
+        };
+        tokio::select! {
+            biased;
+            () = worker.emptied() => return,
+            Some(command) = inbox.recv() => match command {
+                Command::Use(table, confirm) => worker.use_table_and(table, confirm),
+                // Whoever asked may have given up.
+                Command::Drain(confirm) => drop(confirm.send(())),
+            },
+            () = tokio::time::sleep_until(next) => {
+                if worker.is_closing() {
+                    tracing::warn!(
+                        connections = worker.statistics.connections(),
+                        "the drain deadline passed; closing what still runs"
+                    );
+                    return;
+                }
+                worker.stage.set(Stage::Closing);
+                worker.seats.borrow().visitors.values().for_each(|visitor| visitor.wake());
+            }
+        }
+    }
+}
+
+/// Accepts visitors until `stopped` closes, and then those who already wait.
+async fn accept(
+    worker: Rc<Worker>,
+    listener: std::net::TcpListener,
+    mut stopped: watch::Receiver<()>,
+) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "cannot accept visitors");
+            return;
+        }
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stopped.changed() => break,
+            accepted = worker.accept_one(&listener) => accepted,
+        };
+        match accepted {
+            Ok((tcp, peer)) => worker.welcome(tcp, peer),
+            Err(error) if is_passing(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept visitors; pausing");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    accept_waiting(&worker, listener);
+}
+
+fn accept_waiting(worker: &Rc<Worker>, listener: TcpListener) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((tcp, peer)) = listener.accept() {
+        if tcp.set_nonblocking(true).is_ok()
+            && let Ok(tcp) = TcpStream::from_std(tcp)
+        {
+            worker.welcome(tcp, peer);
+        }
+    }
+}
+
+/// Whether an error of `accept` concerns one visitor only; others would repeat at once.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | Interrupted
+            | TimedOut
+            | WouldBlock
+    )
+}
+
+/// Keeps the clock, and looks at every deadline once a tick.
+async fn sweep(worker: Rc<Worker>, epoch: Instant) {
+    let mut ticks = tokio::time::interval(worker.limits.tick());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = ticks.tick().await;
+        let elapsed_ms = now.saturating_duration_since(epoch).as_millis();
+        worker
+            .clock
+            .set(u64::try_from(elapsed_ms).unwrap_or(u64::MAX));
+        worker.pools.sweep(worker.now_ms());
+        for visitor in worker.seats.borrow().visitors.values() {
+            visitor.sweep(&worker.limits);
+        }
+    }
+}
+
+impl Worker {
+    /// Milliseconds since the process started, up to one tick ago.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.get()
+    }
+
+    /// Deadlines and caps.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How visitors are spoken to.
+    pub(crate) fn http(&self) -> &http1::Builder {
+        &self.http
+    }
+
+    /// Resting connections to replicas.
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The source of request ids.
+    pub(crate) fn request_ids(&self) -> &RequestIds {
+        &self.request_ids
+    }
+
+    /// The target of a host.
+    pub(crate) fn find(&self, host: &str) -> Option<Arc<Target>> {
+        self.table.borrow().find(host).map(Arc::clone)
+    }
+
+    /// A replica of `target` that is not in `tried`.
+    pub(crate) fn pick(&self, target: &Target, tried: &[u64]) -> Option<Lease> {
+        let start = self.rotation.get();
+        self.rotation.set(start.wrapping_add(1));
+        target.pick(start, self.now_ms(), tried)
+    }
+
+    /// Counts a request.
+    pub(crate) fn count_request(&self) {
+        // Only this thread writes, so no read-modify-write is needed.
+        let requests = self.statistics.requests();
+        self.statistics
+            .requests
+            .store(requests + 1, Ordering::Relaxed);
+    }
+
+    /// Whether connections end after their current request.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.stage.get() >= Stage::Draining
+    }
+
+    /// Whether resting connections end at once.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.stage.get() >= Stage::Closing
+    }
+
+    /// A place for one more visitor, unless that address has too many.
+    fn seat(self: &Rc<Self>, ip: IpAddr) -> Option<Seat> {
+        let mut seats = self.seats.borrow_mut();
+        let of_ip = seats.by_ip.entry(ip).or_default();
+        if *of_ip >= self.limits.connections_per_ip {
+            return None;
+        }
+        *of_ip += 1;
+        let number = seats.next;
+        seats.next += 1;
+        let visitor = Rc::new(Visitor::new(ip, Rc::clone(&self.clock)));
+        seats.visitors.insert(number, Rc::clone(&visitor));
+        self.note_connections(&seats);
+        Some(Seat {
+            worker: Rc::clone(self),
+            number,
+            ip,
+            visitor,
+        })
+    }
+
+    fn note_connections(&self, seats: &Seats) {
+        self.statistics
+            .connections
+            .store(seats.visitors.len() as u64, Ordering::Relaxed);
+    }
+
+    fn use_table_and(&self, table: Arc<Table>, confirm: oneshot::Sender<()>) {
+        *self.table.borrow_mut() = table;
+        self.pools.forget_retired();
+        // Whoever asked may have given up.
+        let _ = confirm.send(());
+    }
+
+    async fn accept_one(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        while self.seats.borrow().visitors.len() >= self.limits.connections_per_worker {
+            self.seat_freed.notified().await;
+        }
+        listener.accept().await
+    }
+
+    fn welcome(self: &Rc<Self>, tcp: TcpStream, peer: SocketAddr) {
+        if let Some(seat) = self.seat(peer.ip().to_canonical()) {
+            spawn_local(connection::serve(Rc::clone(self), seat, tcp));
+        }
+    }
+
+    async fn emptied(&self) {
+        while !self.seats.borrow().visitors.is_empty() {
+            self.seat_freed.notified().await;
+        }
+    }
+}
+
+impl Seat {
+    /// The visitor who has it.
+    pub(crate) fn visitor(&self) -> &Rc<Visitor> {
+        &self.visitor
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.worker.seats.borrow_mut();
+        seats.visitors.remove(&self.number);
+        if let Some(of_ip) = seats.by_ip.get_mut(&self.ip) {
+            *of_ip -= 1;
+            if *of_ip == 0 {
+                seats.by_ip.remove(&self.ip);
+            }
+        }
+        self.worker.note_connections(&seats);
+        self.worker.seat_freed.notify_one();
+    }
+}

@@ -1,0 +1,12 @@
+//! The proxy from outside: real sockets on both sides, scripted byte by byte.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod control;
+mod drain;
+mod forwarding;
+mod harness;
+mod limits;
+mod pages;
+mod smuggling;
+mod upgrade;

@@ -1,0 +1,174 @@
+//! The use cases: what a caller can ask for, one file per resource.
+//!
+//! A use case gets an `Access` (proof of who may act where), checks the input against the rules,
+//! writes the intent in one transaction, and signals the tasks that do the work.
+//!
+//! Not here: HTTP (`http`), SQL (`tose-store`), and work that takes long (`tasks`).
+
+mod account;
+pub(crate) mod deployment;
+pub(crate) mod domain;
+pub(crate) mod env_var;
+pub(crate) mod git;
+pub(crate) mod log;
+pub(crate) mod project;
+pub(crate) mod status;
+pub(crate) mod workspace;
+
+pub use account::{Bootstrapped, bootstrap};
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
+use tose_api::log::LogSource;
+use tose_api::{DeploymentId, EventId, ProjectId, Timestamp};
+use tose_logs::{LogStore, StreamId};
+use tose_model::access::Access;
+use tose_model::error::{Error, Result};
+use tose_model::log::LogLine;
+use tose_model::{Clock, Driver, IdGen};
+use tose_store::{NewEvent, Store};
+
+use crate::config::Config;
+use crate::data_plane::DataPlane;
+use crate::routes::RouteBook;
+use crate::secrets::{Vault, VaultError};
+
+/// Everything that use cases and tasks work with. Shared by reference counting.
+pub struct Platform {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) data_plane: Arc<dyn DataPlane>,
+    pub(crate) routes: RouteBook,
+    pub(crate) logs: LogStore,
+    pub(crate) vault: Vault,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdGen>,
+    pub(crate) signals: Signals,
+    /// Fresh with each start: the owner of this process's leases.
+    pub(crate) boot_id: String,
+}
+
+/// How a use case tells the tasks that there is work. A signal that gets lost costs time, never
+/// work: the tasks look at the store by themselves as well.
+pub(crate) struct Signals {
+    projects: mpsc::UnboundedSender<ProjectId>,
+    builder: Notify,
+}
+
+impl Signals {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<ProjectId>) {
+        let (projects, receiver) = mpsc::unbounded_channel();
+        (
+            Self {
+                projects,
+                builder: Notify::new(),
+            },
+            receiver,
+        )
+    }
+
+    /// Look at this project.
+    pub(crate) fn project(&self, id: ProjectId) {
+        // The receiver is gone only when the server is shutting down.
+        let _ = self.projects.send(id);
+    }
+
+    /// Look at the queue of deployments.
+    pub(crate) fn builder(&self) {
+        self.builder.notify_one();
+    }
+
+    /// Until somebody calls [`Signals::builder`].
+    pub(crate) async fn builder_called(&self) {
+        self.builder.notified().await;
+    }
+}
+
+impl Platform {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The line of the audit log for what the caller is about to do.
+    pub(crate) fn event(
+        &self,
+        access: &Access,
+        action: &'static str,
+        target: impl ToString,
+    ) -> NewEvent {
+        NewEvent {
+            id: EventId::from_uuid(self.ids.uuid()),
+            actor: access.caller().email.clone(),
+            action,
+            target: target.to_string(),
+            at: self.now(),
+        }
+    }
+
+    /// Adds the platform's own lines to a deployment's log. A log that cannot be written is no reason
+    /// to let a deployment fail, so this reports to the operator only.
+    pub(crate) async fn say(&self, deployment_id: DeploymentId, text: impl Into<String>) {
+        self.log_build(deployment_id, LogSource::System, vec![text.into()])
+            .await;
+    }
+
+    /// Adds lines to a deployment's log.
+    pub(crate) async fn log_build(
+        &self,
+        deployment_id: DeploymentId,
+        source: LogSource,
+        texts: Vec<String>,
+    ) {
+        let time = self.now();
+        let pod = deployment_id.to_string();
+        let line = |text: String| LogLine {
+            time,
+            source,
+            pod: pod.as_str().into(),
+            text: text.into_bytes(),
+        };
+        let lines = texts.into_iter().map(line).collect();
+        if let Err(error) = self
+            .logs
+            .append(StreamId::Build(deployment_id), lines)
+            .await
+        {
+            tracing::error!(%deployment_id, %error, "a deployment's log could not be written");
+        }
+    }
+
+    /// Completes a deployment's log: readers get its end.
+    pub(crate) async fn finish_build_log(&self, deployment_id: DeploymentId) {
+        if let Err(error) = self.logs.finish(StreamId::Build(deployment_id)).await {
+            tracing::error!(%deployment_id, %error, "a deployment's log could not be completed");
+        }
+    }
+}
+
+pub(crate) fn vault_error(error: VaultError) -> Error {
+    Error::internal("a secret could not be opened", error)
+}
+
+/// Checks a name that people read.
+pub(crate) fn check_name(name: &str) -> Result<String> {
+    let name = name.trim();
+    let length = name.chars().count();
+    if length == 0 || length > 100 || name.chars().any(char::is_control) {
+        return Err(Error::invalid_field(
+            "name",
+            "must have 1 to 100 characters, none of them a control character",
+        ));
+    }
+    Ok(name.to_owned())
+}
+
+impl Platform {
+    /// Whether what the server needs answers.
+    pub(crate) async fn check_ready(&self) -> Result<()> {
+        self.store.ping().await?;
+        self.driver.info().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,387 @@
+//! Deployments: asking for one, looking at them, calling one off.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tose_api::deployment::{
+    CommitView, CreateDeployment, DeploymentStatus, DeploymentView, Trigger,
+};
+use tose_api::envelope::{Meta, Paging};
+use tose_api::project::Source;
+use tose_api::{BranchName, DeploymentId};
+use tose_model::access::{Access, WorkspaceScope};
+use tose_model::deployment::Deployment;
+use tose_model::deployment::state::Event;
+use tose_model::error::{Error, Result};
+use tose_model::project::{DesiredState, Project};
+use tose_model::secret::{ExposeSecret, SecretString};
+use tose_store::{NewDeployment, Transition};
+
+use crate::app::{Platform, vault_error};
+use crate::secrets::Place;
+
+/// How long a deployment may wait for its turn.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
+
+/// What a new deployment is made from.
+struct Recipe {
+    trigger: Trigger,
+    commit: Option<CommitView>,
+    branch: Option<BranchName>,
+    no_cache: bool,
+    image: Option<String>,
+}
+
+impl Platform {
+    /// Builds the connected repository, or deploys the project's image.
+    pub(crate) async fn create_deployment(
+        &self,
+        access: &Access,
+        slug: &str,
+        input: CreateDeployment,
+    ) -> Result<DeploymentView> {
+        let project = self.find_project(access, slug).await?;
+        let asked_commit = input.commit.map(check_commit).transpose()?;
+        match project.source {
+            Source::Git => {
+                let connection = self
+                    .store
+                    .find_git_connection(access.scope(), project.id)
+                    .await?;
+                if connection.is_none() {
+                    return Err(Error::conflict(
+                        "no_source",
+                        "the project has no repository; connect one with POST …/git, or set its image",
+                    ));
+                }
+            }
+            Source::Image if asked_commit.is_some() || input.branch.is_some() => {
+                return Err(Error::invalid(
+                    "commit and branch are for projects that are built from Git",
+                ));
+            }
+            Source::Image => {}
+        }
+        let recipe = Recipe {
+            trigger: Trigger::Manual,
+            commit: asked_commit,
+            branch: input.branch,
+            no_cache: input.no_cache,
+            image: None,
+        };
+        self.queue(access, &project, recipe, "deployment.create")
+            .await
+    }
+
+    /// The current image again, without a build, with today's variables.
+    pub(crate) async fn redeploy(&self, access: &Access, slug: &str) -> Result<DeploymentView> {
+        let project = self.find_project(access, slug).await?;
+        self.queue_current(access, &project, Trigger::Redeploy, "deployment.redeploy")
+            .await
+    }
+
+    /// Starts a stopped project with its current image; a project that runs is left alone.
+    pub(crate) async fn start_project(&self, access: &Access, slug: &str) -> Result<()> {
+        let project = self.find_project(access, slug).await?;
+        let current = self
+            .store
+            .list_current_deployments(access.scope(), project.id)
+            .await?;
+        if project.desired == DesiredState::Running && !current.is_empty() {
+            return Ok(());
+        }
+        self.queue_current(access, &project, Trigger::Start, "project.start")
+            .await?;
+        Ok(())
+    }
+
+    /// Replaces the running replicas by fresh ones, one version beside the other.
+    pub(crate) async fn restart_project(&self, access: &Access, slug: &str) -> Result<()> {
+        let project = self.find_project(access, slug).await?;
+        let current = self
+            .store
+            .list_current_deployments(access.scope(), project.id)
+            .await?;
+        if current
+            .iter()
+            .any(|deployment| deployment.status.is_in_progress())
+        {
+            return Err(Error::conflict(
+                "deployment_in_progress",
+                "a deployment is on its way and will restart the app; wait for it, or stop it first",
+            ));
+        }
+        self.queue_current(access, &project, Trigger::Restart, "project.restart")
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn get_deployment(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<DeploymentView> {
+        let (_, deployment) = self.find_deployment(access, slug, id).await?;
+        Ok(view(&deployment))
+    }
+
+    pub(crate) async fn list_deployments(
+        &self,
+        access: &Access,
+        slug: &str,
+        paging: Paging,
+    ) -> Result<(Vec<DeploymentView>, Meta)> {
+        let project = self.find_project(access, slug).await?;
+        let (deployments, total) = self
+            .store
+            .list_deployments(access.scope(), project.id, paging)
+            .await?;
+        Ok((deployments.iter().map(view).collect(), paging.meta(total)))
+    }
+
+    /// Calls a deployment off, or stops the project if it is the live one.
+    pub(crate) async fn stop_deployment(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<DeploymentView> {
+        let (project, deployment) = self.find_deployment(access, slug, id).await?;
+        match deployment.status {
+            DeploymentStatus::Running => {
+                self.stop_project(access, slug).await?;
+            }
+            DeploymentStatus::Building => {
+                self.store
+                    .request_cancel(access.scope(), deployment.id)
+                    .await?;
+                self.signals.builder();
+            }
+            DeploymentStatus::Queued | DeploymentStatus::Deploying => {
+                self.settle(&deployment, Event::Cancel, Some("cancelled on request"))
+                    .await?;
+                self.signals.project(project.id);
+            }
+            ended => {
+                let message = format!("the deployment is {} already", ended.as_str());
+                return Err(Error::conflict("deployment_ended", message));
+            }
+        }
+        self.get_deployment(access, slug, id).await
+    }
+
+    pub(crate) async fn find_deployment(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<(Project, Deployment)> {
+        let project = self.find_project(access, slug).await?;
+        let id: DeploymentId = id.parse().map_err(|_| Error::NotFound("deployment"))?;
+        let deployment = self
+            .store
+            .get_deployment(access.scope(), project.id, id)
+            .await?;
+        Ok((project, deployment))
+    }
+
+    /// Brings a deployment to an end (or to life), says so in its log, and completes that.
+    pub(crate) async fn settle(
+        &self,
+        deployment: &Deployment,
+        event: Event,
+        reason: Option<&str>,
+    ) -> Result<DeploymentStatus> {
+        let scope = WorkspaceScope::for_task(deployment.workspace_id);
+        let with = Transition {
+            error: reason
+                .filter(|_| event == Event::Failure)
+                .map(str::to_owned),
+            ..Transition::default()
+        };
+        let status = self
+            .store
+            .transition_deployment(
+                &scope,
+                deployment.id,
+                deployment.status,
+                event,
+                &with,
+                self.now(),
+            )
+            .await?;
+        tracing::info!(deployment_id = %deployment.id, status = status.as_str(), reason, "deployment settled");
+        if let Some(reason) = reason {
+            self.say(deployment.id, reason).await;
+        }
+        self.finish_build_log(deployment.id).await;
+        self.signals.builder();
+        Ok(status)
+    }
+
+    async fn queue_current(
+        &self,
+        access: &Access,
+        project: &Project,
+        trigger: Trigger,
+        action: &'static str,
+    ) -> Result<DeploymentView> {
+        let last = self
+            .store
+            .find_last_live_deployment(access.scope(), project.id)
+            .await?;
+        let last = last
+            .filter(|deployment| deployment.image.is_some())
+            .ok_or_else(|| {
+                Error::conflict(
+                    "nothing_deployed",
+                    "the project has no image to run; deploy it first",
+                )
+            })?;
+        let recipe = Recipe {
+            trigger,
+            commit: last.commit,
+            branch: last.branch,
+            no_cache: false,
+            image: last.image,
+        };
+        self.queue(access, project, recipe, action).await
+    }
+
+    async fn queue(
+        &self,
+        access: &Access,
+        project: &Project,
+        recipe: Recipe,
+        action: &'static str,
+    ) -> Result<DeploymentView> {
+        let id = DeploymentId::from_uuid(self.ids.uuid());
+        let now = self.now();
+        let env = self.open_env(project, access.scope()).await?;
+        let waiting = self
+            .store
+            .list_current_deployments(access.scope(), project.id)
+            .await?;
+        let new = NewDeployment {
+            id,
+            project_id: project.id,
+            trigger: recipe.trigger,
+            commit: recipe.commit,
+            branch: recipe.branch,
+            no_cache: recipe.no_cache,
+            image: recipe.image,
+            run: project.run.clone(),
+            env: self.seal_env(project, id, env)?,
+            deadline_at: now.saturating_add(QUEUE_TIMEOUT),
+            created_by: access.caller().email.clone(),
+            now,
+        };
+        let event = self.event(access, action, format!("{}/{id}", project.slug));
+        self.store
+            .create_deployment(access.scope(), &new, &event)
+            .await?;
+        for replaced in waiting
+            .iter()
+            .filter(|other| other.status == DeploymentStatus::Queued)
+        {
+            self.say(
+                replaced.id,
+                "superseded by a newer deployment before its turn came",
+            )
+            .await;
+            self.finish_build_log(replaced.id).await;
+        }
+        self.signals.builder();
+        self.signals.project(project.id);
+        Ok(view(
+            &self
+                .store
+                .get_deployment(access.scope(), project.id, id)
+                .await?,
+        ))
+    }
+
+    fn seal_env(
+        &self,
+        project: &Project,
+        deployment_id: DeploymentId,
+        env: BTreeMap<tose_api::EnvKey, (SecretString, bool)>,
+    ) -> Result<tose_model::secret::Sealed> {
+        let plain: BTreeMap<String, (String, bool)> = env
+            .into_iter()
+            .map(|(key, (value, is_secret))| {
+                (
+                    key.to_string(),
+                    (value.expose_secret().to_owned(), is_secret),
+                )
+            })
+            .collect();
+        let json = serde_json::to_string(&plain)
+            .map_err(|error| Error::internal("an environment could not be written", error))?;
+        let json = SecretString::from(json);
+        let place = Place::DeploymentEnv {
+            workspace_id: project.workspace_id,
+            deployment_id,
+        };
+        Ok(self
+            .vault
+            .seal(place, json.expose_secret(), self.ids.as_ref()))
+    }
+
+    /// A deployment's environment in plain text, with whether each value is secret.
+    pub(crate) fn open_deployment_env(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<Vec<(tose_api::EnvKey, SecretString, bool)>> {
+        let place = Place::DeploymentEnv {
+            workspace_id: deployment.workspace_id,
+            deployment_id: deployment.id,
+        };
+        let json = self
+            .vault
+            .open(place, &deployment.env)
+            .map_err(vault_error)?;
+        let plain: BTreeMap<tose_api::EnvKey, (String, bool)> =
+            serde_json::from_str(json.expose_secret()).map_err(|_| {
+                Error::internal("an environment could not be read", "it is no JSON object")
+            })?;
+        Ok(plain
+            .into_iter()
+            .map(|(key, (value, is_secret))| (key, SecretString::from(value), is_secret))
+            .collect())
+    }
+}
+
+fn check_commit(sha: String) -> Result<CommitView> {
+    let is_sha = sha.len() == 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_sha {
+        return Err(Error::invalid_field(
+            "commit",
+            "must be a full commit id of 40 hex digits",
+        ));
+    }
+    Ok(CommitView {
+        sha: sha.to_ascii_lowercase(),
+        message: String::new(),
+        author: String::new(),
+    })
+}
+
+/// How a deployment is shown.
+pub(crate) fn view(deployment: &Deployment) -> DeploymentView {
+    DeploymentView {
+        id: deployment.id,
+        status: deployment.status,
+        trigger: deployment.trigger,
+        commit: deployment.commit.clone(),
+        image: deployment.image.clone(),
+        error: deployment.error.clone(),
+        created_at: deployment.created_at,
+        build_started_at: deployment.build_started_at,
+        build_finished_at: deployment.build_finished_at,
+        live_at: deployment.live_at,
+        finished_at: deployment.finished_at,
+        created_by: deployment.created_by.clone(),
+    }
+}

@@ -1,0 +1,111 @@
+//! What a project's replicas do at this moment, asked of the engine.
+
+use futures_util::future::join_all;
+use tose_api::project::{
+    PodStatus, PodView, PodsView, ResourcesView, StatusProject, StatusView, UsageView,
+};
+use tose_model::access::Access;
+use tose_model::driver::{ObservedReplica, ReplicaState, Scope, Usage};
+use tose_model::error::Result;
+use tose_model::project::{DesiredState, status};
+
+use crate::app::Platform;
+use crate::app::project::status_facts;
+
+impl Platform {
+    pub(crate) async fn project_status(&self, access: &Access, slug: &str) -> Result<StatusView> {
+        let (project, mut facts) = self.store.get_project(access.scope(), slug).await?;
+        let replicas = self.driver.observe(Scope::Project(project.id)).await?;
+        let routed = self.routes.backends_of(project.id).await;
+        let pods = join_all(replicas.iter().map(|replica| self.pod(replica, &routed))).await;
+        let ready = count(pods.iter().filter(|(pod, _)| pod.ready));
+        facts.ready = ready;
+        let wanted = match project.desired {
+            DesiredState::Running => u64::from(project.replicas),
+            DesiredState::Stopped => 0,
+        };
+        let used = pods.iter().fold(Usage::default(), |sum, (_, usage)| Usage {
+            cpu_milli: sum.cpu_milli + usage.cpu_milli,
+            memory_bytes: sum.memory_bytes + usage.memory_bytes,
+        });
+        let resources = ResourcesView {
+            cpu: UsageView {
+                used: cpu_quantity(used.cpu_milli),
+                limit: cpu_quantity(u64::from(project.run.cpu.milli()) * wanted),
+            },
+            memory: UsageView {
+                used: memory_quantity(used.memory_bytes),
+                limit: memory_quantity(project.run.ram.bytes() * wanted),
+            },
+        };
+        Ok(StatusView {
+            project: StatusProject {
+                slug: project.slug.clone(),
+                status: status(&status_facts(&project, facts)),
+            },
+            pods: PodsView {
+                ready,
+                total: count(pods.iter()),
+                items: pods.into_iter().map(|(pod, _)| pod).collect(),
+            },
+            resources,
+        })
+    }
+
+    async fn pod(&self, replica: &ObservedReplica, routed: &[String]) -> (PodView, Usage) {
+        let is_routed = routed.iter().any(|name| name == replica.name.as_str());
+        let (status, reason) = match replica.state {
+            ReplicaState::Created => (PodStatus::Pending, None),
+            ReplicaState::Running if is_routed => (PodStatus::Running, None),
+            ReplicaState::Running => (PodStatus::Starting, None),
+            ReplicaState::Restarting {
+                exit_code,
+                out_of_memory,
+            }
+            | ReplicaState::Exited {
+                exit_code,
+                out_of_memory,
+            } => (
+                PodStatus::Crashed,
+                Some(exit_reason(exit_code, out_of_memory)),
+            ),
+        };
+        // A replica that ends in this moment uses nothing.
+        let usage = match replica.state {
+            ReplicaState::Running => self.driver.usage(&replica.name).await.unwrap_or_default(),
+            _ => Usage::default(),
+        };
+        let pod = PodView {
+            name: replica.name.to_string(),
+            status,
+            ready: status == PodStatus::Running,
+            restarts: replica.restarts,
+            started_at: replica.started_at,
+            deployment_id: replica.key.deployment_id,
+            cpu: cpu_quantity(usage.cpu_milli),
+            memory: memory_quantity(usage.memory_bytes),
+            reason,
+        };
+        (pod, usage)
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+fn exit_reason(exit_code: i64, out_of_memory: bool) -> String {
+    if out_of_memory {
+        "killed because it used more than its memory".to_owned()
+    } else {
+        format!("exited with code {exit_code}")
+    }
+}
+
+fn cpu_quantity(milli: u64) -> String {
+    format!("{milli}m")
+}
+
+fn memory_quantity(bytes: u64) -> String {
+    format!("{}Mi", bytes >> 20)
+}

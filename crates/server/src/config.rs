@@ -1,0 +1,433 @@
+//! Configuration: flags, environment and file, parsed into types, unknown keys refused.
+//!
+//! The one place that reads them. `default.toml` documents every key; a test holds it to the
+//! defaults below.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use tose_api::{Cpu, Hostname, Ram};
+
+/// The commented default file.
+pub const DEFAULT_FILE: &str = include_str!("default.toml");
+
+/// What went wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("the configuration file {path} could not be read")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no valid configuration.
+    #[error("the configuration file {path} is not valid: {problem}")]
+    Parse { path: PathBuf, problem: String },
+    /// A value cannot be used.
+    #[error("{key}: {problem}")]
+    Value { key: &'static str, problem: String },
+}
+
+/// The flags that every command of `tosed` takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// A configuration file in TOML; `tosed config` prints one with every key
+    #[arg(long, env = "TOSE_CONFIG", global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept [default: /var/lib/tose]
+    #[arg(long, env = "TOSE_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Where the API listens [default: 127.0.0.1:8700]
+    #[arg(long, env = "TOSE_API_ADDR", global = true, value_name = "ADDR")]
+    pub api_addr: Option<SocketAddr>,
+    /// Where the proxy listens for visitors, or "off" [default: 0.0.0.0:80]
+    #[arg(long, env = "TOSE_HTTP_ADDR", global = true, value_name = "ADDR")]
+    pub http_addr: Option<Listen>,
+    /// Where the proxy listens for HTTPS, or "off"; this version serves none [default: off]
+    #[arg(long, env = "TOSE_HTTPS_ADDR", global = true, value_name = "ADDR")]
+    pub https_addr: Option<Listen>,
+    /// Apps are reached at {workspace}-{project}.{base-domain} [default: localhost]
+    #[arg(long, env = "TOSE_BASE_DOMAIN", global = true, value_name = "HOST")]
+    pub base_domain: Option<Hostname>,
+    /// The container engine: docker [default: docker]
+    #[arg(long, env = "TOSE_ENGINE", global = true, value_name = "ENGINE")]
+    pub engine: Option<Engine>,
+    /// The API's address as users see it [default: made from the API's address]
+    #[arg(long, env = "TOSE_PUBLIC_URL", global = true, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// The database; this version keeps SQLite in the data directory and takes no other
+    #[arg(
+        long,
+        env = "TOSE_DATABASE_URL",
+        global = true,
+        value_name = "URL",
+        hide = true
+    )]
+    pub database_url: Option<String>,
+    /// Let projects be built from file:// repositories on this machine
+    #[arg(long, env = "TOSE_GIT_ALLOW_FILE_URLS", global = true, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub git_allow_file_urls: Option<bool>,
+    /// How the daemon's own messages are written: text or json [default: text]
+    #[arg(long, env = "TOSE_LOG_FORMAT", global = true, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Which of the daemon's own messages are written [default: info]
+    #[arg(long, env = "TOSE_LOG_LEVEL", global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// The container engine's socket [default: the engine's own]
+    #[arg(long, env = "DOCKER_HOST", global = true, value_name = "URL")]
+    pub docker_host: Option<String>,
+}
+
+/// An address to listen on, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Listen {
+    /// On this address.
+    On(SocketAddr),
+    /// Not at all.
+    Off,
+}
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse()
+            .map(Self::On)
+            .map_err(|_| "must be an address such as 0.0.0.0:80, or off".to_owned())
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl Listen {
+    /// The address, if there is one.
+    pub fn addr(self) -> Option<SocketAddr> {
+        match self {
+            Self::On(addr) => Some(addr),
+            Self::Off => None,
+        }
+    }
+}
+
+/// The engine that runs apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// Docker Engine.
+    Docker,
+}
+
+/// How the daemon's own messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where the API listens.
+    pub api_addr: SocketAddr,
+    /// Where the proxy listens for visitors.
+    pub http_addr: Listen,
+    /// Where HTTPS was asked for.
+    pub https_addr: Listen,
+    /// The domain below which apps get their host names.
+    pub base_domain: Hostname,
+    /// The engine.
+    pub engine: Engine,
+    /// The engine's socket, where it is not the default.
+    pub docker_host: Option<String>,
+    /// The API's address as users see it.
+    pub public_url: String,
+    /// How messages are written.
+    pub log_format: LogFormat,
+    /// Which messages are written.
+    pub log_level: String,
+    /// `[git]`.
+    pub git: GitConfig,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// How many built images of a project are kept.
+    pub keep_images: u32,
+    /// What is kept of each project's log.
+    pub log_retention: LogRetention,
+}
+
+/// How repositories are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitConfig {
+    /// Whether `file://` repositories may be built.
+    pub allow_file_urls: bool,
+}
+
+/// What may be asked for, and how long things may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Replicas of a project.
+    pub max_replicas: u32,
+    /// Cores of a replica.
+    pub max_cpu: Cpu,
+    /// Memory of a replica.
+    pub max_ram: Ram,
+    /// Builds at the same time; 0: by the machine's memory.
+    pub builds: u32,
+    /// A build, cloning included.
+    pub build_timeout: Duration,
+    /// Memory of a build step in bytes.
+    pub build_memory_bytes: u64,
+    /// From a version's first start until it is ready.
+    pub start_timeout: Duration,
+    /// Requests on a version that was replaced.
+    pub drain: Duration,
+}
+
+/// What is kept of each project's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogRetention {
+    /// At most this much, in bytes.
+    pub bytes: u64,
+    /// At most this long.
+    pub age: Duration,
+}
+
+/// The file as it is written. Every key may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    data_dir: Option<PathBuf>,
+    api_addr: Option<SocketAddr>,
+    http_addr: Option<Listen>,
+    https_addr: Option<Listen>,
+    base_domain: Option<Hostname>,
+    engine: Option<Engine>,
+    docker_host: Option<String>,
+    public_url: Option<String>,
+    log: LogTable,
+    git: GitTable,
+    limits: LimitsTable,
+    images: ImagesTable,
+    retention: RetentionTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LogTable {
+    format: Option<LogFormat>,
+    level: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct GitTable {
+    allow_file_urls: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LimitsTable {
+    max_replicas: Option<u32>,
+    max_cpu: Option<Cpu>,
+    max_ram: Option<Ram>,
+    builds: Option<u32>,
+    build_timeout_seconds: Option<u32>,
+    build_memory_mb: Option<u32>,
+    start_timeout_seconds: Option<u32>,
+    drain_seconds: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ImagesTable {
+    keep: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RetentionTable {
+    log_mb: Option<u32>,
+    log_days: Option<u32>,
+}
+
+impl Config {
+    /// Reads the file that the flags name, if any, and puts flags over it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds an unknown key, or a value cannot be used.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let file = match &flags.config {
+            Some(path) => read_file(path)?,
+            None => File::default(),
+        };
+        Self::merge(flags.clone(), file)
+    }
+
+    fn merge(flags: Flags, file: File) -> Result<Self, ConfigError> {
+        let default_api = SocketAddr::from(([127, 0, 0, 1], 8700));
+        let default_http = Listen::On(SocketAddr::from(([0, 0, 0, 0], 80)));
+        let api_addr = flags.api_addr.or(file.api_addr).unwrap_or(default_api);
+        let public_url = flags.public_url.or(file.public_url);
+        if let Some(url) = &flags.database_url {
+            let problem =
+                format!("{url:?} cannot be used: this version keeps SQLite in the data directory");
+            return Err(ConfigError::Value {
+                key: "database_url",
+                problem,
+            });
+        }
+        Ok(Self {
+            data_dir: flags
+                .data_dir
+                .or(file.data_dir)
+                .unwrap_or_else(|| "/var/lib/tose".into()),
+            api_addr,
+            http_addr: flags.http_addr.or(file.http_addr).unwrap_or(default_http),
+            https_addr: flags.https_addr.or(file.https_addr).unwrap_or(Listen::Off),
+            base_domain: match flags.base_domain.or(file.base_domain) {
+                Some(domain) => domain,
+                None => "localhost".parse().expect("localhost is a host name"),
+            },
+            engine: flags.engine.or(file.engine).unwrap_or(Engine::Docker),
+            docker_host: flags.docker_host.or(file.docker_host),
+            public_url: public_url.unwrap_or_else(|| format!("http://{api_addr}")),
+            log_format: flags
+                .log_format
+                .or(file.log.format)
+                .unwrap_or(LogFormat::Text),
+            log_level: flags
+                .log_level
+                .or(file.log.level)
+                .unwrap_or_else(|| "info".to_owned()),
+            git: GitConfig {
+                allow_file_urls: flags
+                    .git_allow_file_urls
+                    .or(file.git.allow_file_urls)
+                    .unwrap_or(false),
+            },
+            limits: file.limits.into_limits()?,
+            keep_images: file.images.keep.unwrap_or(5).max(1),
+            log_retention: LogRetention {
+                bytes: u64::from(file.retention.log_mb.unwrap_or(256)) << 20,
+                age: Duration::from_secs(u64::from(file.retention.log_days.unwrap_or(30)) * 86_400),
+            },
+        })
+    }
+
+    /// The URL of an app that has this host name.
+    pub fn app_url(&self, hostname: &Hostname) -> String {
+        match self.http_addr.addr().map(|addr| addr.port()) {
+            Some(80) | None => format!("http://{hostname}"),
+            Some(port) => format!("http://{hostname}:{port}"),
+        }
+    }
+
+    /// Where a file of the data directory is.
+    pub fn data_path(&self, name: &str) -> PathBuf {
+        self.data_dir.join(name)
+    }
+}
+
+fn read_file(path: &Path) -> Result<File, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|error| ConfigError::Parse {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+impl LimitsTable {
+    fn into_limits(self) -> Result<Limits, ConfigError> {
+        let at_least_one = |key: &'static str, value: u32| match value {
+            0 => Err(ConfigError::Value {
+                key,
+                problem: "must be 1 or more".to_owned(),
+            }),
+            value => Ok(value),
+        };
+        let seconds = |value: u32| Duration::from_secs(u64::from(value));
+        let cpu = |milli| Cpu::from_milli(milli).expect("the default is in range");
+        let ram = |milli| Ram::from_milli(milli).expect("the default is in range");
+        Ok(Limits {
+            max_replicas: at_least_one("limits.max_replicas", self.max_replicas.unwrap_or(10))?,
+            max_cpu: self.max_cpu.unwrap_or_else(|| cpu(4000)),
+            max_ram: self.max_ram.unwrap_or_else(|| ram(8000)),
+            builds: self.builds.unwrap_or(0),
+            build_timeout: seconds(at_least_one(
+                "limits.build_timeout_seconds",
+                self.build_timeout_seconds.unwrap_or(1800),
+            )?),
+            build_memory_bytes: u64::from(at_least_one(
+                "limits.build_memory_mb",
+                self.build_memory_mb.unwrap_or(2048),
+            )?) << 20,
+            start_timeout: seconds(at_least_one(
+                "limits.start_timeout_seconds",
+                self.start_timeout_seconds.unwrap_or(60),
+            )?),
+            drain: seconds(self.drain_seconds.unwrap_or(30)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_file_holds_the_defaults() {
+        let file: File = toml::from_str(DEFAULT_FILE).expect("the default file is valid");
+        let from_file = Config::merge(Flags::default(), file).expect("valid");
+        let from_code = Config::merge(Flags::default(), File::default()).expect("valid");
+        assert_eq!(from_file, from_code);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file: File =
+            toml::from_str("base_domain = \"a.example\"\nhttp_addr = \"off\"").expect("valid");
+        let flags = Flags {
+            base_domain: Some("b.example".parse().expect("a host")),
+            ..Flags::default()
+        };
+        let config = Config::merge(flags, file).expect("valid");
+        assert_eq!(config.base_domain.as_str(), "b.example");
+        assert_eq!(config.http_addr, Listen::Off);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_refused() {
+        for text in [
+            "datadir = \"x\"",
+            "[git]\nallow = true",
+            "api_addr = \"nowhere\"",
+            "[limits]\nmax_cpu = \"-1\"",
+        ] {
+            assert!(toml::from_str::<File>(text).is_err(), "accepted: {text}");
+        }
+        let zero: File = toml::from_str("[limits]\nstart_timeout_seconds = 0").expect("a number");
+        assert!(Config::merge(Flags::default(), zero).is_err());
+    }
+}

@@ -1,0 +1,30 @@
+//! The data plane as the control plane sees it: a process of its own that outlives this one.
+
+use async_trait::async_trait;
+use tose_model::driver::ReplicaName;
+use tose_model::error::BoxError;
+use tose_model::route::RouteTable;
+
+/// The data plane did not do as asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the proxy could not {operation}")]
+pub struct DataPlaneError {
+    /// What was asked of it.
+    pub operation: &'static str,
+    /// What went wrong.
+    #[source]
+    pub source: BoxError,
+}
+
+/// What answers visitors.
+#[async_trait]
+pub trait DataPlane: Send + Sync {
+    /// Makes every worker use `table`. When this returns, no new request meets an older one.
+    async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError>;
+
+    /// Requests and tunnels that run on a replica at this moment.
+    async fn in_flight(&self, replica: &ReplicaName) -> Result<u64, DataPlaneError>;
+
+    /// Makes sure that it runs, starting it if it does not.
+    async fn ensure_running(&self) -> Result<(), DataPlaneError>;
+}

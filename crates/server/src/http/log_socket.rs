@@ -1,0 +1,291 @@
+//! Logs over WebSockets: one line a text frame.
+//!
+//! Guarantees: every line begins with the server's timestamp (or is a JSON object), so no line of an
+//! app can pass for `[END]` or `[ERROR] …`. A slow reader slows nobody: it is read for from the log
+//! store at its own pace, and told how many lines it missed if they are gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use tose_api::log::{END, ERROR_PREFIX, LogLineView, LogSource};
+use tose_api::{DeploymentId, Timestamp};
+use tose_logs::{Event, FollowFrom, Follower};
+use tose_model::Error;
+use tose_model::access::Access;
+use tose_model::log::LogLine;
+
+use crate::app::Platform;
+use crate::http::deployment::DeploymentPath;
+use crate::http::error::{ApiError, Transport};
+use crate::http::project::ProjectPath;
+use crate::http::reply::Reply;
+
+/// How often a quiet connection is tried.
+const PING_PERIOD: Duration = Duration::from_secs(30);
+/// How long one frame may take to leave; after that the reader is taken for gone.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many old lines a live stream begins with.
+const DEFAULT_TAIL: usize = 100;
+/// The most old lines that can be asked for.
+const MAX_TAIL: usize = 5000;
+
+/// `?tail=&since=&format=&follow=`; the key may stand there too and is the guard's.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct LogQuery {
+    tail: Option<usize>,
+    since: Option<Timestamp>,
+    format: Option<Format>,
+    follow: Option<bool>,
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    /// `TIMESTAMP TEXT`.
+    #[default]
+    Text,
+    /// A JSON object with timestamp, pod, stream and message.
+    Json,
+}
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+type LogQueryResult = Result<Query<LogQuery>, QueryRejection>;
+
+pub(crate) async fn live(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+    query: LogQueryResult,
+    upgrade: Upgrade,
+) -> Reply {
+    let query = parse(query)?;
+    let tail = query.tail.unwrap_or(DEFAULT_TAIL);
+    if tail > MAX_TAIL {
+        let problem = format!("must be a number from 0 to {MAX_TAIL}");
+        return Err(Error::invalid_field("tail", problem).into());
+    }
+    let from = match query.since {
+        Some(since) => FollowFrom::Since(since),
+        None => FollowFrom::Tail(tail),
+    };
+    let follower = platform.follow_project_log(&access, &project, from).await?;
+    let stream = Stream::new(follower, &query, None);
+    accept(upgrade, stream)
+}
+
+pub(crate) async fn newest_build(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+    query: LogQueryResult,
+    upgrade: Upgrade,
+) -> Reply {
+    build_log(platform, access, project, None, query, upgrade).await
+}
+
+pub(crate) async fn build(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, id)): DeploymentPath,
+    query: LogQueryResult,
+    upgrade: Upgrade,
+) -> Reply {
+    build_log(platform, access, project, Some(id), query, upgrade).await
+}
+
+async fn build_log(
+    platform: Arc<Platform>,
+    access: Access,
+    project: String,
+    deployment: Option<String>,
+    query: LogQueryResult,
+    upgrade: Upgrade,
+) -> Reply {
+    let query = parse(query)?;
+    let (id, follower) = platform
+        .follow_build_log(&access, &project, deployment.as_deref())
+        .await?;
+    let outcome = Outcome {
+        platform,
+        access,
+        project,
+        id,
+    };
+    let stream = Stream::new(follower, &query, Some(outcome));
+    accept(upgrade, stream)
+}
+
+fn parse(query: LogQueryResult) -> Result<LogQuery, ApiError> {
+    match query {
+        Ok(Query(query)) => Ok(query),
+        Err(_) => Err(Error::invalid(
+            "the query cannot be read: tail is a number, since a time such as 2026-01-31T08:00:00Z, format text or json, follow true or false",
+        )
+        .into()),
+    }
+}
+
+fn accept(upgrade: Upgrade, stream: Stream) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|_| Transport::NotAnUpgrade)?;
+    Ok(upgrade.on_upgrade(|socket| stream.run(socket)))
+}
+
+/// Where the result of a deployment is found once its log has ended.
+struct Outcome {
+    platform: Arc<Platform>,
+    access: Access,
+    project: String,
+    id: DeploymentId,
+}
+
+impl Outcome {
+    async fn error(&self) -> Option<String> {
+        // A reader gets the log even if the reason cannot be read at this moment.
+        self.platform
+            .deployment_error(&self.access, &self.project, self.id)
+            .await
+            .unwrap_or(None)
+    }
+}
+
+/// One reader of one log.
+struct Stream {
+    follower: Follower,
+    format: Format,
+    stays: bool,
+    outcome: Option<Outcome>,
+    /// The time of the last line that was sent: what the reader misses came after it.
+    last_time: Timestamp,
+}
+
+/// The reader is gone.
+struct Gone;
+
+impl Stream {
+    fn new(follower: Follower, query: &LogQuery, outcome: Option<Outcome>) -> Self {
+        Self {
+            follower,
+            format: query.format.unwrap_or_default(),
+            stays: query.follow.unwrap_or(true),
+            outcome,
+            last_time: Timestamp::from_nanos(0),
+        }
+    }
+
+    async fn run(mut self, mut socket: WebSocket) {
+        // A reader that went away needs no good-bye.
+        let _ = self.pump(&mut socket).await;
+    }
+
+    async fn pump(&mut self, socket: &mut WebSocket) -> Result<(), Gone> {
+        let mut ping = tokio::time::interval(PING_PERIOD);
+        ping.reset();
+        loop {
+            let event = if self.stays {
+                tokio::select! {
+                    event = self.follower.next() => event.map(Some),
+                    _ = ping.tick() => {
+                        send(socket, Message::Ping(Vec::new().into())).await?;
+                        continue;
+                    }
+                    message = socket.recv() => match message {
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
+                        Some(Ok(_)) => continue,
+                    },
+                }
+            } else {
+                self.follower.next_ready().await
+            };
+            match event {
+                Ok(Some(Event::Records(records))) => {
+                    for record in records {
+                        self.last_time = record.line.time;
+                        send(socket, self.frame(&record.line)).await?;
+                    }
+                }
+                Ok(Some(Event::Missed(count))) => {
+                    let text = format!(
+                        "{count} lines are missing here: they were removed before they were read"
+                    );
+                    send(socket, self.note(text)).await?;
+                }
+                Ok(Some(Event::End) | None) => return self.end(socket).await,
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a log could not be read"
+                    );
+                    let text = format!("{ERROR_PREFIX}the log could not be read; try again");
+                    send(socket, Message::Text(text.into())).await?;
+                    return close(socket, close_code::ERROR).await;
+                }
+            }
+        }
+    }
+
+    async fn end(&self, socket: &mut WebSocket) -> Result<(), Gone> {
+        if let Some(outcome) = &self.outcome
+            && let Some(reason) = outcome.error().await
+        {
+            send(
+                socket,
+                Message::Text(format!("{ERROR_PREFIX}{reason}").into()),
+            )
+            .await?;
+        }
+        send(socket, Message::Text(END.into())).await?;
+        close(socket, close_code::NORMAL).await
+    }
+
+    fn frame(&self, line: &LogLine) -> Message {
+        let text = String::from_utf8_lossy(&line.text);
+        let text = match self.format {
+            Format::Text => format!("{} {text}", line.time),
+            Format::Json => {
+                let view = LogLineView {
+                    timestamp: line.time,
+                    pod: line.pod.to_string(),
+                    stream: line.source,
+                    message: text.into_owned(),
+                };
+                serde_json::to_string(&view).unwrap_or_default()
+            }
+        };
+        Message::Text(text.into())
+    }
+
+    fn note(&self, text: String) -> Message {
+        self.frame(&LogLine {
+            time: self.last_time,
+            source: LogSource::System,
+            pod: "tose".into(),
+            text: text.into_bytes(),
+        })
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
+    match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Gone),
+    }
+}
+
+async fn close(socket: &mut WebSocket, code: u16) -> Result<(), Gone> {
+    send(
+        socket,
+        Message::Close(Some(CloseFrame {
+            code,
+            reason: "".into(),
+        })),
+    )
+    .await
+}

@@ -1,0 +1,253 @@
+//! The daemon: its HTTP API, its use cases, and the loops that do the work.
+//!
+//! `main.rs` reads flags, brings time and randomness, and calls [`start`]; tests call it with parts
+//! of their own.
+
+pub mod app;
+mod build;
+pub mod config;
+pub mod data_plane;
+mod http;
+pub mod proxy_process;
+mod routes;
+pub mod secrets;
+mod tasks;
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tose_logs::LogStore;
+use tose_model::driver::InstallationId;
+use tose_model::error::BoxError;
+use tose_model::{Clock, Driver, IdGen};
+use tose_store::Store;
+
+use crate::app::{Platform, Signals};
+use crate::config::Config;
+use crate::data_plane::DataPlane;
+use crate::routes::RouteBook;
+use crate::secrets::Vault;
+use crate::tasks::Tasks;
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{context}")]
+pub struct StartError {
+    context: String,
+    #[source]
+    source: Option<BoxError>,
+}
+
+impl StartError {
+    fn new(context: impl Into<String>) -> Self {
+        Self {
+            context: context.into(),
+            source: None,
+        }
+    }
+
+    fn because<E: Into<BoxError>>(context: impl Into<String>) -> impl FnOnce(E) -> Self {
+        move |source| Self {
+            context: context.into(),
+            source: Some(source.into()),
+        }
+    }
+}
+
+/// What lies in the data directory, opened. Nobody else has it open for serving while this lives.
+pub struct DataDir {
+    /// The database.
+    pub store: Store,
+    /// Names this installation on an engine.
+    pub installation: InstallationId,
+    vault: Vault,
+    logs: LogStore,
+    // Held for its lock.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens (and makes) the data directory.
+    ///
+    /// # Errors
+    /// When another server uses it, or something in it cannot be opened.
+    pub async fn open(path: &Path, ids: &dyn IdGen) -> Result<Self, StartError> {
+        make_data_dir(path)?;
+        let lock = lock_data_dir(path)?;
+        let store = open_store(path).await?;
+        let installation = installation_id(&store, ids).await?;
+        let vault = Vault::open_or_create(&path.join("secret.key"), ids)
+            .map_err(StartError::because("the vault could not be opened"))?;
+        let logs = LogStore::open(&path.join("logs"))
+            .map_err(StartError::because("the log store could not be opened"))?;
+        Ok(Self {
+            store,
+            installation,
+            vault,
+            logs,
+            _lock: lock,
+        })
+    }
+}
+
+/// Makes the data directory, readable by its owner alone.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
+    let context = format!("the data directory {} could not be made", path.display());
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(StartError::because(context))
+}
+
+/// Opens the database in a data directory; it may be in use by a server.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn open_store(path: &Path) -> Result<Store, StartError> {
+    Store::open(&path.join("tose.db"))
+        .await
+        .map_err(StartError::because("the database could not be opened"))
+}
+
+/// The id of the installation, made on its first start.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn installation_id(store: &Store, ids: &dyn IdGen) -> Result<InstallationId, StartError> {
+    let mut random = [0; 4];
+    ids.fill(&mut random);
+    let text = store
+        .get_or_set_setting("installation_id", &hex::encode(random))
+        .await
+        .map_err(StartError::because(
+            "the installation's id could not be read",
+        ))?;
+    InstallationId::parse(&text)
+        .ok_or_else(|| StartError::new("the installation's id in the database is not valid"))
+}
+
+/// Takes the lock that a serving process holds.
+///
+/// # Errors
+/// When another process has it.
+pub fn lock_data_dir(path: &Path) -> Result<File, StartError> {
+    let file = File::create(path.join("tosed.lock"))
+        .map_err(StartError::because("the lock file could not be made"))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+        let text = format!(
+            "another tosed serves from {}; stop it first",
+            path.display()
+        );
+        StartError {
+            context: text,
+            source: Some(Box::new(error)),
+        }
+    })?;
+    Ok(file)
+}
+
+/// The parts that come from outside.
+pub struct Parts {
+    /// The engine.
+    pub driver: Arc<dyn Driver>,
+    /// What answers visitors.
+    pub data_plane: Arc<dyn DataPlane>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and randomness.
+    pub ids: Arc<dyn IdGen>,
+}
+
+/// A running server.
+pub struct Server {
+    /// Where the API listens.
+    pub api_addr: SocketAddr,
+    stop: CancellationToken,
+    http: TaskTracker,
+    tasks: Tasks,
+    platform: Arc<Platform>,
+    _lock: File,
+}
+
+/// Starts the API and the loops.
+///
+/// # Errors
+/// When the address is taken, the proxy cannot be started, or the store cannot be used.
+pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server, StartError> {
+    let table = tose_proxy::snapshot::read(&tose_proxy::routes_file(&config.data_dir))
+        .map_err(StartError::because("the route table could not be read"))?;
+    let boot_id = parts.ids.uuid().to_string();
+    // The lock on the data directory proves that no other owner of a lease is alive.
+    data.store
+        .drop_foreign_leases(&boot_id)
+        .await
+        .map_err(StartError::because("the leases could not be cleared"))?;
+    let (signals, wakes) = Signals::new();
+    let api_addr = config.api_addr;
+    let platform = Arc::new(Platform {
+        config,
+        store: data.store,
+        driver: parts.driver,
+        data_plane: parts.data_plane,
+        routes: RouteBook::new(table),
+        logs: data.logs,
+        vault: data.vault,
+        clock: parts.clock,
+        ids: parts.ids,
+        signals,
+        boot_id,
+    });
+    platform
+        .data_plane
+        .ensure_running()
+        .await
+        .map_err(StartError::because("the proxy could not be started"))?;
+    let listener = http::Listener::bind(api_addr)
+        .await
+        .map_err(StartError::because(format!(
+            "the API's address {api_addr} cannot be used"
+        )))?;
+    let api_addr = listener
+        .addr()
+        .map_err(StartError::because("the API's address is not known"))?;
+    let tasks = Tasks::start(&platform, wakes);
+    let stop = CancellationToken::new();
+    let http = TaskTracker::new();
+    http.spawn(http::serve(listener, http::router(&platform), stop.clone()));
+    http.close();
+    Ok(Server {
+        api_addr,
+        stop,
+        http,
+        tasks,
+        platform,
+        _lock: data._lock,
+    })
+}
+
+impl Server {
+    /// Lets running requests end, stops the loops where they stand, and closes the store. Apps and
+    /// the proxy go on.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.http.wait().await;
+        self.tasks.stop().await;
+        if let Err(error) = self.platform.logs.flush().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the logs could not be flushed"
+            );
+        }
+        self.platform.store.close().await;
+    }
+}

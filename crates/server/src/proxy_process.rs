@@ -1,0 +1,176 @@
+//! The real data plane: a `tosed proxy` process, found again after a restart, replaced after an upgrade.
+//!
+//! Guarantees: the proxy is never ended because this process ends. A proxy of another build or for
+//! another address hands its listeners to the new one, so visitors notice nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::process::{Child, Command};
+use tose_model::driver::ReplicaName;
+use tose_model::error::BoxError;
+use tose_model::route::RouteTable;
+use tose_proxy::control::{Client, Status};
+
+use crate::config::{Config, Listen};
+use crate::data_plane::{DataPlane, DataPlaneError};
+
+/// How long a new proxy may take until it answers.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is asked while it starts.
+const START_POLL: Duration = Duration::from_millis(20);
+/// How much of its log goes into an error.
+const LOG_TAIL: usize = 600;
+
+/// The proxy process of one data directory.
+pub struct ProxyProcess {
+    data_dir: PathBuf,
+    http_addr: Listen,
+    version: String,
+}
+
+impl ProxyProcess {
+    /// The proxy for this configuration; `version` names the build of this binary.
+    pub fn new(config: &Config, version: String) -> Self {
+        Self {
+            data_dir: config.data_dir.clone(),
+            http_addr: config.http_addr,
+            version,
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, tose_proxy::Error> {
+        Client::connect(&tose_proxy::control_socket(&self.data_dir)).await
+    }
+
+    /// Whether a proxy that answered is the one that this configuration asks for.
+    fn is_current(&self, status: &Status) -> bool {
+        // A port of 0 means "any": whatever it got is right.
+        let is_same_addr = match (self.http_addr.addr(), status.http_addr) {
+            (Some(wanted), Some(has)) => {
+                wanted == has || (wanted.port() == 0 && wanted.ip() == has.ip())
+            }
+            (wanted, has) => wanted.is_none() && has.is_none(),
+        };
+        is_same_addr && status.version == self.version
+    }
+
+    async fn status(&self) -> Option<Status> {
+        let mut client = self.connect().await.ok()?;
+        client.status().await.ok()
+    }
+
+    async fn start(&self) -> Result<(), BoxError> {
+        let log_path = self.data_dir.join("proxy.log");
+        let log_length = std::fs::metadata(&log_path).map_or(0, |metadata| metadata.len());
+        let mut child = self.spawn(&log_path)?;
+        let deadline = tokio::time::Instant::now() + START_TIMEOUT;
+        loop {
+            if self
+                .status()
+                .await
+                .is_some_and(|status| self.is_current(&status))
+            {
+                return Ok(());
+            }
+            if let Some(status) = child.try_wait()? {
+                let said = tail(&log_path, log_length);
+                return Err(format!("the proxy ended at its start ({status}): {said}").into());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err("the proxy did not answer in time".into());
+            }
+            tokio::time::sleep(START_POLL).await;
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that starts the proxy"
+    )]
+    fn spawn(&self, log_path: &Path) -> std::io::Result<Child> {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log_path)?;
+        let http_addr = self
+            .http_addr
+            .addr()
+            .map_or_else(|| "off".to_owned(), |addr| addr.to_string());
+        // The link names the running binary even when its file was replaced by an upgrade.
+        Command::new("/proc/self/exe")
+            .arg("proxy")
+            .arg("--data-dir")
+            .arg(&self.data_dir)
+            .args(["--http-addr", &http_addr, "--take-over", "--detach"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+    }
+}
+
+/// What was written to a file since it had `from` bytes, cut to its end.
+fn tail(path: &Path, from: u64) -> String {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let start = usize::try_from(from).unwrap_or(0).min(bytes.len());
+    let text = String::from_utf8_lossy(&bytes[start..]).trim().to_owned();
+    let skip = text.chars().count().saturating_sub(LOG_TAIL);
+    text.chars().skip(skip).collect()
+}
+
+fn failed(operation: &'static str) -> impl FnOnce(tose_proxy::Error) -> DataPlaneError {
+    move |error| DataPlaneError {
+        operation,
+        source: Box::new(error),
+    }
+}
+
+#[async_trait]
+impl DataPlane for ProxyProcess {
+    async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
+        let operation = "take the new routes";
+        let path = tose_proxy::routes_file(&self.data_dir);
+        let table_to_write = table.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            tose_proxy::snapshot::write(&path, &table_to_write)
+        });
+        written
+            .await
+            .map_err(|error| DataPlaneError {
+                operation,
+                source: Box::new(error),
+            })?
+            .map_err(failed(operation))?;
+        let mut client = self.connect().await.map_err(failed(operation))?;
+        let generation = client.reload().await.map_err(failed(operation))?;
+        if generation < table.generation {
+            let source =
+                format!("it uses generation {generation}, not {}", table.generation).into();
+            return Err(DataPlaneError { operation, source });
+        }
+        Ok(())
+    }
+
+    async fn in_flight(&self, replica: &ReplicaName) -> Result<u64, DataPlaneError> {
+        let operation = "count running requests";
+        let mut client = self.connect().await.map_err(failed(operation))?;
+        client
+            .in_flight(replica.as_str())
+            .await
+            .map_err(failed(operation))
+    }
+
+    async fn ensure_running(&self) -> Result<(), DataPlaneError> {
+        match self.status().await {
+            Some(status) if self.is_current(&status) => Ok(()),
+            _ => self.start().await.map_err(|source| DataPlaneError {
+                operation: "be started",
+                source,
+            }),
+        }
+    }
+}

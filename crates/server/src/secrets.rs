@@ -1,0 +1,356 @@
+//! The vault: the one place where secrets are sealed and opened, and where API keys are made.
+//!
+//! Sealed values are XChaCha20-Poly1305 under a key that lies in the data directory (mode 0600). What
+//! a value belongs to (table, row, workspace, name) is authenticated with it, so that a sealed value
+//! that is copied to another row cannot be opened there.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
+use tose_api::{DeploymentId, EnvKey, ProjectId, WorkspaceId};
+use tose_model::IdGen;
+use tose_model::secret::{ExposeSecret, Sealed, SecretString};
+use zeroize::Zeroizing;
+
+const KEY_LEN: usize = 32;
+const NONCE_LEN: usize = 24;
+/// The first byte of a sealed value: the version of its key. There is one so far.
+const KEY_VERSION: u8 = 1;
+/// What every API key begins with; secret scanners look for it.
+const API_KEY_PREFIX: &str = "tose_sk_";
+/// Random bytes in an API key: 160 bits.
+const API_KEY_BYTES: usize = 20;
+
+/// What went wrong with a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The key file could not be read or made.
+    #[error("the key file {path} could not be {operation}")]
+    KeyFile {
+        path: PathBuf,
+        operation: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key file is not what this program wrote.
+    #[error(
+        "the key file {0} does not hold 32 bytes; restore it from a backup of the data directory"
+    )]
+    BadKeyFile(PathBuf),
+    /// Others could read the key file.
+    #[error("the key file {0} can be read by others; run chmod 600 on it")]
+    ReadableByOthers(PathBuf),
+    /// A value could not be opened: it was changed, moved, or sealed with another key.
+    #[error("a sealed value could not be opened; was the key file replaced?")]
+    Open,
+}
+
+/// What a sealed value belongs to.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// The value of a variable.
+    EnvVar {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+        key: &'a EnvKey,
+    },
+    /// A deployment's whole environment.
+    DeploymentEnv {
+        workspace_id: WorkspaceId,
+        deployment_id: DeploymentId,
+    },
+    /// A private SSH key.
+    DeployKey {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+    },
+}
+
+impl Place<'_> {
+    fn associated_data(&self) -> String {
+        match self {
+            Self::EnvVar {
+                workspace_id,
+                project_id,
+                key,
+            } => {
+                format!("v{KEY_VERSION}/env_vars/{workspace_id}/{project_id}/{key}")
+            }
+            Self::DeploymentEnv {
+                workspace_id,
+                deployment_id,
+            } => {
+                format!("v{KEY_VERSION}/deployments.env/{workspace_id}/{deployment_id}")
+            }
+            Self::DeployKey {
+                workspace_id,
+                project_id,
+            } => {
+                format!("v{KEY_VERSION}/git_connections.deploy_key/{workspace_id}/{project_id}")
+            }
+        }
+    }
+}
+
+/// Seals and opens secrets.
+pub struct Vault {
+    cipher: XChaCha20Poly1305,
+}
+
+impl Vault {
+    /// Opens the vault whose key lies at `path`, making the key if there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or others than its owner may read it.
+    pub fn open_or_create(path: &Path, ids: &dyn IdGen) -> Result<Self, VaultError> {
+        let key = match read_key(path)? {
+            Some(key) => key,
+            None => create_key(path, ids)?,
+        };
+        let cipher = XChaCha20Poly1305::new_from_slice(key.as_slice())
+            .map_err(|_| VaultError::BadKeyFile(path.to_owned()))?;
+        Ok(Self { cipher })
+    }
+
+    /// Seals `plain` so that it can be opened only for the same place.
+    pub fn seal(&self, place: Place<'_>, plain: &str, ids: &dyn IdGen) -> Sealed {
+        let mut nonce = [0; NONCE_LEN];
+        ids.fill(&mut nonce);
+        let aad = place.associated_data();
+        let payload = Payload {
+            msg: plain.as_bytes(),
+            aad: aad.as_bytes(),
+        };
+        let sealed = self
+            .cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .expect("the cipher takes any text that fits into memory");
+        let mut bytes = Vec::with_capacity(1 + NONCE_LEN + sealed.len());
+        bytes.push(KEY_VERSION);
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&sealed);
+        Sealed::from_bytes(bytes)
+    }
+
+    /// Opens what was sealed for the same place.
+    ///
+    /// # Errors
+    /// When it was sealed for another place or with another key, or was changed.
+    pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
+        let bytes = sealed.as_bytes();
+        let (&version, rest) = bytes.split_first().ok_or(VaultError::Open)?;
+        let (nonce, body) = rest
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(VaultError::Open)?;
+        if version != KEY_VERSION {
+            return Err(VaultError::Open);
+        }
+        let aad = place.associated_data();
+        let payload = Payload {
+            msg: body,
+            aad: aad.as_bytes(),
+        };
+        let plain = self
+            .cipher
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| VaultError::Open)?;
+        String::from_utf8(plain)
+            .map(SecretString::from)
+            .map_err(|_| VaultError::Open)
+    }
+}
+
+fn read_key(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+    let fail = |source| VaultError::KeyFile {
+        path: path.to_owned(),
+        operation: "read",
+        source,
+    };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(error)),
+    };
+    let mode = file.metadata().map_err(fail)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(VaultError::ReadableByOthers(path.to_owned()));
+    }
+    let mut key = Zeroizing::new(Vec::with_capacity(KEY_LEN + 1));
+    file.take(KEY_LEN as u64 + 1)
+        .read_to_end(&mut key)
+        .map_err(fail)?;
+    if key.len() != KEY_LEN {
+        return Err(VaultError::BadKeyFile(path.to_owned()));
+    }
+    Ok(Some(key))
+}
+
+/// Writes the key to a file beside `path` first, so that a crash leaves no half key under its name.
+fn create_key(path: &Path, ids: &dyn IdGen) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let fail = |source| VaultError::KeyFile {
+        path: path.to_owned(),
+        operation: "made",
+        source,
+    };
+    let mut key = Zeroizing::new(vec![0; KEY_LEN]);
+    ids.fill(&mut key);
+    let draft = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(fail)?;
+    file.write_all(&key).map_err(fail)?;
+    file.sync_all().map_err(fail)?;
+    // A link fails where a rename would replace: of two processes that make the key, one wins.
+    match std::fs::hard_link(&draft, path) {
+        Ok(()) => {
+            std::fs::remove_file(&draft).map_err(fail)?;
+            Ok(key)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            std::fs::remove_file(&draft).map_err(fail)?;
+            read_key(path)?.ok_or(VaultError::BadKeyFile(path.to_owned()))
+        }
+        Err(error) => Err(fail(error)),
+    }
+}
+
+/// A fresh API key with what is stored of it.
+pub struct FreshApiKey {
+    /// The whole key, shown once.
+    pub key: SecretString,
+    /// Its SHA-256. A fast hash is enough for 160 random bits.
+    pub hash: [u8; 32],
+    /// What may be shown later.
+    pub prefix: String,
+}
+
+/// Makes an API key: `tose_sk_` and 40 lower-case hex digits.
+pub fn fresh_api_key(ids: &dyn IdGen) -> FreshApiKey {
+    let mut random = Zeroizing::new([0; API_KEY_BYTES]);
+    ids.fill(random.as_mut_slice());
+    let key = SecretString::from(format!(
+        "{API_KEY_PREFIX}{}",
+        hex::encode(random.as_slice())
+    ));
+    let shown: String = key
+        .expose_secret()
+        .chars()
+        .take(API_KEY_PREFIX.len() + 4)
+        .collect();
+    FreshApiKey {
+        hash: hash_api_key(key.expose_secret()),
+        prefix: format!("{shown}…"),
+        key,
+    }
+}
+
+/// The hash under which a key is stored.
+pub fn hash_api_key(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// Whether a text has the form of a key; one that has not needs no look at the store.
+pub fn is_api_key_shaped(text: &str) -> bool {
+    text.strip_prefix(API_KEY_PREFIX).is_some_and(|hex| {
+        hex.len() == 2 * API_KEY_BYTES
+            && hex
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tose_testkit::SeededIds;
+    use uuid::Uuid;
+
+    fn place(key: &EnvKey) -> Place<'_> {
+        let workspace_id = WorkspaceId::from_uuid(Uuid::nil());
+        Place::EnvVar {
+            workspace_id,
+            project_id: ProjectId::from_uuid(Uuid::nil()),
+            key,
+        }
+    }
+
+    #[test]
+    fn a_value_opens_only_where_it_was_sealed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ids = SeededIds::new(1);
+        let path = dir.path().join("secret.key");
+        let vault = Vault::open_or_create(&path, &ids).expect("a vault");
+        let (a, b): (EnvKey, EnvKey) = ("A".parse().expect("a key"), "B".parse().expect("a key"));
+        let sealed = vault.seal(place(&a), "hunter2", &ids);
+        assert!(
+            !sealed
+                .as_bytes()
+                .windows(7)
+                .any(|window| window == b"hunter2")
+        );
+
+        let again = Vault::open_or_create(&path, &ids).expect("the same vault");
+        assert_eq!(
+            again
+                .open(place(&a), &sealed)
+                .expect("opens")
+                .expose_secret(),
+            "hunter2"
+        );
+        assert!(
+            again.open(place(&b), &sealed).is_err(),
+            "opened under another name"
+        );
+
+        let mut changed = sealed.as_bytes().to_vec();
+        *changed.last_mut().expect("a byte") ^= 1;
+        assert!(
+            again.open(place(&a), &Sealed::from_bytes(changed)).is_err(),
+            "opened though changed"
+        );
+    }
+
+    #[test]
+    fn the_key_file_is_private_or_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ids = SeededIds::new(1);
+        let path = dir.path().join("secret.key");
+        Vault::open_or_create(&path, &ids).expect("a vault");
+        let mode = std::fs::metadata(&path)
+            .expect("the file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+        assert!(matches!(
+            Vault::open_or_create(&path, &ids),
+            Err(VaultError::ReadableByOthers(_))
+        ));
+    }
+
+    #[test]
+    fn api_keys_have_their_form() {
+        let fresh = fresh_api_key(&SeededIds::new(7));
+        let key = fresh.key.expose_secret();
+        assert!(is_api_key_shaped(key), "{key}");
+        assert_eq!(fresh.prefix.chars().count(), API_KEY_PREFIX.len() + 5);
+        for bad in [
+            "",
+            "tose_sk_",
+            "tose_sk_zz",
+            &key.to_uppercase(),
+            &format!("{key}0"),
+        ] {
+            assert!(!is_api_key_shaped(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The background loops, and the one place that starts them.
+//!
+//! A loop takes no input: it re-reads everything from store and engine, may be killed at any line,
+//! and repairs on its next round what an earlier one left half done.
+
+mod builder;
+mod capture;
+mod probe;
+mod project_pass;
+mod reconciler;
+mod supervisor;
+mod sweep;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tose_api::ProjectId;
+
+use crate::app::Platform;
+
+/// The loops of one server, to be ended together.
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// Starts every loop.
+    pub(crate) fn start(
+        platform: &Arc<Platform>,
+        wakes: mpsc::UnboundedReceiver<ProjectId>,
+    ) -> Self {
+        let tasks = Self {
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let capture = Arc::new(capture::Capture::new(Arc::clone(platform), tasks.spawner()));
+        tasks.spawn(reconciler::run(
+            Arc::clone(platform),
+            wakes,
+            capture,
+            tasks.spawner(),
+        ));
+        tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
+        tasks.spawn(supervisor::run(Arc::clone(platform)));
+        tasks.spawn(sweep::run(Arc::clone(platform)));
+        tasks.spawn(sweep::listen(Arc::clone(platform)));
+        tasks
+    }
+
+    fn spawner(&self) -> Spawner {
+        Spawner {
+            tracker: self.tracker.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawner().spawn(task);
+    }
+
+    /// Ends every loop where it stands and waits until all are gone.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// Starts the work that a loop does beside itself; it ends with the server.
+#[derive(Clone)]
+pub(crate) struct Spawner {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Spawner {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+}

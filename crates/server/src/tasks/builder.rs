@@ -1,0 +1,616 @@
+//! The builder: takes deployments from the queue and gives each its image.
+//!
+//! Guarantees: of a project one deployment at a time is under way (the store's unique index); builds
+//! from Git are bounded per machine; a build that was cut off by the end of the server begins anew
+//! under its old deadline; a cancelled one is `cancelled` only when its processes have ended.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tose_api::deployment::{CommitView, DeploymentStatus};
+use tose_api::log::LogSource;
+use tose_api::project::Source;
+use tose_api::{DeploymentId, Timestamp};
+use tose_model::access::WorkspaceScope;
+use tose_model::deployment::Deployment;
+use tose_model::deployment::state::Event;
+use tose_model::driver::{BuildRequest, DriverError, DriverResult};
+use tose_model::error::{Error, Result};
+use tose_model::project::Project;
+use tose_model::secret::ExposeSecret;
+use tose_store::{GitConnection, Lease, Transition};
+
+use crate::app::{Platform, vault_error};
+use crate::build::context::{Context, ContextError};
+use crate::build::dockerfile;
+use crate::build::git::{self, Checkout, GitError};
+use crate::secrets::Place;
+use crate::tasks::Spawner;
+
+/// How often the queue is looked at when nobody signals.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a claim on a build holds; it is renewed on each look at the queue.
+const LEASE: Duration = Duration::from_secs(60);
+/// With this much memory a machine builds two at a time.
+const MEMORY_FOR_TWO_BUILDS: u64 = 4 << 30;
+/// How many lines are written at once when many are waiting.
+const BATCH: usize = 256;
+/// What has to be left to rollouts beyond the start's own time.
+const ENGINE_ALLOWANCE: Duration = Duration::from_secs(30);
+
+/// Builds that run in this process.
+#[derive(Default)]
+struct Running {
+    builds: HashMap<DeploymentId, Build>,
+}
+
+struct Build {
+    cancel: CancellationToken,
+    uses_permit: bool,
+}
+
+pub(crate) async fn run(platform: Arc<Platform>, spawner: Spawner) {
+    clear_scratch(&platform);
+    let permits = permits(&platform);
+    let (ended_sender, mut ended) = mpsc::unbounded_channel();
+    let mut running = Running::default();
+    loop {
+        if let Err(error) = look(&platform, &spawner, &mut running, permits, &ended_sender).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the queue could not be read; it is tried again"
+            );
+        }
+        tokio::select! {
+            () = platform.signals.builder_called() => {}
+            () = tokio::time::sleep(PERIOD) => {}
+            Some(id) = ended.recv() => {
+                running.builds.remove(&id);
+            }
+        }
+    }
+}
+
+/// One look at everything that is under way: starts, resumes, cancels, and fails what is overdue.
+async fn look(
+    platform: &Arc<Platform>,
+    spawner: &Spawner,
+    running: &mut Running,
+    permits: usize,
+    ended: &mpsc::UnboundedSender<DeploymentId>,
+) -> Result<()> {
+    let now = platform.now();
+    for deployment in platform
+        .store
+        .list_in_progress_deployments_for_task()
+        .await?
+    {
+        match deployment.status {
+            DeploymentStatus::Queued if deployment.deadline_at <= now => {
+                let reason = "it waited too long for its turn; deploy again";
+                platform
+                    .settle(&deployment, Event::Failure, Some(reason))
+                    .await?;
+            }
+            DeploymentStatus::Building => match running.builds.get(&deployment.id) {
+                Some(build) => {
+                    if deployment.cancel_requested || deployment.deadline_at <= now {
+                        build.cancel.cancel();
+                    }
+                    renew(platform, deployment.id, now).await?;
+                }
+                None => begin(platform, spawner, running, deployment, ended).await?,
+            },
+            DeploymentStatus::Deploying => platform.signals.project(deployment.project_id),
+            _ => {}
+        }
+    }
+    // A build whose deployment was ended by somebody else (its project was deleted) has no purpose.
+    end_orphans(platform, running).await?;
+    for deployment in platform.store.list_startable_deployments_for_task().await? {
+        let uses_permit = deployment.image.is_none();
+        let busy = running
+            .builds
+            .values()
+            .filter(|build| build.uses_permit)
+            .count();
+        if uses_permit && busy >= permits {
+            continue;
+        }
+        let deadline_at = now.saturating_add(platform.config.limits.build_timeout);
+        let with = Transition {
+            deadline_at: Some(deadline_at),
+            ..Transition::default()
+        };
+        let scope = WorkspaceScope::for_task(deployment.workspace_id);
+        let (id, from) = (deployment.id, DeploymentStatus::Queued);
+        let started = platform
+            .store
+            .transition_deployment(&scope, id, from, Event::BuildStarted, &with, now)
+            .await;
+        match started {
+            Ok(status) => {
+                let deployment = Deployment {
+                    status,
+                    deadline_at,
+                    ..deployment
+                };
+                begin(platform, spawner, running, deployment, ended).await?;
+            }
+            // Somebody cancelled or replaced it in this moment.
+            Err(tose_store::Error::Conflict(_) | tose_store::Error::Taken(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn end_orphans(platform: &Platform, running: &Running) -> Result<()> {
+    let in_progress = platform
+        .store
+        .list_in_progress_deployments_for_task()
+        .await?;
+    for (id, build) in &running.builds {
+        let is_building = in_progress
+            .iter()
+            .any(|other| other.id == *id && other.status == DeploymentStatus::Building);
+        if !is_building {
+            build.cancel.cancel();
+        }
+    }
+    Ok(())
+}
+
+fn lease_name(id: DeploymentId) -> String {
+    format!("build/{id}")
+}
+
+async fn renew(platform: &Platform, id: DeploymentId, now: Timestamp) -> Result<bool> {
+    let lease = Lease {
+        name: lease_name(id),
+        owner: platform.boot_id.clone(),
+        expires_at: now.saturating_add(LEASE),
+    };
+    Ok(platform.store.take_lease(&lease, now).await?)
+}
+
+/// Starts the build of a deployment that is `building`, or starts it again.
+async fn begin(
+    platform: &Arc<Platform>,
+    spawner: &Spawner,
+    running: &mut Running,
+    deployment: Deployment,
+    ended: &mpsc::UnboundedSender<DeploymentId>,
+) -> Result<()> {
+    if !renew(platform, deployment.id, platform.now()).await? {
+        return Ok(());
+    }
+    let cancel = CancellationToken::new();
+    let build = Build {
+        cancel: cancel.clone(),
+        uses_permit: deployment.image.is_none(),
+    };
+    running.builds.insert(deployment.id, build);
+    let (platform, ended) = (Arc::clone(platform), ended.clone());
+    spawner.spawn(async move {
+        let id = deployment.id;
+        if let Err(error) = build_and_settle(&platform, &deployment, &cancel).await {
+            // The deployment stays `building` without a build: the next look begins it again.
+            tracing::error!(deployment_id = %id, error = &error as &dyn std::error::Error, "a build could not be settled");
+        }
+        if let Err(error) = platform.store.release_lease(&lease_name(id), &platform.boot_id).await {
+            tracing::warn!(deployment_id = %id, error = &error as &dyn std::error::Error, "a lease was not given back");
+        }
+        // The receiver is gone only when the server is shutting down.
+        let _ = ended.send(id);
+        platform.signals.builder();
+    });
+    Ok(())
+}
+
+/// What a build leads to.
+struct Built {
+    image: String,
+    commit: Option<CommitView>,
+}
+
+/// Why there is no image.
+enum NoImage {
+    /// The author (or the operator) has to change something.
+    Failed(String),
+    /// A fault of ours or of the machine.
+    Broken(Error),
+}
+
+impl From<Error> for NoImage {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<tose_store::Error> for NoImage {
+    fn from(error: tose_store::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+async fn build_and_settle(
+    platform: &Arc<Platform>,
+    deployment: &Deployment,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    let scratch = scratch_dir(platform, deployment.id);
+    let outcome = tokio::select! {
+        // Dropping the build ends its processes and the engine's build.
+        () = cancel.cancelled() => None,
+        outcome = build(platform, deployment, &scratch) => Some(outcome),
+    };
+    remove_scratch(&scratch);
+    let scope = WorkspaceScope::for_task(deployment.workspace_id);
+    let now = platform.now();
+    match outcome {
+        Some(Ok(built)) => {
+            let limits = &platform.config.limits;
+            let deadline = now.saturating_add(limits.start_timeout + ENGINE_ALLOWANCE);
+            let with = Transition {
+                commit: built.commit,
+                image: Some(built.image),
+                deadline_at: Some(deadline),
+                ..Transition::default()
+            };
+            let from = DeploymentStatus::Building;
+            let moved = platform
+                .store
+                .transition_deployment(&scope, deployment.id, from, Event::ImageReady, &with, now)
+                .await;
+            match moved {
+                Ok(_) | Err(tose_store::Error::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            platform.signals.project(deployment.project_id);
+        }
+        Some(Err(NoImage::Failed(reason))) => {
+            settle_unless_ended(platform, deployment, Event::Failure, &reason).await?;
+        }
+        Some(Err(NoImage::Broken(error))) => {
+            tracing::error!(deployment_id = %deployment.id, error = &error as &dyn std::error::Error, "a build broke");
+            let reason = match &error {
+                Error::Internal { .. } => {
+                    "the platform could not build this; the operator's log says why".to_owned()
+                }
+                other => other.to_string(),
+            };
+            settle_unless_ended(platform, deployment, Event::Failure, &reason).await?;
+        }
+        None if deployment.deadline_at <= now => {
+            let minutes = platform.config.limits.build_timeout.as_secs().div_ceil(60);
+            let reason = format!(
+                "the build took longer than {minutes} min and was ended; make it smaller, or ask the operator for more time"
+            );
+            settle_unless_ended(platform, deployment, Event::Failure, &reason).await?;
+        }
+        None => {
+            settle_unless_ended(platform, deployment, Event::Cancel, "cancelled on request").await?
+        }
+    }
+    Ok(())
+}
+
+/// A deployment that somebody else ended in the meantime stays as it is; its log is completed.
+async fn settle_unless_ended(
+    platform: &Platform,
+    deployment: &Deployment,
+    event: Event,
+    reason: &str,
+) -> Result<()> {
+    match platform.settle(deployment, event, Some(reason)).await {
+        Ok(_) => {}
+        Err(Error::Conflict { .. } | Error::NotFound(_)) => {
+            platform.finish_build_log(deployment.id).await;
+        }
+        Err(error) => return Err(error),
+    }
+    platform.signals.project(deployment.project_id);
+    Ok(())
+}
+
+async fn build(
+    platform: &Arc<Platform>,
+    deployment: &Deployment,
+    scratch: &PathBuf,
+) -> std::result::Result<Built, NoImage> {
+    let scope = WorkspaceScope::for_task(deployment.workspace_id);
+    let found = platform
+        .store
+        .find_project(&scope, deployment.project_id)
+        .await?;
+    let (project, _) =
+        found.ok_or_else(|| NoImage::Failed("the project was deleted".to_owned()))?;
+    if let Some(image) = &deployment.image {
+        platform
+            .say(
+                deployment.id,
+                format!("deploying {image} again, without a build"),
+            )
+            .await;
+        fetch_image(platform, deployment, image).await?;
+        return Ok(Built {
+            image: image.clone(),
+            commit: None,
+        });
+    }
+    if project.source == Source::Image {
+        let image = project
+            .image
+            .as_ref()
+            .map(ToString::to_string)
+            .ok_or_else(|| {
+                NoImage::Failed("the project has no image; set one and deploy again".to_owned())
+            })?;
+        platform
+            .say(deployment.id, format!("fetching image {image}"))
+            .await;
+        fetch_image(platform, deployment, &image).await?;
+        return Ok(Built {
+            image,
+            commit: None,
+        });
+    }
+    build_from_git(platform, deployment, &project, &scope, scratch).await
+}
+
+async fn fetch_image(
+    platform: &Platform,
+    deployment: &Deployment,
+    image: &str,
+) -> std::result::Result<(), NoImage> {
+    let lines = platform
+        .driver
+        .ensure_image(image)
+        .await
+        .map_err(engine_failure)?;
+    log_lines(platform, deployment.id, lines).await
+}
+
+async fn build_from_git(
+    platform: &Arc<Platform>,
+    deployment: &Deployment,
+    project: &Project,
+    scope: &WorkspaceScope,
+    scratch: &PathBuf,
+) -> std::result::Result<Built, NoImage> {
+    let connection = platform
+        .store
+        .find_git_connection(scope, project.id)
+        .await?;
+    let connection = connection.ok_or_else(|| {
+        NoImage::Failed("the project has no repository; connect one and deploy again".to_owned())
+    })?;
+    let commit = clone(platform, deployment, project, &connection, scratch).await?;
+    platform
+        .store
+        .set_deployment_commit(scope, deployment.id, &commit)
+        .await?;
+    let text = format!(
+        "building commit {} by {}: {}",
+        short(&commit.sha),
+        commit.author,
+        commit.message
+    );
+    platform.say(deployment.id, text).await;
+    let context = Context::find(
+        &git::tree_dir(scratch),
+        connection.root_directory.as_ref().map(|path| path.as_str()),
+        connection
+            .dockerfile_path
+            .as_ref()
+            .map(|path| path.as_str()),
+    )
+    .map_err(context_failure)?;
+    let request = BuildRequest {
+        project_id: project.id,
+        deployment_id: deployment.id,
+        workspace_id: project.workspace_id,
+        args: build_args(platform, deployment, &context.dockerfile_text)?,
+        dockerfile: context.dockerfile.clone(),
+        context: context.into_stream(),
+        no_cache: deployment.no_cache,
+        memory_bytes: platform.config.limits.build_memory_bytes,
+        cpu: platform.config.limits.max_cpu,
+    };
+    let lines = platform
+        .driver
+        .build(request)
+        .await
+        .map_err(engine_failure)?;
+    log_lines(platform, deployment.id, lines).await?;
+    platform.say(deployment.id, "image built").await;
+    let image = platform.driver.built_image(project.id, deployment.id);
+    Ok(Built {
+        image,
+        commit: Some(commit),
+    })
+}
+
+fn short(sha: &str) -> &str {
+    sha.get(..8).unwrap_or(sha)
+}
+
+async fn clone(
+    platform: &Arc<Platform>,
+    deployment: &Deployment,
+    project: &Project,
+    connection: &GitConnection,
+    scratch: &PathBuf,
+) -> std::result::Result<CommitView, NoImage> {
+    let branch = deployment.branch.as_ref().unwrap_or(&connection.branch);
+    platform
+        .say(
+            deployment.id,
+            format!("cloning {} ({branch})", connection.repo_url),
+        )
+        .await;
+    remove_scratch(scratch);
+    std::fs::create_dir_all(scratch)
+        .map_err(|error| Error::internal("a scratch directory could not be made", error))?;
+    let place = Place::DeployKey {
+        workspace_id: project.workspace_id,
+        project_id: project.id,
+    };
+    let deploy_key = connection
+        .deploy_key
+        .as_ref()
+        .map(|sealed| platform.vault.open(place, sealed).map_err(vault_error))
+        .transpose()?;
+    let checkout = Checkout {
+        url: &connection.repo_url,
+        branch,
+        commit: deployment.commit.as_ref().map(|commit| commit.sha.as_str()),
+        deploy_key: deploy_key.as_ref(),
+        allow_file_urls: platform.config.git.allow_file_urls,
+        scratch,
+    };
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let fetch = async move {
+        let mut say = |line: String| {
+            // The receiver lives until this future has ended.
+            let _ = sender.send(line);
+        };
+        git::fetch(&checkout, &mut say).await
+    };
+    let write = async {
+        let mut lines = Vec::new();
+        while receiver.recv_many(&mut lines, BATCH).await > 0 {
+            platform
+                .log_build(deployment.id, LogSource::Build, std::mem::take(&mut lines))
+                .await;
+        }
+    };
+    let (fetched, ()) = tokio::join!(fetch, write);
+    fetched.map_err(|error| match error {
+        GitError::Refused(reason) => NoImage::Failed(reason),
+        other => NoImage::Broken(Error::internal("git failed", other)),
+    })
+}
+
+/// Values for what the Dockerfile declares with `ARG`: the port, and variables that are no secret
+/// (build arguments stay in the image's history).
+fn build_args(
+    platform: &Platform,
+    deployment: &Deployment,
+    dockerfile: &str,
+) -> Result<BTreeMap<String, String>> {
+    let declared = dockerfile::declared_args(dockerfile);
+    let mut args: BTreeMap<String, String> = platform
+        .open_deployment_env(deployment)?
+        .into_iter()
+        .filter(|(key, _, is_secret)| !is_secret && declared.contains(key.as_str()))
+        .map(|(key, value, _)| (key.to_string(), value.expose_secret().to_owned()))
+        .collect();
+    if declared.contains("PORT") {
+        args.insert("PORT".to_owned(), deployment.run.port.to_string());
+    }
+    Ok(args)
+}
+
+/// Writes lines to the deployment's log as they come.
+async fn log_lines(
+    platform: &Platform,
+    deployment_id: DeploymentId,
+    lines: BoxStream<'static, DriverResult<String>>,
+) -> std::result::Result<(), NoImage> {
+    let mut batches = lines.ready_chunks(BATCH);
+    while let Some(batch) = batches.next().await {
+        let mut texts = Vec::with_capacity(batch.len());
+        let mut failure = None;
+        for line in batch {
+            match line {
+                Ok(text) => texts.push(text),
+                Err(error) => failure = Some(error),
+            }
+        }
+        if !texts.is_empty() {
+            platform
+                .log_build(deployment_id, LogSource::Build, texts)
+                .await;
+        }
+        if let Some(error) = failure {
+            return Err(engine_failure(error));
+        }
+    }
+    Ok(())
+}
+
+fn engine_failure(error: DriverError) -> NoImage {
+    match error {
+        DriverError::BuildFailed(reason) => NoImage::Failed(format!("the build failed: {reason}")),
+        DriverError::ImageUnavailable { .. } | DriverError::CannotStart(_) => {
+            NoImage::Failed(error.to_string())
+        }
+        DriverError::NotFound(what) => {
+            NoImage::Failed(format!("{what} does not exist any more; deploy anew"))
+        }
+        other => NoImage::Broken(other.into()),
+    }
+}
+
+fn context_failure(error: ContextError) -> NoImage {
+    match error {
+        ContextError::Missing(reason) => NoImage::Failed(reason),
+        ContextError::Io(_) => {
+            NoImage::Broken(Error::internal("a source tree could not be read", error))
+        }
+    }
+}
+
+fn scratch_dir(platform: &Platform, id: DeploymentId) -> PathBuf {
+    platform.config.data_path("scratch").join(id.to_string())
+}
+
+fn remove_scratch(path: &PathBuf) {
+    match std::fs::remove_dir_all(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "a scratch directory stays behind")
+        }
+    }
+}
+
+/// What an earlier process left: no build of this one has begun.
+fn clear_scratch(platform: &Platform) {
+    let Ok(entries) = std::fs::read_dir(platform.config.data_path("scratch")) else {
+        return;
+    };
+    for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+        remove_scratch(&entry.path());
+    }
+}
+
+fn permits(platform: &Platform) -> usize {
+    match platform.config.limits.builds {
+        0 if total_memory() >= MEMORY_FOR_TWO_BUILDS => 2,
+        0 => 1,
+        builds => usize::try_from(builds).unwrap_or(1),
+    }
+}
+
+/// The machine's memory in bytes; 0 if it cannot be read.
+fn total_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text.lines().find_map(|line| {
+        line.strip_prefix("MemTotal:")?
+            .trim()
+            .strip_suffix("kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
+    kib.unwrap_or(0) << 10
+}

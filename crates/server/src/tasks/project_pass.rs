@@ -1,0 +1,749 @@
+//! One pass over one project: read, look, plan, act, write back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tose_api::deployment::DeploymentStatus;
+use tose_api::{DeploymentId, ProjectId, Timestamp};
+use tose_logs::StreamId;
+use tose_model::access::WorkspaceScope;
+use tose_model::deployment::Deployment;
+use tose_model::deployment::failure::{Cause, Circumstances, explain};
+use tose_model::deployment::state::Event;
+use tose_model::driver::{
+    DriverError, EngineStep, ObservedReplica, ReplicaKey, ReplicaName, ReplicaSpec, ReplicaState,
+    Scope,
+};
+use tose_model::error::{Error, Result};
+use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Step, Target, plan};
+use tose_model::project::{DesiredState, Project};
+use tose_model::route::{Backend, Route};
+use tose_model::secret::SecretString;
+use tose_store::{Lease, ProjectFacts, ProjectRef};
+
+use crate::app::Platform;
+use crate::tasks::capture::Capture;
+use crate::tasks::probe;
+
+/// How long a pass may act before another process may take the project over.
+const LEASE: Duration = Duration::from_secs(120);
+/// How many of an app's last lines go into the reason for a failure.
+const LAST_LINES: usize = 3;
+/// How many stored lines are looked through for them.
+const LOOK_BACK: usize = 200;
+/// How soon a live replica that could not be started is tried again.
+const START_RETRY: Duration = Duration::from_secs(10);
+
+/// What one pass knows from the ones before. Nothing in it is needed to be right: after a restart of
+/// the server probes are asked again, and a replica on its way out gets its time to drain anew.
+#[derive(Default)]
+pub(crate) struct Memory {
+    health: HashMap<ReplicaName, (Option<Timestamp>, Health)>,
+    retiring_since: HashMap<ReplicaName, Timestamp>,
+    terminated_at: HashMap<ReplicaName, Timestamp>,
+    start_failed_at: Option<Timestamp>,
+}
+
+impl Memory {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.health.is_empty() && self.retiring_since.is_empty() && self.terminated_at.is_empty()
+    }
+
+    fn forget(&mut self, name: &ReplicaName) {
+        self.health.remove(name);
+        self.retiring_since.remove(name);
+        self.terminated_at.remove(name);
+    }
+
+    fn keep_only(&mut self, observed: &[ObservedReplica]) {
+        let is_there = |name: &ReplicaName| observed.iter().any(|replica| replica.name == *name);
+        self.health.retain(|name, _| is_there(name));
+        self.retiring_since.retain(|name, _| is_there(name));
+        self.terminated_at.retain(|name, _| is_there(name));
+    }
+}
+
+/// Everything that was read of a project.
+struct Scene {
+    scope: WorkspaceScope,
+    project: Project,
+    facts: ProjectFacts,
+    live: Option<Deployment>,
+    target: Option<Deployment>,
+    observed: Vec<ObservedReplica>,
+}
+
+impl Scene {
+    fn deployment(&self, id: DeploymentId) -> Option<&Deployment> {
+        self.live
+            .iter()
+            .chain(&self.target)
+            .find(|deployment| deployment.id == id)
+    }
+
+    /// Where a replica listens, if it runs and its deployment is a current one.
+    fn addr(&self, replica: &ObservedReplica) -> Option<SocketAddr> {
+        let deployment = self.deployment(replica.key.deployment_id)?;
+        let ip = replica
+            .ip
+            .filter(|_| replica.state == ReplicaState::Running)?;
+        Some(SocketAddr::new(ip, deployment.run.port.get()))
+    }
+}
+
+/// Looks at a project once; answers when it wants to be looked at again.
+pub(crate) async fn run(
+    platform: &Platform,
+    capture: &Arc<Capture>,
+    id: ProjectId,
+    memory: &mut Memory,
+) -> Result<Option<Timestamp>> {
+    let Some(reference) = platform.store.find_project_ref_for_task(id).await? else {
+        // No row any more: its routes must not outlive it.
+        replace_routes(platform, id, BTreeMap::new()).await?;
+        return Ok(None);
+    };
+    let scope = WorkspaceScope::for_task(reference.workspace_id);
+    let observed = platform.driver.observe(Scope::Project(id)).await?;
+    memory.keep_only(&observed);
+    for replica in &observed {
+        capture.ensure(replica);
+    }
+    if reference.is_deleted {
+        return tear_down(platform, capture, &reference, &scope, observed, memory).await;
+    }
+    let Some((project, facts)) = platform.store.find_project(&scope, id).await? else {
+        return Ok(Some(platform.now()));
+    };
+    let mut scene = Scene {
+        scope,
+        project,
+        facts,
+        live: None,
+        target: None,
+        observed,
+    };
+    for deployment in platform
+        .store
+        .list_current_deployments(&scene.scope, id)
+        .await?
+    {
+        match deployment.status {
+            DeploymentStatus::Running => scene.live = Some(deployment),
+            DeploymentStatus::Deploying => scene.target = Some(deployment),
+            _ => {}
+        }
+    }
+    let pass = Pass {
+        platform,
+        capture,
+        scene: &scene,
+    };
+    pass.run(memory).await
+}
+
+struct Pass<'a> {
+    platform: &'a Platform,
+    capture: &'a Arc<Capture>,
+    scene: &'a Scene,
+}
+
+impl Pass<'_> {
+    async fn run(&self, memory: &mut Memory) -> Result<Option<Timestamp>> {
+        let desired = desired(self.scene);
+        let replicas = self.examine(&desired, memory).await;
+        let now = self.platform.now();
+        let plan = plan(&desired, &replicas, now, &self.patience());
+        let acted = !plan.steps.is_empty();
+        if acted && !self.take_lease(now).await? {
+            return Ok(Some(now.saturating_add(LEASE)));
+        }
+        let outcome = self.act(&plan, memory).await;
+        if acted {
+            self.release_lease().await?;
+        }
+        outcome?;
+        if !acted {
+            // Hosts, addresses and reasons may have changed though no replica came or went.
+            let routed = replicas.iter().filter(|replica| replica.routed);
+            self.route(
+                routed
+                    .map(|replica| replica.observed.name.clone())
+                    .collect(),
+            )
+            .await?;
+        }
+        self.write_back(&desired, &replicas).await?;
+        Ok(if acted { Some(now) } else { plan.wake_at })
+    }
+
+    fn patience(&self) -> Patience {
+        Patience {
+            drain: self.platform.config.limits.drain,
+            ..Patience::default()
+        }
+    }
+
+    fn lease_name(&self) -> String {
+        format!("project/{}", self.scene.project.id)
+    }
+
+    async fn take_lease(&self, now: Timestamp) -> Result<bool> {
+        let lease = Lease {
+            name: self.lease_name(),
+            owner: self.platform.boot_id.clone(),
+            expires_at: now.saturating_add(LEASE),
+        };
+        Ok(self.platform.store.take_lease(&lease, now).await?)
+    }
+
+    async fn release_lease(&self) -> Result<()> {
+        Ok(self
+            .platform
+            .store
+            .release_lease(&self.lease_name(), &self.platform.boot_id)
+            .await?)
+    }
+
+    /// Adds what the engine does not know: health, routes, drain.
+    async fn examine(&self, desired: &Desired, memory: &mut Memory) -> Vec<Replica> {
+        let routed = self
+            .platform
+            .routes
+            .backends_of(self.scene.project.id)
+            .await;
+        let looks = self.scene.observed.iter().map(|observed| {
+            let is_routed = routed.iter().any(|name| name == observed.name.as_str());
+            self.look_at(desired, observed, is_routed, memory)
+        });
+        let replicas = join_all(looks).await;
+        for replica in &replicas {
+            let state = (replica.observed.started_at, replica.health.clone());
+            memory.health.insert(replica.observed.name.clone(), state);
+        }
+        replicas
+    }
+
+    async fn look_at(
+        &self,
+        desired: &Desired,
+        observed: &ObservedReplica,
+        is_routed: bool,
+        memory: &Memory,
+    ) -> Replica {
+        let name = &observed.name;
+        let is_current = self.scene.deployment(observed.key.deployment_id).is_some()
+            && observed.key.index < desired.replicas;
+        let terminated_at = memory.terminated_at.get(name).copied();
+        let health = if is_current {
+            self.health(observed, is_routed, memory).await
+        } else {
+            Health::Unknown
+        };
+        let may_be_draining = !is_current && !is_routed && terminated_at.is_none();
+        let is_busy =
+            may_be_draining && !matches!(self.platform.data_plane.in_flight(name).await, Ok(0));
+        Replica {
+            observed: observed.clone(),
+            health,
+            routed: is_routed,
+            retiring_since: memory.retiring_since.get(name).copied(),
+            terminated_at,
+            is_busy,
+        }
+    }
+
+    /// What its probe says about this run of its process. A replica that is routed from before a
+    /// restart of the server keeps its route until it is seen to fail.
+    async fn health(&self, observed: &ObservedReplica, is_routed: bool, memory: &Memory) -> Health {
+        let Some(addr) = self.scene.addr(observed) else {
+            return Health::NotReady("it is not running".to_owned());
+        };
+        let known = memory.health.get(&observed.name);
+        if let Some((started_at, Health::Ready)) = known
+            && *started_at == observed.started_at
+        {
+            return Health::Ready;
+        }
+        let path = self
+            .scene
+            .deployment(observed.key.deployment_id)
+            .and_then(|deployment| deployment.run.health_check_path.as_deref());
+        let asked = probe::probe(addr, path).await;
+        let is_inherited = is_routed
+            && known.is_none_or(|(_, health)| *health == Health::Unknown)
+            && self.has_route_to(observed, addr).await;
+        match asked {
+            Health::NotReady(_) if is_inherited => Health::Unknown,
+            asked => asked,
+        }
+    }
+
+    async fn has_route_to(&self, observed: &ObservedReplica, addr: SocketAddr) -> bool {
+        let id = self.scene.project.id;
+        let backend = self
+            .platform
+            .routes
+            .find_backend(id, observed.name.as_str())
+            .await;
+        backend.is_some_and(|backend| backend.addr == addr)
+    }
+
+    async fn act(&self, plan: &Plan, memory: &mut Memory) -> Result<()> {
+        let mut has_network = false;
+        for step in &plan.steps {
+            match step {
+                Step::Start {
+                    deployment_id,
+                    index,
+                } => {
+                    if !has_network {
+                        self.ensure_network().await?;
+                        has_network = true;
+                    }
+                    if self.start(*deployment_id, *index, memory).await? == Started::Failed {
+                        // What follows was planned for a version that is given up now.
+                        return Ok(());
+                    }
+                }
+                Step::Route { replicas } => self.route_or_give_up(replicas.clone()).await?,
+                Step::Promote { deployment_id } => self.promote(*deployment_id).await?,
+                Step::Fail {
+                    deployment_id,
+                    replica,
+                    cause,
+                } => {
+                    self.fail(*deployment_id, replica.as_ref(), cause).await?;
+                }
+                Step::Retire { name } => {
+                    memory
+                        .retiring_since
+                        .insert(name.clone(), self.platform.now());
+                }
+                Step::Terminate { name } => {
+                    self.apply(&EngineStep::TerminateReplica { name: name.clone() })
+                        .await?;
+                    memory
+                        .terminated_at
+                        .insert(name.clone(), self.platform.now());
+                }
+                Step::Remove { name } => {
+                    remove(self.platform, self.capture, name).await?;
+                    memory.forget(name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, step: &EngineStep) -> Result<()> {
+        Ok(self.platform.driver.apply(step).await?)
+    }
+
+    async fn ensure_network(&self) -> Result<()> {
+        let workspace_id = self.scene.project.workspace_id;
+        let workspace = self.scene.project.workspace.clone();
+        self.apply(&EngineStep::EnsureNetwork {
+            workspace_id,
+            workspace,
+        })
+        .await
+    }
+
+    async fn start(
+        &self,
+        deployment_id: DeploymentId,
+        index: u32,
+        memory: &mut Memory,
+    ) -> Result<Started> {
+        let Some(deployment) = self.scene.deployment(deployment_id) else {
+            return Ok(Started::Later);
+        };
+        let now = self.platform.now();
+        let is_target = deployment.status == DeploymentStatus::Deploying;
+        let retry_at = memory
+            .start_failed_at
+            .map(|at| at.saturating_add(START_RETRY));
+        if !is_target && retry_at.is_some_and(|at| at > now) {
+            return Ok(Started::Later);
+        }
+        let spec = self.spec(deployment, index)?;
+        let name = spec.name.clone();
+        if is_target {
+            self.platform
+                .say(deployment.id, format!("starting replica {name}"))
+                .await;
+        }
+        match self
+            .platform
+            .driver
+            .apply(&EngineStep::StartReplica(Box::new(spec)))
+            .await
+        {
+            Ok(()) => {
+                tracing::info!(replica = %name, "replica started");
+                memory.start_failed_at = None;
+                memory.forget(&name);
+                Ok(Started::Running)
+            }
+            Err(error) if is_target && is_authors_fault(&error) => {
+                let cause = Cause::CannotStart {
+                    reason: error.to_string(),
+                };
+                self.fail(deployment_id, None, &cause).await?;
+                Ok(Started::Failed)
+            }
+            Err(error) if !is_target && is_authors_fault(&error) => {
+                tracing::warn!(replica = %name, %error, "a live replica could not be started; it is tried again");
+                memory.start_failed_at = Some(now);
+                Ok(Started::Later)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn spec(&self, deployment: &Deployment, index: u32) -> Result<ReplicaSpec> {
+        let project = &self.scene.project;
+        let key = ReplicaKey {
+            project_id: project.id,
+            deployment_id: deployment.id,
+            index,
+        };
+        let mut env: Vec<_> = self
+            .platform
+            .open_deployment_env(deployment)?
+            .into_iter()
+            .filter(|(key, _, _)| key.as_str() != "PORT")
+            .map(|(key, value, _)| (key, value))
+            .collect();
+        let port = deployment.run.port;
+        env.push((port_key(), SecretString::from(port.to_string())));
+        let image = deployment.image.clone().ok_or_else(|| {
+            Error::internal("a deployment has no image", "it was rolled out unbuilt")
+        })?;
+        Ok(ReplicaSpec {
+            name: ReplicaName::new(&project.slug, &key),
+            key,
+            generation: deployment.generation,
+            workspace_id: project.workspace_id,
+            workspace: project.workspace.clone(),
+            project: project.slug.clone(),
+            image,
+            env,
+            port,
+            cpu: deployment.run.cpu,
+            ram: deployment.run.ram,
+        })
+    }
+
+    /// Routes, and gives a version up whose time is over while the data plane does not answer: a
+    /// deployment has to end one way or the other.
+    async fn route_or_give_up(&self, replicas: Vec<ReplicaName>) -> Result<()> {
+        let Err(error) = self.route(replicas).await else {
+            return Ok(());
+        };
+        let overdue = self
+            .scene
+            .target
+            .as_ref()
+            .filter(|target| target.deadline_at <= self.platform.now());
+        if let Some(target) = overdue {
+            let reason = "the proxy did not take the new route; deploy again, and ask the operator to look at the proxy if that does not help";
+            self.platform
+                .settle(target, Event::Failure, Some(reason))
+                .await?;
+        }
+        Err(error)
+    }
+
+    /// Sends visitors of all the project's hosts to exactly these replicas.
+    async fn route(&self, names: Vec<ReplicaName>) -> Result<()> {
+        let backends: Vec<Backend> = self
+            .scene
+            .observed
+            .iter()
+            .filter(|observed| names.contains(&observed.name))
+            .filter_map(|observed| {
+                let addr = self.scene.addr(observed)?;
+                Some(Backend {
+                    replica: observed.name.to_string(),
+                    addr,
+                })
+            })
+            .collect();
+        let project = &self.scene.project;
+        let reason = backends.is_empty().then(|| self.idle_reason());
+        let domains = self
+            .platform
+            .store
+            .list_domains(&self.scene.scope, project.id)
+            .await?;
+        let routes = domains
+            .into_iter()
+            .map(|domain| {
+                let route = Route {
+                    project_id: project.id,
+                    workspace: project.workspace.clone(),
+                    project: project.slug.clone(),
+                    backends: backends.clone(),
+                    reason: reason.clone(),
+                };
+                (domain.hostname, route)
+            })
+            .collect();
+        replace_routes(self.platform, project.id, routes).await
+    }
+
+    /// Why nothing serves the project, for the page that visitors get.
+    fn idle_reason(&self) -> String {
+        let text = match (&self.scene.project.desired, &self.scene.live) {
+            (DesiredState::Stopped, _) => "it was stopped",
+            (_, Some(_)) => "none of its replicas is ready at the moment",
+            _ if self.scene.facts.in_progress => "its first deployment is on its way",
+            _ if self.scene.facts.newest_failed => "its last deployment failed",
+            _ => "nothing was deployed so far",
+        };
+        text.to_owned()
+    }
+
+    async fn promote(&self, deployment_id: DeploymentId) -> Result<()> {
+        let Some(target) = self.scene.deployment(deployment_id) else {
+            return Ok(());
+        };
+        let url = self.platform.config.app_url(&self.scene.project.hostname);
+        let text = format!("live at {url}");
+        self.platform
+            .settle(target, Event::Promoted, Some(&text))
+            .await?;
+        collect_images(self.platform, self.scene, target).await
+    }
+
+    async fn fail(
+        &self,
+        deployment_id: DeploymentId,
+        replica: Option<&ReplicaName>,
+        cause: &Cause,
+    ) -> Result<()> {
+        let Some(target) = self.scene.deployment(deployment_id) else {
+            return Ok(());
+        };
+        let mut facts = Circumstances {
+            waited: self.platform.config.limits.start_timeout,
+            ..Circumstances::default()
+        };
+        if let Some(name) = replica {
+            // Asked while it still runs; an engine that cannot tell leaves the reason shorter.
+            facts.listening = self.platform.driver.listening(name).await.unwrap_or(None);
+            if !matches!(cause, Cause::NotReady { .. }) {
+                self.capture.catch_up(name).await;
+            }
+            facts.last_lines = self.last_lines(name).await?;
+        }
+        let memory = target.run.ram.to_string();
+        let reason = explain(cause, target.run.port, &memory, &facts);
+        self.platform
+            .settle(target, Event::Failure, Some(&reason))
+            .await?;
+        Ok(())
+    }
+
+    async fn last_lines(&self, name: &ReplicaName) -> Result<Vec<String>> {
+        let stream = StreamId::Project(self.scene.project.id);
+        let records = self
+            .platform
+            .logs
+            .tail(stream, LOOK_BACK)
+            .await
+            .map_err(|error| Error::internal("the log store failed", error))?;
+        let mut lines: Vec<String> = records
+            .iter()
+            .rev()
+            .filter(|record| &*record.line.pod == name.as_str())
+            .map(|record| String::from_utf8_lossy(&record.line.text).trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .take(LAST_LINES)
+            .collect();
+        lines.reverse();
+        Ok(lines)
+    }
+
+    async fn write_back(&self, desired: &Desired, replicas: &[Replica]) -> Result<()> {
+        let is_ready = |replica: &&Replica| {
+            Some(replica.observed.key.deployment_id) == desired.live
+                && replica.routed
+                && replica.observed.state == ReplicaState::Running
+        };
+        let ready = u32::try_from(replicas.iter().filter(is_ready).count()).unwrap_or(u32::MAX);
+        if ready != self.scene.facts.ready {
+            let id = self.scene.project.id;
+            self.platform
+                .store
+                .set_ready_replicas(&self.scene.scope, id, ready)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Started {
+    /// It runs.
+    Running,
+    /// It is tried again in a later pass.
+    Later,
+    /// Its version was given up.
+    Failed,
+}
+
+fn desired(scene: &Scene) -> Desired {
+    Desired {
+        replicas: match scene.project.desired {
+            DesiredState::Running => scene.project.replicas,
+            DesiredState::Stopped => 0,
+        },
+        live: scene.live.as_ref().map(|deployment| deployment.id),
+        target: scene.target.as_ref().map(|deployment| Target {
+            deployment_id: deployment.id,
+            deadline: deployment.deadline_at,
+        }),
+    }
+}
+
+fn port_key() -> tose_api::EnvKey {
+    "PORT".parse().expect("PORT is a variable name")
+}
+
+fn is_authors_fault(error: &DriverError) -> bool {
+    matches!(
+        error,
+        DriverError::CannotStart(_)
+            | DriverError::ImageUnavailable { .. }
+            | DriverError::NotFound(_)
+    )
+}
+
+async fn replace_routes(
+    platform: &Platform,
+    id: ProjectId,
+    routes: BTreeMap<tose_api::Hostname, Route>,
+) -> Result<()> {
+    platform
+        .routes
+        .replace(platform.data_plane.as_ref(), id, routes)
+        .await
+        .map_err(|error| Error::internal("the routes could not be changed", error))
+}
+
+async fn remove(platform: &Platform, capture: &Capture, name: &ReplicaName) -> Result<()> {
+    let step = EngineStep::TerminateReplica { name: name.clone() };
+    platform.driver.apply(&step).await?;
+    capture.finish(name).await;
+    platform
+        .driver
+        .apply(&EngineStep::RemoveReplica { name: name.clone() })
+        .await?;
+    tracing::info!(replica = %name, "replica removed");
+    Ok(())
+}
+
+/// Removes the project's built images but the newest ones and those that current versions run.
+async fn collect_images(platform: &Platform, scene: &Scene, live: &Deployment) -> Result<()> {
+    let mut images = platform.driver.list_images(scene.project.id).await?;
+    images.sort_by_key(|image| std::cmp::Reverse(image.deployment_id));
+    let keep = usize::try_from(platform.config.keep_images).unwrap_or(usize::MAX);
+    for image in images.into_iter().skip(keep) {
+        if live.image.as_ref() != Some(&image.image) {
+            let step = EngineStep::RemoveImage {
+                project_id: scene.project.id,
+                deployment_id: image.deployment_id,
+            };
+            tracing::info!(
+                image = image.image,
+                "removing an image: newer ones are kept"
+            );
+            platform.driver.apply(&step).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away all that the engine holds of a deleted project, then its logs, then its row.
+async fn tear_down(
+    platform: &Platform,
+    capture: &Arc<Capture>,
+    reference: &ProjectRef,
+    scope: &WorkspaceScope,
+    observed: Vec<ObservedReplica>,
+    memory: &mut Memory,
+) -> Result<Option<Timestamp>> {
+    replace_routes(platform, reference.id, BTreeMap::new()).await?;
+    let now = platform.now();
+    if !observed.is_empty() {
+        let nothing = Desired {
+            replicas: 0,
+            live: None,
+            target: None,
+        };
+        let replicas: Vec<Replica> = observed
+            .into_iter()
+            .map(|observed| Replica {
+                health: Health::Unknown,
+                routed: false,
+                retiring_since: None,
+                terminated_at: memory.terminated_at.get(&observed.name).copied(),
+                is_busy: false,
+                observed,
+            })
+            .collect();
+        let plan = plan(&nothing, &replicas, now, &Patience::default());
+        for step in plan.steps {
+            match step {
+                Step::Terminate { name } => {
+                    platform
+                        .driver
+                        .apply(&EngineStep::TerminateReplica { name: name.clone() })
+                        .await?;
+                    memory.terminated_at.insert(name, now);
+                }
+                Step::Remove { name } => {
+                    remove(platform, capture, &name).await?;
+                    memory.forget(&name);
+                }
+                _ => {}
+            }
+        }
+        return Ok(Some(plan.wake_at.unwrap_or(now)));
+    }
+    for image in platform.driver.list_images(reference.id).await? {
+        let deployment_id = image.deployment_id;
+        let step = EngineStep::RemoveImage {
+            project_id: reference.id,
+            deployment_id,
+        };
+        platform.driver.apply(&step).await?;
+    }
+    let failed = |error| Error::internal("the log store failed", error);
+    for deployment_id in platform
+        .store
+        .list_deployment_ids(scope, reference.id)
+        .await?
+    {
+        platform
+            .logs
+            .remove(StreamId::Build(deployment_id))
+            .await
+            .map_err(failed)?;
+    }
+    platform
+        .logs
+        .remove(StreamId::Project(reference.id))
+        .await
+        .map_err(failed)?;
+    platform.store.purge_project(scope, reference.id).await?;
+    tracing::info!(project_id = %reference.id, "project removed");
+    Ok(None)
+}

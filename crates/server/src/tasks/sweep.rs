@@ -1,0 +1,156 @@
+//! What nobody signalled: events of the engine, signals that got lost, objects without an owner.
+//!
+//! Invariant: an object is removed only when the engine shows it and the store, asked after that,
+//! has no row for it. A listing that failed leads to nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tose_api::{ProjectId, WorkspaceId};
+use tose_model::driver::{EngineStep, ObservedReplica, Scope};
+use tose_model::error::Result;
+
+use crate::app::Platform;
+
+/// How often everything is looked at.
+const PERIOD: Duration = Duration::from_secs(30);
+/// How long to wait before the engine is asked for its events again.
+const RECONNECT: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(platform: Arc<Platform>) {
+    let mut tick = tokio::time::interval(PERIOD);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = sweep(&platform).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "sweep failed; it is tried again"
+            );
+        }
+    }
+}
+
+/// Passes the engine's events on to the reconciler.
+pub(crate) async fn listen(platform: Arc<Platform>) {
+    loop {
+        if let Ok(mut events) = platform.driver.events().await {
+            // Something may have happened before the stream began.
+            if let Err(error) = wake_all(&platform).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "projects could not be listed"
+                );
+            }
+            while let Some(Ok(event)) = events.next().await {
+                platform.signals.project(event.project_id);
+            }
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+async fn wake_all(platform: &Platform) -> Result<()> {
+    for project in platform.store.list_projects_for_task().await? {
+        if project.is_active || project.is_deleted {
+            platform.signals.project(project.id);
+        }
+    }
+    Ok(())
+}
+
+async fn sweep(platform: &Platform) -> Result<()> {
+    let mut replicas: HashMap<ProjectId, Vec<ObservedReplica>> = HashMap::new();
+    for replica in platform.driver.observe(Scope::Installation).await? {
+        replicas
+            .entry(replica.key.project_id)
+            .or_default()
+            .push(replica);
+    }
+    let networks = platform.driver.list_networks().await?;
+    let projects = platform.store.list_projects_for_task().await?;
+    let known: HashSet<ProjectId> = projects.iter().map(|project| project.id).collect();
+    let routed: HashSet<ProjectId> = platform.routes.projects().await.into_iter().collect();
+    for project in &projects {
+        let is_settled = !project.is_active
+            && !project.is_deleted
+            && !replicas.contains_key(&project.id)
+            && routed.contains(&project.id);
+        if !is_settled {
+            platform.signals.project(project.id);
+        }
+    }
+    for orphan in replicas
+        .iter()
+        .filter(|(id, _)| !known.contains(id))
+        .flat_map(|(_, all)| all)
+    {
+        remove_orphan(platform, orphan).await?;
+    }
+    for id in routed.difference(&known) {
+        platform.signals.project(*id);
+    }
+    sweep_networks(platform, networks).await?;
+    sweep_logs(platform).await
+}
+
+async fn remove_orphan(platform: &Platform, replica: &ObservedReplica) -> Result<()> {
+    let owner = platform
+        .store
+        .find_project_ref_for_task(replica.key.project_id)
+        .await?;
+    if owner.is_none() {
+        tracing::warn!(replica = %replica.name, "removing a replica: no project owns it");
+        platform
+            .driver
+            .apply(&EngineStep::RemoveReplica {
+                name: replica.name.clone(),
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+async fn sweep_networks(platform: &Platform, networks: Vec<WorkspaceId>) -> Result<()> {
+    for workspace_id in networks {
+        if !platform.store.has_workspace_for_task(workspace_id).await? {
+            tracing::warn!(%workspace_id, "removing a network: no workspace owns it");
+            platform
+                .driver
+                .apply(&EngineStep::RemoveNetwork { workspace_id })
+                .await?;
+        }
+    }
+    for workspace_id in platform
+        .store
+        .list_empty_deleted_workspaces_for_task()
+        .await?
+    {
+        platform
+            .driver
+            .apply(&EngineStep::RemoveNetwork { workspace_id })
+            .await?;
+        platform
+            .store
+            .purge_workspace_for_task(workspace_id)
+            .await?;
+        tracing::info!(%workspace_id, "workspace removed");
+    }
+    Ok(())
+}
+
+async fn sweep_logs(platform: &Platform) -> Result<()> {
+    let retention = platform.config.log_retention;
+    let older_than = platform.now().saturating_sub(retention.age);
+    let failed = |error| tose_model::Error::internal("the log store failed", error);
+    for stream in platform.logs.list_streams().await.map_err(failed)? {
+        platform
+            .logs
+            .enforce_retention(stream, retention.bytes, older_than)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}

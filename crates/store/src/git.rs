@@ -1,0 +1,144 @@
+//! Links to Git repositories.
+
+use tose_api::{BranchName, ProjectId, RepoPath, RepoUrl, Timestamp};
+use tose_model::access::WorkspaceScope;
+use tose_model::secret::Sealed;
+
+use crate::database::{Store, commit};
+use crate::error::{Error, Result};
+use crate::event::{self, NewEvent};
+use crate::row;
+
+/// A project's link to a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitConnection {
+    /// `owner/name`, where it was given so.
+    pub repo_full_name: Option<String>,
+    /// The address that is cloned.
+    pub repo_url: RepoUrl,
+    /// The branch that is built.
+    pub branch: BranchName,
+    /// Whether a push deploys by itself.
+    pub auto_deploy: bool,
+    /// The folder that is built.
+    pub root_directory: Option<RepoPath>,
+    /// The Dockerfile, relative to it.
+    pub dockerfile_path: Option<RepoPath>,
+    /// A private SSH key.
+    pub deploy_key: Option<Sealed>,
+    /// When it was connected.
+    pub created_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct GitRow {
+    repo_full_name: Option<String>,
+    repo_url: String,
+    branch: String,
+    auto_deploy: i64,
+    root_directory: Option<String>,
+    dockerfile_path: Option<String>,
+    deploy_key: Option<Vec<u8>>,
+    created_at: i64,
+}
+
+impl Store {
+    /// Connects a project to a repository, in place of the one before.
+    pub async fn put_git_connection(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        connection: &GitConnection,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO git_connections (project_id, workspace_id, repo_full_name, repo_url, branch,
+                 auto_deploy, root_directory, dockerfile_path, deploy_key, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (project_id) DO UPDATE SET repo_full_name = excluded.repo_full_name,
+                 repo_url = excluded.repo_url, branch = excluded.branch,
+                 auto_deploy = excluded.auto_deploy, root_directory = excluded.root_directory,
+                 dockerfile_path = excluded.dockerfile_path, deploy_key = excluded.deploy_key,
+                 created_at = excluded.created_at
+             WHERE git_connections.workspace_id = excluded.workspace_id",
+        )
+        .bind(project_id.to_string())
+        .bind(scope.id().to_string())
+        .bind(&connection.repo_full_name)
+        .bind(connection.repo_url.as_str())
+        .bind(connection.branch.as_str())
+        .bind(i64::from(connection.auto_deploy))
+        .bind(connection.root_directory.as_ref().map(RepoPath::as_str))
+        .bind(connection.dockerfile_path.as_ref().map(RepoPath::as_str))
+        .bind(connection.deploy_key.as_ref().map(Sealed::as_bytes))
+        .bind(connection.created_at.as_nanos())
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("write a git connection"))?;
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+
+    /// The project's link, if it has one.
+    pub async fn find_git_connection(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+    ) -> Result<Option<GitConnection>> {
+        let found: Option<GitRow> = sqlx::query_as(
+            "SELECT repo_full_name, repo_url, branch, auto_deploy, root_directory, dockerfile_path,
+                    deploy_key, created_at
+             FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
+        )
+        .bind(scope.id().to_string())
+        .bind(project_id.to_string())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("read a git connection"))?;
+        found.map(GitRow::into_connection).transpose()
+    }
+
+    /// Takes the link away; `NotFound` if there is none.
+    pub async fn delete_git_connection(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let done =
+            sqlx::query("DELETE FROM git_connections WHERE workspace_id = $1 AND project_id = $2")
+                .bind(scope.id().to_string())
+                .bind(project_id.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(Error::query("delete a git connection"))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("git connection"));
+        }
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+}
+
+impl GitRow {
+    fn into_connection(self) -> Result<GitConnection> {
+        Ok(GitConnection {
+            repo_full_name: self.repo_full_name,
+            repo_url: row::parse("git_connections.repo_url", &self.repo_url)?,
+            branch: row::parse("git_connections.branch", &self.branch)?,
+            auto_deploy: self.auto_deploy != 0,
+            root_directory: row::parse_optional(
+                "git_connections.root_directory",
+                self.root_directory.as_deref(),
+            )?,
+            dockerfile_path: row::parse_optional(
+                "git_connections.dockerfile_path",
+                self.dockerfile_path.as_deref(),
+            )?,
+            deploy_key: self.deploy_key.map(Sealed::from_bytes),
+            created_at: row::to_time(self.created_at),
+        })
+    }
+}

@@ -1,0 +1,536 @@
+//! Projects.
+
+use sqlx::{Sqlite, Transaction};
+use tose_api::envelope::Paging;
+use tose_api::project::Source;
+use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp, WorkspaceId};
+use tose_model::access::WorkspaceScope;
+use tose_model::project::{DesiredState, Project, RunSpec};
+
+use crate::database::{Store, commit};
+use crate::error::{Error, Result};
+use crate::event::{self, NewEvent};
+use crate::row;
+
+/// A project to be made.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    /// A fresh id.
+    pub id: ProjectId,
+    /// What people call it.
+    pub name: String,
+    /// Its name in URLs.
+    pub slug: Slug,
+    /// Where its image comes from.
+    pub source: Source,
+    /// The image, when it comes from one.
+    pub image: Option<ImageRef>,
+    /// What it runs with.
+    pub run: RunSpec,
+    /// How many replicas.
+    pub replicas: u32,
+    /// A fresh id for its default domain.
+    pub domain_id: DomainId,
+    /// Host names for it, best first; the first that is free is taken.
+    pub hostnames: Vec<Hostname>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// The whole configuration after a change.
+#[derive(Debug, Clone)]
+pub struct ProjectChanges {
+    /// What people call it.
+    pub name: String,
+    /// Where its image comes from.
+    pub source: Source,
+    /// The image, when it comes from one.
+    pub image: Option<ImageRef>,
+    /// What the next deployment runs with.
+    pub run: RunSpec,
+    /// How many replicas.
+    pub replicas: u32,
+}
+
+/// What the status of a project is read from, besides the project itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectFacts {
+    /// Whether a deployment is on its way.
+    pub in_progress: bool,
+    /// Whether a version is live.
+    pub live: bool,
+    /// Whether the newest deployment failed.
+    pub newest_failed: bool,
+    /// Live replicas that were ready when the reconciler last looked.
+    pub ready: u32,
+}
+
+/// A project that the reconciler has to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectRef {
+    /// The project.
+    pub id: ProjectId,
+    /// Its workspace.
+    pub workspace_id: WorkspaceId,
+    /// Whether it was deleted and has to go.
+    pub is_deleted: bool,
+    /// Whether a deployment of it waits, is under way or is live.
+    pub is_active: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct ProjectRow {
+    id: String,
+    workspace_id: String,
+    workspace: String,
+    name: String,
+    slug: String,
+    source: String,
+    image: Option<String>,
+    port: i64,
+    cpu_milli: i64,
+    ram_milli: i64,
+    health_check_path: Option<String>,
+    replicas: i64,
+    desired: String,
+    generation: i64,
+    hostname: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+    ready_replicas: i64,
+    in_progress: i64,
+    live: i64,
+    newest_failed: i64,
+}
+
+/// Everything that a project is read from; a `WHERE` clause follows.
+macro_rules! select_project {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.id, p.workspace_id, w.slug AS workspace, p.name, p.slug, p.source, p.image,
+                    p.port, p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.desired,
+                    p.generation, p.created_at, p.updated_at, p.ready_replicas,
+                    d.hostname AS hostname,
+                    (SELECT COUNT(*) FROM deployments x WHERE x.project_id = p.id
+                        AND x.status IN ('queued', 'building', 'deploying')) AS in_progress,
+                    (SELECT COUNT(*) FROM deployments x WHERE x.project_id = p.id
+                        AND x.status = 'running') AS live,
+                    COALESCE((SELECT CASE WHEN x.status = 'failed' THEN 1 ELSE 0 END
+                        FROM deployments x WHERE x.project_id = p.id
+                        ORDER BY x.generation DESC LIMIT 1), 0) AS newest_failed
+             FROM projects p
+             JOIN workspaces w ON w.id = p.workspace_id
+             LEFT JOIN domains d ON d.project_id = p.id AND d.is_default = 1 ",
+            $rest
+        )
+    };
+}
+
+/// Everything that a reference is read from; a `WHERE` or `ORDER BY` clause follows.
+macro_rules! select_ref {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, workspace_id, deleted_at,
+                    CASE WHEN EXISTS (SELECT 1 FROM deployments x WHERE x.project_id = projects.id
+                        AND x.status IN ('queued', 'building', 'deploying', 'running'))
+                    THEN 1 ELSE 0 END AS is_active
+             FROM projects ",
+            $rest
+        )
+    };
+}
+
+impl ProjectRow {
+    fn into_parts(self) -> Result<(Project, ProjectFacts)> {
+        let facts = ProjectFacts {
+            in_progress: self.in_progress > 0,
+            live: self.live > 0,
+            newest_failed: self.newest_failed > 0,
+            ready: row::to_u32("projects.ready_replicas", self.ready_replicas)?,
+        };
+        let desired = match self.desired.as_str() {
+            "running" => DesiredState::Running,
+            "stopped" => DesiredState::Stopped,
+            _ => {
+                return Err(Error::Corrupt {
+                    column: "projects.desired",
+                });
+            }
+        };
+        let quantity = |column, number| row::to_u32(column, number);
+        let run =
+            RunSpec {
+                port: row::to_u64("projects.port", self.port)?
+                    .try_into()
+                    .map_err(|_| Error::Corrupt {
+                        column: "projects.port",
+                    })?,
+                cpu: tose_api::Cpu::from_milli(quantity("projects.cpu_milli", self.cpu_milli)?)
+                    .ok_or(Error::Corrupt {
+                        column: "projects.cpu_milli",
+                    })?,
+                ram: tose_api::Ram::from_milli(quantity("projects.ram_milli", self.ram_milli)?)
+                    .ok_or(Error::Corrupt {
+                        column: "projects.ram_milli",
+                    })?,
+                health_check_path: self.health_check_path,
+            };
+        let hostname = self.hostname.ok_or(Error::Corrupt {
+            column: "domains.hostname",
+        })?;
+        let project = Project {
+            id: row::parse("projects.id", &self.id)?,
+            workspace_id: row::parse("projects.workspace_id", &self.workspace_id)?,
+            workspace: row::parse("workspaces.slug", &self.workspace)?,
+            name: self.name,
+            slug: row::parse("projects.slug", &self.slug)?,
+            source: row::parse_enum("projects.source", self.source)?,
+            image: row::parse_optional("projects.image", self.image.as_deref())?,
+            run,
+            replicas: row::to_u32("projects.replicas", self.replicas)?,
+            desired,
+            generation: row::to_u64("projects.generation", self.generation)?,
+            hostname: row::parse("domains.hostname", &hostname)?,
+            created_at: row::to_time(self.created_at),
+            updated_at: row::to_time(self.updated_at),
+        };
+        Ok((project, facts))
+    }
+}
+
+pub(crate) const fn source_text(source: Source) -> &'static str {
+    match source {
+        Source::Git => "git",
+        Source::Image => "image",
+    }
+}
+
+impl Store {
+    /// Makes a project with its default domain.
+    ///
+    /// # Errors
+    /// `Taken` when the slug is in use in the workspace, or every host name is.
+    pub async fn create_project(
+        &self,
+        scope: &WorkspaceScope,
+        new: &NewProject,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO projects (id, workspace_id, name, slug, source, image, port, cpu_milli,
+                 ram_milli, health_check_path, replicas, desired, generation, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'running', 0, $12, $12)",
+        )
+        .bind(new.id.to_string())
+        .bind(scope.id().to_string())
+        .bind(&new.name)
+        .bind(new.slug.as_str())
+        .bind(source_text(new.source))
+        .bind(new.image.as_ref().map(ImageRef::as_str))
+        .bind(i64::from(new.run.port.get()))
+        .bind(i64::from(new.run.cpu.milli()))
+        .bind(i64::from(new.run.ram.milli()))
+        .bind(&new.run.health_check_path)
+        .bind(i64::from(new.replicas))
+        .bind(new.now.as_nanos())
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::insert("write a project", "the project's slug"))?;
+        insert_default_domain(&mut tx, scope, new).await?;
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+
+    /// The project with this slug.
+    pub async fn get_project(
+        &self,
+        scope: &WorkspaceScope,
+        slug: &str,
+    ) -> Result<(Project, ProjectFacts)> {
+        let found: Option<ProjectRow> = sqlx::query_as(select_project!(
+            "WHERE p.workspace_id = $1 AND p.slug = $2 AND p.deleted_at IS NULL"
+        ))
+        .bind(scope.id().to_string())
+        .bind(slug)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("read a project"))?;
+        found.ok_or(Error::NotFound("project"))?.into_parts()
+    }
+
+    /// The project with this id, unless it was deleted.
+    pub async fn find_project(
+        &self,
+        scope: &WorkspaceScope,
+        id: ProjectId,
+    ) -> Result<Option<(Project, ProjectFacts)>> {
+        let found: Option<ProjectRow> = sqlx::query_as(select_project!(
+            "WHERE p.workspace_id = $1 AND p.id = $2 AND p.deleted_at IS NULL"
+        ))
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("read a project"))?;
+        found.map(ProjectRow::into_parts).transpose()
+    }
+
+    /// One page of the workspace's projects, newest first, and how many there are.
+    pub async fn list_projects(
+        &self,
+        scope: &WorkspaceScope,
+        paging: Paging,
+    ) -> Result<(Vec<(Project, ProjectFacts)>, u64)> {
+        let rows: Vec<ProjectRow> = sqlx::query_as(select_project!(
+            "WHERE p.workspace_id = $1 AND p.deleted_at IS NULL
+             ORDER BY p.created_at DESC, p.id DESC LIMIT $2 OFFSET $3"
+        ))
+        .bind(scope.id().to_string())
+        .bind(i64::from(paging.limit()))
+        .bind(i64::try_from(paging.offset()).unwrap_or(i64::MAX))
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list projects"))?;
+        let total: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM projects WHERE workspace_id = $1 AND deleted_at IS NULL",
+        )
+        .bind(scope.id().to_string())
+        .fetch_one(self.readers())
+        .await
+        .map_err(Error::query("count projects"))?;
+        let projects = rows
+            .into_iter()
+            .map(ProjectRow::into_parts)
+            .collect::<Result<_>>()?;
+        Ok((projects, row::to_u64("count", total)?))
+    }
+
+    /// Replaces the configuration if nobody changed it since `generation` was read.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody did.
+    pub async fn update_project(
+        &self,
+        scope: &WorkspaceScope,
+        id: ProjectId,
+        generation: u64,
+        changes: &ProjectChanges,
+        now: Timestamp,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "UPDATE projects SET name = $4, source = $5, image = $6, port = $7, cpu_milli = $8,
+                 ram_milli = $9, health_check_path = $10, replicas = $11, updated_at = $12,
+                 generation = generation + 1
+             WHERE workspace_id = $1 AND id = $2 AND generation = $3 AND deleted_at IS NULL",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .bind(to_i64(generation))
+        .bind(&changes.name)
+        .bind(source_text(changes.source))
+        .bind(changes.image.as_ref().map(ImageRef::as_str))
+        .bind(i64::from(changes.run.port.get()))
+        .bind(i64::from(changes.run.cpu.milli()))
+        .bind(i64::from(changes.run.ram.milli()))
+        .bind(&changes.run.health_check_path)
+        .bind(i64::from(changes.replicas))
+        .bind(now.as_nanos())
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("change a project"))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::Conflict(
+                "the project was changed by somebody else; try again",
+            ));
+        }
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+
+    /// Wants the project stopped: its live deployment is `stopped`, one that waits or is being
+    /// rolled out is `cancelled`, and one that is being built is asked to end.
+    pub async fn stop_project(
+        &self,
+        scope: &WorkspaceScope,
+        id: ProjectId,
+        now: Timestamp,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for statement in [
+            "UPDATE projects SET desired = 'stopped', generation = generation + 1, updated_at = $3
+             WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+            "UPDATE deployments SET status = 'stopped', finished_at = $3
+             WHERE workspace_id = $1 AND project_id = $2 AND status = 'running'",
+            "UPDATE deployments SET status = 'cancelled', finished_at = $3
+             WHERE workspace_id = $1 AND project_id = $2 AND status IN ('queued', 'deploying')",
+        ] {
+            sqlx::query(statement)
+                .bind(scope.id().to_string())
+                .bind(id.to_string())
+                .bind(now.as_nanos())
+                .execute(&mut *tx)
+                .await
+                .map_err(Error::query("stop a project"))?;
+        }
+        sqlx::query(
+            "UPDATE deployments SET cancel_requested = 1
+             WHERE workspace_id = $1 AND project_id = $2 AND status = 'building'",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("ask a build to end"))?;
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+
+    /// Marks the project as deleted. Its slug and host names are free at once, its secrets are gone;
+    /// the row goes when the engine holds nothing of it any more.
+    pub async fn delete_project(
+        &self,
+        scope: &WorkspaceScope,
+        id: ProjectId,
+        now: Timestamp,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        for statement in [
+            "UPDATE projects SET deleted_at = $3, desired = 'stopped', generation = generation + 1
+             WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+            "UPDATE deployments SET status = 'cancelled', finished_at = $3
+             WHERE workspace_id = $1 AND project_id = $2 AND status IN ('queued', 'building', 'deploying')",
+            "UPDATE deployments SET status = 'stopped', finished_at = $3
+             WHERE workspace_id = $1 AND project_id = $2 AND status = 'running'",
+        ] {
+            sqlx::query(statement)
+                .bind(scope.id().to_string())
+                .bind(id.to_string())
+                .bind(now.as_nanos())
+                .execute(&mut *tx)
+                .await
+                .map_err(Error::query("delete a project"))?;
+        }
+        for statement in [
+            "DELETE FROM env_vars WHERE workspace_id = $1 AND project_id = $2",
+            "DELETE FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
+            "DELETE FROM domains WHERE workspace_id = $1 AND project_id = $2",
+        ] {
+            sqlx::query(statement)
+                .bind(scope.id().to_string())
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(Error::query("delete a project's rows"))?;
+        }
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+
+    /// Every project of every workspace, the deleted ones that still have a row included.
+    pub async fn list_projects_for_task(&self) -> Result<Vec<ProjectRef>> {
+        let rows: Vec<RefRow> = sqlx::query_as(select_ref!("ORDER BY id"))
+            .fetch_all(self.readers())
+            .await
+            .map_err(Error::query("list all projects"))?;
+        rows.iter().map(RefRow::to_ref).collect()
+    }
+
+    /// The project with this id, whosever it is, also if it was deleted.
+    pub async fn find_project_ref_for_task(&self, id: ProjectId) -> Result<Option<ProjectRef>> {
+        let found: Option<RefRow> = sqlx::query_as(select_ref!("WHERE id = $1"))
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Error::query("find a project"))?;
+        found.as_ref().map(RefRow::to_ref).transpose()
+    }
+
+    /// Notes how many live replicas are ready; writes only what is new.
+    pub async fn set_ready_replicas(
+        &self,
+        scope: &WorkspaceScope,
+        id: ProjectId,
+        ready: u32,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "UPDATE projects SET ready_replicas = $3
+             WHERE workspace_id = $1 AND id = $2 AND ready_replicas <> $3",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .bind(i64::from(ready))
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("note ready replicas"))?;
+        commit(tx).await
+    }
+
+    /// Removes the row of a deleted project, and its deployments' with it.
+    pub async fn purge_project(&self, scope: &WorkspaceScope, id: ProjectId) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "DELETE FROM projects WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NOT NULL",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("purge a project"))?;
+        commit(tx).await
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct RefRow {
+    id: String,
+    workspace_id: String,
+    deleted_at: Option<i64>,
+    is_active: i64,
+}
+
+impl RefRow {
+    fn to_ref(&self) -> Result<ProjectRef> {
+        Ok(ProjectRef {
+            id: row::parse("projects.id", &self.id)?,
+            workspace_id: row::parse("projects.workspace_id", &self.workspace_id)?,
+            is_deleted: self.deleted_at.is_some(),
+            is_active: self.is_active != 0,
+        })
+    }
+}
+
+/// SQLite and PostgreSQL have no unsigned numbers; a generation never comes near the limit.
+pub(crate) fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+async fn insert_default_domain(
+    tx: &mut Transaction<'static, Sqlite>,
+    scope: &WorkspaceScope,
+    new: &NewProject,
+) -> Result<()> {
+    for hostname in &new.hostnames {
+        let done = sqlx::query(
+            "INSERT INTO domains (id, workspace_id, project_id, hostname, status, is_default, created_at)
+             VALUES ($1, $2, $3, $4, 'active', 1, $5) ON CONFLICT (hostname) DO NOTHING",
+        )
+        .bind(new.domain_id.to_string())
+        .bind(scope.id().to_string())
+        .bind(new.id.to_string())
+        .bind(hostname.as_str())
+        .bind(new.now.as_nanos())
+        .execute(&mut **tx)
+        .await
+        .map_err(Error::query("write a domain"))?;
+        if done.rows_affected() == 1 {
+            return Ok(());
+        }
+    }
+    Err(Error::Taken("every host name for this project"))
+}

@@ -1,0 +1,26 @@
+//! Facts about the installation itself.
+
+use crate::database::{Store, commit};
+use crate::error::{Error, Result};
+
+impl Store {
+    /// The value of a setting; `fresh` becomes it if there is none.
+    pub async fn get_or_set_setting(&self, key: &str, fresh: &str) -> Result<String> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO settings (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(key)
+        .bind(fresh)
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("write a setting"))?;
+        let value: String = sqlx::query_scalar("SELECT value FROM settings WHERE key = $1")
+            .bind(key)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(Error::query("read a setting"))?;
+        commit(tx).await?;
+        Ok(value)
+    }
+}
