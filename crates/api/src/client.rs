@@ -48,7 +48,7 @@ pub struct Page<T> {
     pub meta: Meta,
 }
 
-/// How a live stream writes a line.
+/// How a stream writes a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// `TIMESTAMP TEXT`.
@@ -57,17 +57,38 @@ pub enum LogFormat {
     Json,
 }
 
-/// Which lines a live stream carries.
+/// Which lines a stream carries.
 #[derive(Debug, Clone, Copy)]
-pub struct LiveLogs {
-    /// How many of the lines that there are come first; the server's default when absent.
+pub struct LogQuery {
+    /// How many of the lines that there are come first, 5000 at most; the server's default when
+    /// absent. Without meaning where `since` is given, and for a build, which is always whole.
     pub tail: Option<u32>,
-    /// Leaves out lines from before this time.
+    /// Leaves out lines from before this time. Without meaning for a build.
     pub since: Option<Timestamp>,
     /// Whether lines follow as they are written; otherwise the stream ends after those there are.
     pub follow: bool,
     /// How a line is written.
     pub format: LogFormat,
+}
+
+impl LogQuery {
+    fn add_to(self, url: &mut Url) {
+        let mut query = url.query_pairs_mut();
+        if let Some(tail) = self.tail {
+            query.append_pair("tail", &tail.to_string());
+        }
+        if let Some(since) = self.since {
+            query.append_pair("since", &since.to_string());
+        }
+        query.append_pair("follow", if self.follow { "true" } else { "false" });
+        query.append_pair(
+            "format",
+            match self.format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            },
+        );
+    }
 }
 
 /// The caller, the server and workspaces.
@@ -215,24 +236,10 @@ impl Client {
         &self,
         workspace: &Slug,
         project: &Slug,
-        logs: LiveLogs,
+        query: LogQuery,
     ) -> Result<LogStream> {
         let mut url = self.project_url(workspace, project, &["live-logs"]);
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(tail) = logs.tail {
-                query.append_pair("tail", &tail.to_string());
-            }
-            if let Some(since) = logs.since {
-                query.append_pair("since", &since.to_string());
-            }
-            if !logs.follow {
-                query.append_pair("follow", "false");
-            }
-            if logs.format == LogFormat::Json {
-                query.append_pair("format", "json");
-            }
-        }
+        query.add_to(&mut url);
         self.transport.open_stream(url).await
     }
 
@@ -388,14 +395,16 @@ impl Client {
         self.transport.send(Method::POST, url, None).await
     }
 
-    /// `WS P/deployments/:id/build-logs`: a build from its first line to its end.
+    /// `WS P/deployments/:id/build-logs`: what is said about a deployment, from its first line.
     pub async fn stream_build_logs(
         &self,
         workspace: &Slug,
         project: &Slug,
         id: DeploymentId,
+        query: LogQuery,
     ) -> Result<LogStream> {
-        let url = self.deployment_url(workspace, project, id, &["build-logs"]);
+        let mut url = self.deployment_url(workspace, project, id, &["build-logs"]);
+        query.add_to(&mut url);
         self.transport.open_stream(url).await
     }
 

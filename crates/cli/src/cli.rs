@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Deployments(deployments::DeploymentsArgs),
     /// Show what the project is doing
     Status,
-    /// Show what the project's replicas write, or a build's log
+    /// Show what the project's replicas write, or how a build went
     Logs(logs::LogsArgs),
     /// Read and change the project's environment variables
     #[command(subcommand)]

@@ -29,6 +29,10 @@ pub(crate) struct Environment {
 
 impl Environment {
     /// Reads them.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the environment is read"
+    )]
     pub(crate) fn read() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {

@@ -38,7 +38,7 @@ pub(crate) enum Error {
         reason: String,
     },
     #[error(
-        "interrupted: deployment {id} goes on; follow it with `tose logs --build --deployment {id}` and `tose deployments`"
+        "interrupted: deployment {id} goes on; follow it with `tose logs --build -f --deployment {id}` and `tose deployments`"
     )]
     Interrupted { id: DeploymentId },
     #[error("the log stream ended before it was complete: run the command again")]

@@ -12,7 +12,7 @@ const OPENER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The address of the remote `origin` of the repository that `directory` is in.
 pub(crate) async fn git_origin(directory: &Path) -> Option<String> {
-    let output = Command::new("git")
+    let output = command("git")
         .args(["remote", "get-url", "origin"])
         .current_dir(directory)
         .stdin(Stdio::null())
@@ -31,7 +31,7 @@ pub(crate) async fn open_in_browser(url: &str) -> bool {
     } else {
         "xdg-open"
     };
-    let started = Command::new(opener)
+    let started = command(opener)
         .arg(url)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -42,4 +42,12 @@ pub(crate) async fn open_in_browser(url: &str) -> bool {
         Ok(ended) => ended.is_ok_and(|status| status.success()),
         Err(_) => true,
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where programs are started"
+)]
+fn command(program: &'static str) -> Command {
+    Command::new(program)
 }

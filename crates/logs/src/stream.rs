@@ -8,6 +8,8 @@
 //!
 //! Not here: reading lines (see `query`), and when to write through to the disk (see `sync`).
 
+mod load;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -21,7 +23,7 @@ use tose_model::log::LogLine;
 
 use crate::error::{Error, Result};
 use crate::frame::{self, SEGMENT_HEADER_LEN, SegmentHeader, Span};
-use crate::segment::{self, Scan, SegmentReader};
+use crate::segment;
 use crate::{Stats, StreamId};
 
 /// The most bytes of a batch that go into one write.
@@ -189,9 +191,10 @@ impl Stream {
             let Some(state) = guard.as_mut() else {
                 return Ok(());
             };
-            let file = match state.is_dirty {
-                true => Some(state.open_writer()?),
-                false => None,
+            let file = if state.is_dirty {
+                Some(state.open_writer()?)
+            } else {
+                None
             };
             state.is_dirty = false;
             (file, std::mem::take(&mut state.is_dir_dirty))
@@ -296,7 +299,7 @@ impl State {
             id: stream.id,
             dir: stream.dir.clone(),
             segment_bytes: stream.segment_bytes,
-            view: load_view(stream)?,
+            view: load::load_view(stream)?,
             writer: None,
             is_dirty: false,
             is_dir_dirty: false,
@@ -497,97 +500,4 @@ fn sync_files(dir: &Path, file: Option<&File>, is_dir_dirty: bool) -> Result<()>
             .map_err(Error::io("sync a segment in", dir)),
         None => Ok(()),
     }
-}
-
-/// A segment file of which only the header was read, and the whole where that is necessary.
-struct Found {
-    path: PathBuf,
-    number: u32,
-    bytes: u64,
-    header: Option<SegmentHeader>,
-    scan: Option<Scan>,
-}
-
-/// Reads what the directory holds: the newest segment whole, of the others the headers, which say
-/// what there is to know about the segment before.
-fn load_view(stream: &Stream) -> Result<View> {
-    let mut found = find_segments(&stream.dir)?;
-    for index in 0..found.len() {
-        let next = found.get(index + 1);
-        let is_described = next.is_some_and(|next| next.header.is_some());
-        if !is_described || found[index].header.is_none() {
-            let scan = segment::scan(&found[index].path)?;
-            found[index].scan = scan;
-        }
-    }
-    let mut next_seq = None;
-    let mut segments = Vec::with_capacity(found.len());
-    let mut next_header: Option<SegmentHeader> = None;
-    for file in found.iter().rev() {
-        if let Some(scan) = &file.scan {
-            if scan.damaged > 0 {
-                stream.report_damage(&file.path, scan.damaged);
-            }
-            next_seq = next_seq.or(scan.next_seq);
-        }
-        let first_seq = match (&file.header, &file.scan) {
-            (Some(header), _) => Some(header.first_seq),
-            (None, scan) => scan.as_ref().and_then(|scan| scan.first_seq),
-        };
-        let described = next_header.and_then(|header| header.previous);
-        segments.push((file, first_seq, described));
-        next_header = file.header;
-    }
-    let next_seq = next_seq.unwrap_or(1);
-    let mut end_seq = next_seq;
-    let segments = segments.into_iter().map(|(file, first_seq, described)| {
-        // A segment in which nothing can be read has no lines.
-        end_seq = first_seq.unwrap_or(end_seq);
-        Segment {
-            number: file.number,
-            first_seq: end_seq,
-            bytes: file.scan.as_ref().map_or(file.bytes, |scan| scan.valid_len),
-            span: file.scan.as_ref().map_or(described, |scan| scan.span),
-        }
-    });
-    let mut segments: Vec<Segment> = segments.collect();
-    segments.reverse();
-    let newest = found.last().and_then(|file| file.scan.as_ref());
-    Ok(View {
-        segments,
-        next_seq,
-        is_finished: newest.is_some_and(|scan| scan.is_finished),
-    })
-}
-
-/// The directory's segments, from the oldest to the newest.
-fn find_segments(dir: &Path) -> Result<Vec<Found>> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", dir)(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(Error::io("list", dir))?;
-        let Some(number) = entry
-            .file_name()
-            .to_str()
-            .and_then(segment::parse_file_name)
-        else {
-            continue;
-        };
-        let path = entry.path();
-        if let Some(reader) = SegmentReader::open(&path, u64::MAX)? {
-            found.push(Found {
-                number,
-                bytes: reader.len(),
-                header: reader.header()?,
-                scan: None,
-                path,
-            });
-        }
-    }
-    found.sort_unstable_by_key(|file| file.number);
-    Ok(found)
 }

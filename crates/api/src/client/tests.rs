@@ -199,7 +199,7 @@ async fn a_stream_carries_lines_up_to_its_end() {
     };
     let (workspace, project) = (slug("demo"), slug("hello"));
     let since = Timestamp::from_nanos(0);
-    let logs = LiveLogs {
+    let query = LogQuery {
         tail: Some(5),
         since: Some(since),
         follow: false,
@@ -207,7 +207,7 @@ async fn a_stream_carries_lines_up_to_its_end() {
     };
     let client = async {
         let mut stream = client
-            .stream_live_logs(&workspace, &project, logs)
+            .stream_live_logs(&workspace, &project, query)
             .await
             .expect("a stream");
         let mut events = Vec::new();
@@ -218,9 +218,9 @@ async fn a_stream_carries_lines_up_to_its_end() {
     };
     let (head, events) = tokio::join!(server, client);
     let path = "/api/workspaces/demo/projects/hello/live-logs";
-    let query = "tail=5&since=1970-01-01T00%3A00%3A00Z&follow=false&format=json";
+    let parameters = "tail=5&since=1970-01-01T00%3A00%3A00Z&follow=false&format=json";
     assert!(
-        head.starts_with(&format!("GET {path}?{query} HTTP/1.1\r\n")),
+        head.starts_with(&format!("GET {path}?{parameters} HTTP/1.1\r\n")),
         "{head}"
     );
     assert!(
@@ -241,9 +241,17 @@ async fn a_refused_stream_says_why() {
     let id = "0198c0de-0000-7000-8000-000000000000"
         .parse()
         .expect("an id");
-    let call = client.stream_build_logs(&workspace, &project, id);
+    let query = LogQuery {
+        tail: None,
+        since: None,
+        follow: true,
+        format: LogFormat::Text,
+    };
+    let call = client.stream_build_logs(&workspace, &project, id, query);
     let (head, result) = tokio::join!(serve(&listener, &answer), call);
-    assert!(head.contains("/deployments/0198c0de-0000-7000-8000-000000000000/build-logs "));
+    assert!(head.contains(
+        "/deployments/0198c0de-0000-7000-8000-000000000000/build-logs?follow=true&format=text "
+    ));
     assert_eq!(result.expect_err("a refusal").kind(), Kind::NotFound);
 }
 

@@ -97,7 +97,7 @@ async fn detach(
     let id = deployment.id.to_string();
     ctx.output.result(&Deployed { deployment, url }, &id)?;
     ctx.output.note(&format!(
-        "follow it with `tose logs --build --deployment {id}`"
+        "follow it with `tose logs --build -f --deployment {id}`"
     ));
     Ok(())
 }

@@ -1,13 +1,12 @@
-//! `tose logs`: what the project's replicas write, or what a build wrote.
+//! `tose logs`: what the project's replicas write, or how a deployment went.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
-use tose_api::client::{self, Client, LiveLogs, LogEvent, LogFormat, LogStream, Paging};
-use tose_api::log::{LogLineView, LogSource};
+use tose_api::client::{self, Client, LogEvent, LogFormat, LogQuery, LogStream, Paging};
+use tose_api::log::LogLineView;
 use tose_api::{DeploymentId, Kind, Timestamp};
 
 use crate::clock;
@@ -22,19 +21,19 @@ const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(15);
 
 #[derive(Args)]
 pub(crate) struct LogsArgs {
-    /// Go on with lines as they are written; a build's log always goes on to its end
+    /// Go on with lines as they are written
     #[arg(long, short)]
     follow: bool,
-    /// Show the log of a build
+    /// Show the log of a deployment, its build above all
     #[arg(long, conflicts_with_all = ["tail", "since"])]
     build: bool,
-    /// Whose build; otherwise the newest deployment's
+    /// Whose log; otherwise the newest deployment's
     #[arg(long, value_name = "ID", requires = "build")]
     deployment: Option<DeploymentId>,
     /// How many of the lines that there are to show; otherwise 100
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "since")]
     tail: Option<u32>,
-    /// Leave out lines from before this time: 30s, 10m, 2h, 1d or 2026-01-31T08:00:00Z
+    /// Show the lines from this time on: 30s, 10m, 2h, 1d or 2026-01-31T08:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
 }
@@ -73,52 +72,47 @@ impl FromStr for Since {
     }
 }
 
-pub(crate) async fn run(ctx: &Context, args: LogsArgs) -> Result<()> {
-    let client = ctx.client()?;
-    let target = ctx.target(&client).await?;
-    if args.build {
-        return show_build(ctx, &client, &target, args.deployment).await;
-    }
-    let logs = LiveLogs {
-        tail: args.tail,
-        since: args.since.map(|since| match since {
-            Since::Ago(duration) => clock::now().saturating_sub(duration),
-            Since::At(time) => time,
-        }),
-        follow: args.follow,
-        format: if ctx.output.is_json() {
-            LogFormat::Json
-        } else {
-            LogFormat::Text
-        },
-    };
-    show_live(ctx, &client, &target, logs).await
+/// What is shown.
+struct Log<'a> {
+    client: &'a Client,
+    target: &'a Target,
+    /// Whose log; the project's own when absent.
+    deployment: Option<DeploymentId>,
+    query: LogQuery,
 }
 
-async fn show_build(
-    ctx: &Context,
-    client: &Client,
-    target: &Target,
-    id: Option<DeploymentId>,
-) -> Result<()> {
-    let id = match id {
-        Some(id) => id,
-        None => newest_deployment(client, target).await?,
+pub(crate) async fn run(ctx: &Context, args: LogsArgs) -> Result<()> {
+    let client = &ctx.client()?;
+    let target = &ctx.target(client).await?;
+    let deployment = match args.deployment {
+        None if args.build => Some(newest_deployment(client, target).await?),
+        given => given,
     };
-    let mut stream = client
-        .stream_build_logs(&target.workspace, &target.project, id)
-        .await?;
-    while let Some(event) = stream.next().await {
-        match event? {
-            LogEvent::Line(frame) if ctx.output.is_json() => {
-                ctx.output.line(&build_line(id, &frame).to_string())?;
-            }
-            LogEvent::Line(frame) => ctx.output.line(&frame)?,
-            LogEvent::Error(reason) => ctx.output.warn(&reason),
-            LogEvent::End => return Ok(()),
-        }
-    }
-    Err(Error::StreamCutShort.into())
+    let since = args.since.map(|since| match since {
+        Since::Ago(duration) => clock::now().saturating_sub(duration),
+        Since::At(time) => time,
+    });
+    let format = if ctx.output.is_json() {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    };
+    let query = LogQuery {
+        tail: args.tail,
+        since,
+        follow: args.follow,
+        format,
+    };
+    show(
+        ctx,
+        Log {
+            client,
+            target,
+            deployment,
+            query,
+        },
+    )
+    .await
 }
 
 async fn newest_deployment(client: &Client, target: &Target) -> Result<DeploymentId> {
@@ -130,45 +124,58 @@ async fn newest_deployment(client: &Client, target: &Target) -> Result<Deploymen
     Ok(newest.id)
 }
 
-/// A build's line in the form that live streams have with `format=json`.
-fn build_line(id: DeploymentId, frame: &str) -> serde_json::Value {
-    match split_frame(frame) {
-        (Some(timestamp), text) => json!(LogLineView {
-            timestamp,
-            pod: id.to_string(),
-            stream: LogSource::Build,
-            message: text.to_owned(),
-        }),
-        (None, text) => json!({ "message": text }),
-    }
-}
-
-async fn show_live(
-    ctx: &Context,
-    client: &Client,
-    target: &Target,
-    mut logs: LiveLogs,
-) -> Result<()> {
+/// Shows the log to its end. One that is followed is opened again when it breaks off.
+async fn show(ctx: &Context, mut log: Log<'_>) -> Result<()> {
     let mut replay = Replay::default();
-    let mut stream = client
-        .stream_live_logs(&target.workspace, &target.project, logs)
-        .await?;
+    let mut stream = log.open().await?;
     loop {
-        let cut_short = match show(ctx, stream, &mut replay, logs.format).await? {
+        let broken = match show_stream(ctx, stream, &mut replay, log.query.format).await? {
             End::Complete => return Ok(()),
-            End::CutShort => Error::StreamCutShort.into(),
+            End::CutShort => anyhow::Error::new(Error::StreamCutShort),
             End::Failed(error) => anyhow::Error::new(error),
         };
-        if !logs.follow {
-            return Err(cut_short);
+        if !log.query.follow {
+            return Err(broken);
         }
         ctx.output
             .warn("the connection broke off; connecting again");
         if let Some(newest) = replay.newest() {
-            (logs.since, logs.tail) = (Some(newest), None);
+            (log.query.since, log.query.tail) = (Some(newest), None);
         }
         replay.restart();
-        stream = reconnect(client, target, logs).await?;
+        stream = log.reopen().await?;
+    }
+}
+
+impl Log<'_> {
+    async fn open(&self) -> client::Result<LogStream> {
+        let Target { workspace, project } = self.target;
+        match self.deployment {
+            Some(id) => {
+                self.client
+                    .stream_build_logs(workspace, project, id, self.query)
+                    .await
+            }
+            None => {
+                self.client
+                    .stream_live_logs(workspace, project, self.query)
+                    .await
+            }
+        }
+    }
+
+    /// Opens the log again, as often as it takes while the server is away.
+    async fn reopen(&self) -> Result<LogStream> {
+        let mut pause = RECONNECT_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.open().await {
+                Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::RateLimited) => {
+                    pause = (pause * 2).min(MAX_RECONNECT_PAUSE);
+                }
+                result => return Ok(result?),
+            }
+        }
     }
 }
 
@@ -179,7 +186,7 @@ enum End {
     Failed(client::Error),
 }
 
-async fn show(
+async fn show_stream(
     ctx: &Context,
     mut stream: LogStream,
     replay: &mut Replay,
@@ -206,23 +213,6 @@ fn time_of(frame: &str, format: LogFormat) -> Option<Timestamp> {
         LogFormat::Json => {
             let line: LogLineView = serde_json::from_str(frame).ok()?;
             Some(line.timestamp)
-        }
-    }
-}
-
-/// Opens the stream again, as often as it takes while the server is away.
-async fn reconnect(client: &Client, target: &Target, logs: LiveLogs) -> Result<LogStream> {
-    let mut pause = RECONNECT_PAUSE;
-    loop {
-        tokio::time::sleep(pause).await;
-        match client
-            .stream_live_logs(&target.workspace, &target.project, logs)
-            .await
-        {
-            Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::RateLimited) => {
-                pause = (pause * 2).min(MAX_RECONNECT_PAUSE);
-            }
-            result => return Ok(result?),
         }
     }
 }

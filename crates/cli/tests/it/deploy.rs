@@ -21,7 +21,7 @@ fn server(polls: Vec<DeploymentView>, build_log: fn(usize) -> Answer) -> StandIn
             "/deployments" | "/deployments/redeploy" => success(DeploymentView {
                 ..deployment(DeploymentStatus::Queued)
             }),
-            path if path.ends_with("/build-logs") => {
+            path if path.contains("/build-logs?") => {
                 asked.1 += 1;
                 build_log(asked.1)
             }
@@ -108,12 +108,12 @@ fn a_detached_deploy_returns_at_once() {
 }
 
 #[test]
-fn a_redeploy_has_no_build_to_show() {
+fn a_redeploy_is_followed_like_any_deploy() {
     let running = DeploymentView {
         trigger: Trigger::Redeploy,
         ..deployment(DeploymentStatus::Running)
     };
-    let server = server(vec![running], |_| failure(404, "not_found", "no build"));
+    let server = server(vec![running], whole_log);
     let sandbox = Sandbox::linked(&server);
     sandbox.run(&["deploy", "--redeploy"]).ok();
     assert_snapshot!(server.transcript(), @"");
@@ -136,6 +136,6 @@ fn an_interrupted_deploy_goes_on_by_itself() {
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stderr, &mut rest).expect("text");
     assert_eq!(child.wait().expect("an end").code(), Some(130), "{rest}");
-    let hint = format!("tose logs --build --deployment {DEPLOYMENT_ID}");
+    let hint = format!("tose logs --build -f --deployment {DEPLOYMENT_ID}");
     assert!(rest.contains(&hint), "{rest}");
 }

@@ -68,6 +68,10 @@ impl Sandbox {
     }
 
     /// The binary with its arguments, ready to start.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests run the binary, with their own PATH"
+    )]
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tose"));
         command

@@ -9,3 +9,4 @@ mod connection;
 mod engine;
 mod hardening;
 mod ownership;
+mod pulling;

@@ -66,8 +66,8 @@ fn run_and_kill(dir: &Path, batches: u64) -> u64 {
         let text = text.expect("a line");
         // A line that the kill tore has no full stop.
         let number = text
-            .strip_prefix("acknowledged ")
-            .and_then(|text| text.strip_suffix('.'));
+            .split_once("acknowledged ")
+            .and_then(|(_, rest)| rest.strip_suffix('.'));
         let Some(number) = number else { continue };
         last = number.parse().expect("a number");
         if seen == batches {

@@ -37,7 +37,7 @@ pub(super) async fn follow(
         ctx,
         client,
         target,
-        log: BuildLog::new(deployment),
+        log: BuildLog::default(),
         shown_status: None,
         missed_polls: 0,
         started: Instant::now(),
@@ -65,7 +65,12 @@ impl Follower<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(line) = self.log.next_line() => self.ctx.output.note(&line),
+                line = self.log.next_line(), if self.log.is_open() => match line {
+                    Some(line) => self.ctx.output.note(&line),
+                    // The log ends when the deployment does: its record has news.
+                    None if self.log.is_complete() => ticks.reset_immediately(),
+                    None => {}
+                },
                 _ = ticks.tick() => {
                     if let Some(deployment) = self.poll(deployment).await? {
                         return Ok(deployment);

@@ -1,0 +1,359 @@
+//! A server in this process, and clients for it.
+//!
+//! Not here: a real engine and a real proxy (`tests/e2e`).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tose_model::driver::ReplicaName;
+use tose_model::route::{Route, RouteTable};
+use tose_model::secret::ExposeSecret;
+use tose_server::config::{Config, Flags, Listen};
+use tose_server::data_plane::{DataPlane, DataPlaneError};
+use tose_server::{DataDir, Parts, Server};
+use tose_testkit::{FakeDriver, ManualClock, SeededIds};
+
+/// How long anything that is waited for may take. Generous: it is reached only by a failing test.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(5);
+
+/// A data plane that takes every table and counts what it is told to.
+#[derive(Default)]
+pub(crate) struct RecordingDataPlane {
+    table: Mutex<RouteTable>,
+    in_flight: Mutex<HashMap<String, u64>>,
+    is_down: Mutex<bool>,
+}
+
+impl RecordingDataPlane {
+    pub(crate) fn set_in_flight(&self, replica: &str, count: u64) {
+        self.in_flight
+            .lock()
+            .expect("no panic")
+            .insert(replica.to_owned(), count);
+    }
+
+    pub(crate) fn set_down(&self, is_down: bool) {
+        *self.is_down.lock().expect("no panic") = is_down;
+    }
+
+    pub(crate) fn route(&self, host: &str) -> Option<Route> {
+        let table = self.table.lock().expect("no panic");
+        table
+            .routes
+            .get(&host.parse().expect("a host name"))
+            .cloned()
+    }
+
+    fn check(&self) -> Result<(), DataPlaneError> {
+        if *self.is_down.lock().expect("no panic") {
+            return Err(DataPlaneError {
+                operation: "answer",
+                source: "it is down".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl DataPlane for RecordingDataPlane {
+    async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
+        self.check()?;
+        *self.table.lock().expect("no panic") = table.clone();
+        Ok(())
+    }
+
+    async fn in_flight(&self, replica: &ReplicaName) -> Result<u64, DataPlaneError> {
+        self.check()?;
+        Ok(self
+            .in_flight
+            .lock()
+            .expect("no panic")
+            .get(replica.as_str())
+            .copied()
+            .unwrap_or(0))
+    }
+
+    async fn ensure_running(&self) -> Result<(), DataPlaneError> {
+        self.check()
+    }
+}
+
+/// A server with its data directory and its engine, which outlive restarts.
+pub(crate) struct Lab {
+    pub(crate) driver: FakeDriver,
+    pub(crate) data_plane: Arc<RecordingDataPlane>,
+    pub(crate) clock: Arc<ManualClock>,
+    dir: tempfile::TempDir,
+    ids: Arc<SeededIds>,
+    server: Option<Server>,
+    base_url: String,
+}
+
+impl Lab {
+    pub(crate) async fn start() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let mut lab = Self {
+            driver: FakeDriver::new(clock.clone()).with_sockets(),
+            data_plane: Arc::new(RecordingDataPlane::default()),
+            clock,
+            dir: tempfile::tempdir().expect("a directory"),
+            ids: Arc::new(SeededIds::new(1)),
+            server: None,
+            base_url: String::new(),
+        };
+        lab.boot().await;
+        lab
+    }
+
+    async fn boot(&mut self) {
+        let flags = Flags {
+            data_dir: Some(self.dir.path().join("data")),
+            api_addr: Some("127.0.0.1:0".parse().expect("an address")),
+            http_addr: Some(Listen::Off),
+            git_allow_file_urls: Some(true),
+            ..Flags::default()
+        };
+        let config = Config::load(&flags).expect("a configuration");
+        let data = DataDir::open(&config.data_dir, self.ids.as_ref())
+            .await
+            .expect("a data directory");
+        let parts = Parts {
+            driver: Arc::new(self.driver.clone()),
+            data_plane: self.data_plane.clone(),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+        };
+        let server = tose_server::start(config, data, parts)
+            .await
+            .expect("a server");
+        self.base_url = format!("http://{}", server.api_addr);
+        self.server = Some(server);
+    }
+
+    /// Ends the server as a signal does, and starts another on the same data and engine.
+    pub(crate) async fn restart(&mut self) {
+        self.server.take().expect("a server runs").stop().await;
+        self.boot().await;
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn api_addr(&self) -> std::net::SocketAddr {
+        self.server.as_ref().expect("a server runs").api_addr
+    }
+
+    /// The owner of a workspace that is made if need be, with a key.
+    pub(crate) async fn owner(&self, workspace: &str) -> Client {
+        let data_dir = self.dir.path().join("data");
+        let store = tose_server::open_store(&data_dir).await.expect("the store");
+        let email = format!("{workspace}@example.com");
+        let slug = workspace.parse().expect("a slug");
+        let made = tose_server::app::bootstrap(
+            &store,
+            self.clock.as_ref(),
+            self.ids.as_ref(),
+            &email,
+            &slug,
+        )
+        .await
+        .expect("an account");
+        store.close().await;
+        Client {
+            http: reqwest::Client::new(),
+            base_url: self.base_url.clone(),
+            workspace: workspace.to_owned(),
+            key: Some(made.api_key.expose_secret().to_owned()),
+        }
+    }
+
+    pub(crate) fn anonymous(&self) -> Client {
+        Client {
+            http: reqwest::Client::new(),
+            base_url: self.base_url.clone(),
+            workspace: "demo".to_owned(),
+            key: None,
+        }
+    }
+}
+
+/// Somebody who calls the API.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base_url: String,
+    workspace: String,
+    pub(crate) key: Option<String>,
+}
+
+/// An answer: status and body.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn data(&self) -> &Value {
+        assert!(self.body["success"] == json!(true), "{self:?}");
+        &self.body["data"]
+    }
+
+    pub(crate) fn error(&self) -> &str {
+        assert!(self.body["success"] == json!(false), "{self:?}");
+        self.body["error"].as_str().expect("a text")
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().expect("a code")
+    }
+}
+
+impl Client {
+    /// The same caller at a server that was started again.
+    pub(crate) fn at(&self, lab: &Lab) -> Self {
+        Self {
+            base_url: lab.base_url.clone(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<&str>) -> Answer {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.base_url));
+        if let Some(key) = &self.key {
+            request = request.header("X-API-Key", key);
+        }
+        if let Some(body) = body {
+            request = request
+                .header("Content-Type", "application/json")
+                .body(body.to_owned());
+        }
+        let response = request.send().await.expect("an answer");
+        assert!(
+            response.headers().contains_key("x-request-id"),
+            "every answer has a request id"
+        );
+        let status = response.status();
+        assert_ne!(status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        Answer {
+            status: status.as_u16(),
+            body: response.json().await.expect("JSON"),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, &self.path(path), None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, &self.path(path), Some(&body.to_string()))
+            .await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, &self.path(path), Some(&body.to_string()))
+            .await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, &self.path(path), None).await
+    }
+
+    /// A path of the caller's workspace; one that begins with `/` is taken as it is.
+    fn path(&self, path: &str) -> String {
+        if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/api/workspaces/{}/{path}", self.workspace)
+        }
+    }
+
+    /// A project that runs `image`.
+    pub(crate) async fn project(&self, slug: &str, image: &str) -> Value {
+        let body = json!({"name": slug, "slug": slug, "port": 3000, "image": image});
+        let made = self.post("projects", body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.data().clone()
+    }
+
+    /// Asks for a deployment and answers its id.
+    pub(crate) async fn deploy(&self, project: &str) -> String {
+        let made = self
+            .post(&format!("projects/{project}/deployments"), json!({}))
+            .await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.data()["id"].as_str().expect("an id").to_owned()
+    }
+
+    pub(crate) async fn deployment(&self, project: &str, id: &str) -> Value {
+        self.get(&format!("projects/{project}/deployments/{id}"))
+            .await
+            .data()
+            .clone()
+    }
+
+    /// Waits until the deployment has this status.
+    pub(crate) async fn deployment_is(&self, project: &str, id: &str, status: &str) -> Value {
+        eventually(&format!("deployment {id} is {status}"), async || {
+            let deployment = self.deployment(project, id).await;
+            let is_there = deployment["status"] == json!(status);
+            if is_there {
+                Ok(deployment)
+            } else {
+                Err(deployment.to_string())
+            }
+        })
+        .await
+    }
+
+    /// Waits until the project has this status.
+    pub(crate) async fn project_is(&self, project: &str, status: &str) -> Value {
+        eventually(&format!("project {project} is {status}"), async || {
+            let view = self
+                .get(&format!("projects/{project}"))
+                .await
+                .data()
+                .clone();
+            if view["status"] == json!(status) {
+                Ok(view)
+            } else {
+                Err(view.to_string())
+            }
+        })
+        .await
+    }
+}
+
+/// Polls until `look` finds what it looks for; panics with what it saw last.
+pub(crate) async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) if tokio::time::Instant::now() >= deadline => {
+                panic!("never seen: {what}; last: {seen}")
+            }
+            Err(_) => pause().await,
+        }
+    }
+}
+
+async fn pause() {
+    tokio::time::interval_at(tokio::time::Instant::now() + POLL, POLL)
+        .tick()
+        .await;
+}

@@ -1,0 +1,162 @@
+//! Processes that a bench starts: pinned to a core, measured from /proc, and gone with the bench.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+const START_LIMIT: Duration = Duration::from_secs(10);
+const END_LIMIT: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(5);
+
+/// A process with its children; dropped, it is ended.
+pub(crate) struct Running {
+    name: String,
+    child: Child,
+}
+
+/// A free port on the loopback address.
+pub(crate) fn free_addr() -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
+    Ok(listener.local_addr()?)
+}
+
+/// A command that runs on one core only.
+pub(crate) fn pinned(core: usize, program: &str) -> Command {
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).arg(program);
+    command
+}
+
+impl Running {
+    /// Starts `command` and waits until it accepts connections at `addr`.
+    pub(crate) fn start(name: &str, mut command: Command, addr: SocketAddr) -> Result<Self> {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {name}"))?;
+        let mut running = Self {
+            name: name.to_owned(),
+            child,
+        };
+        let started = Instant::now();
+        while TcpStream::connect(addr).is_err() {
+            if let Some(status) = running.child.try_wait()? {
+                bail!("{name} ended at its start: {status}");
+            }
+            if started.elapsed() > START_LIMIT {
+                bail!("{name} does not listen on {addr}");
+            }
+            thread::sleep(POLL);
+        }
+        Ok(running)
+    }
+
+    /// CPU time that the process and its children have used.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        tree(self.child.id())
+            .into_iter()
+            .map(|pid| cpu_of(&pid.to_string()))
+            .sum()
+    }
+
+    /// Resident memory of the process and its children, in bytes.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let page = rustix::param::page_size() as u64;
+        tree(self.child.id())
+            .into_iter()
+            .map(|pid| {
+                let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+                let pages: u64 = text.split(' ').nth(1).context("a short statm")?.parse()?;
+                Ok(pages * page)
+            })
+            .sum()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        if let Ok(id) = i32::try_from(self.child.id())
+            && let Some(pid) = Pid::from_raw(id)
+        {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let started = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if started.elapsed() > END_LIMIT {
+                println!("{} does not end; killing it", self.name);
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+/// CPU time of this process's children that have ended.
+pub(crate) fn cpu_of_ended_children() -> Result<Duration> {
+    let fields = stat_fields("self")?;
+    Ok(ticks(fields[13] + fields[14]))
+}
+
+/// CPU time that the whole machine has used.
+pub(crate) fn cpu_of_machine() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().context("an empty /proc/stat")?;
+    let fields: Vec<u64> = line
+        .split_whitespace()
+        .skip(1)
+        .map(|field| field.parse().unwrap_or(0))
+        .collect();
+    let [user, nice, system, _idle, _wait, irq, soft_irq, steal, ..] = fields[..] else {
+        bail!("a short /proc/stat");
+    };
+    Ok(ticks(user + nice + system + irq + soft_irq + steal))
+}
+
+fn tree(root: u32) -> Vec<u32> {
+    let mut pids = vec![root];
+    let mut next = 0;
+    while let Some(&pid) = pids.get(next) {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        pids.extend(
+            children
+                .unwrap_or_default()
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<u32>().ok()),
+        );
+        next += 1;
+    }
+    pids
+}
+
+fn cpu_of(pid: &str) -> Result<Duration> {
+    let fields = stat_fields(pid)?;
+    Ok(ticks(fields[11] + fields[12]))
+}
+
+/// The fields of /proc/PID/stat after the name, so that utime is number 11.
+fn stat_fields(pid: &str) -> Result<Vec<u64>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, rest) = text.rsplit_once(") ").context("a stat without a name")?;
+    let fields: Vec<u64> = rest
+        .split_whitespace()
+        .map(|field| field.parse().unwrap_or(0))
+        .collect();
+    if fields.len() < 15 {
+        bail!("a short stat");
+    }
+    Ok(fields)
+}
+
+fn ticks(count: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second();
+    Duration::from_nanos(count * 1_000_000_000 / per_second)
+}
