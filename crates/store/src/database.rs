@@ -83,3 +83,46 @@ impl Store {
 pub(crate) async fn commit(tx: Transaction<'static, Sqlite>) -> Result<()> {
     tx.commit().await.map_err(Error::query("commit"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_survives_a_power_cut_and_references_hold() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&dir.path().join("tose.db"))
+            .await
+            .expect("a store");
+        let pragma = async |name: &'static str| -> String {
+            let statement =
+                sqlx::AssertSqlSafe(format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"));
+            sqlx::query_scalar(statement)
+                .fetch_one(&store.writer)
+                .await
+                .expect("a value")
+        };
+        assert_eq!(pragma("journal_mode").await, "wal");
+        // 2 is FULL.
+        assert_eq!(pragma("synchronous").await, "2");
+        assert_eq!(pragma("foreign_keys").await, "1");
+        let timeout: i64 = sqlx::query_scalar("PRAGMA busy_timeout")
+            .fetch_one(&store.writer)
+            .await
+            .expect("a value");
+        assert_eq!(timeout, 5000);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_version_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("tose.db");
+        let store = Store::open(&path).await.expect("a store");
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999")
+            .execute(&store.writer)
+            .await
+            .expect("changed");
+        store.close().await;
+        assert!(matches!(Store::open(&path).await, Err(Error::Open(_))));
+    }
+}

@@ -19,6 +19,10 @@ pub(crate) struct Arguments {
 }
 
 /// Serves until it is killed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a connection ends with its peer or with this process"
+)]
 pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -27,7 +31,7 @@ pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
         let listener = TcpListener::bind(arguments.addr).await?;
         loop {
             let (tcp, _) = listener.accept().await?;
-            tokio::task::spawn(answer(tcp));
+            tokio::spawn(answer(tcp));
         }
     })
 }

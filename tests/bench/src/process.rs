@@ -26,6 +26,7 @@ pub(crate) fn free_addr() -> Result<SocketAddr> {
 }
 
 /// A command that runs on one core only.
+#[expect(clippy::disallowed_methods, reason = "a bench starts what it measures")]
 pub(crate) fn pinned(core: usize, program: &str) -> Command {
     let mut command = Command::new("taskset");
     command.arg("-c").arg(core.to_string()).arg(program);

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tose_proxy::{Config, Error, snapshot};
 
-use crate::harness::{App, HOST, Proxy, get, reply, route_to, routes};
+use crate::harness::{App, HOST, Proxy, get, reply, route_to, routes, spawn};
 
 #[tokio::test]
 async fn a_reload_swaps_routes_while_requests_run_and_none_fails() {
@@ -21,7 +21,7 @@ async fn a_reload_swaps_routes_while_requests_run_and_none_fails() {
     let visitors: Vec<_> = (0..4)
         .map(|number| {
             let (proxy, is_over) = (Arc::clone(&proxy), Arc::clone(&is_over));
-            tokio::task::spawn(async move {
+            spawn(async move {
                 let mut visitor = proxy.visit().await;
                 let mut count = 0;
                 while !is_over.load(Ordering::Relaxed) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tose_proxy::Limits;
 
-use crate::harness::{App, HOST, Proxy, Wire, get, header, reply, route_to, routes};
+use crate::harness::{App, HOST, Proxy, Wire, get, header, reply, route_to, routes, spawn};
 
 #[tokio::test]
 async fn a_running_request_finishes_and_its_connection_ends() {
@@ -68,7 +68,7 @@ impl Crowd {
     fn gather(addr: std::net::SocketAddr) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let visitors = (0..6)
-            .map(|number| tokio::task::spawn(ask(addr, number % 2 == 0, Arc::clone(&is_over))))
+            .map(|number| spawn(ask(addr, number % 2 == 0, Arc::clone(&is_over))))
             .collect();
         Self { is_over, visitors }
     }

@@ -52,6 +52,17 @@ pub(crate) fn quick() -> Limits {
     }
 }
 
+/// Runs a visitor or an app beside the test.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a test starts ends with its runtime"
+)]
+pub(crate) fn spawn<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(future)
+}
+
 /// A proxy that runs in a thread of the test.
 pub(crate) struct Proxy {
     dir: Arc<tempfile::TempDir>,
@@ -243,9 +254,9 @@ impl App {
 
     /// From here on answers every request without a body with `name`, by itself.
     pub(crate) fn play(self, name: &'static str) {
-        tokio::task::spawn(async move {
+        spawn(async move {
             loop {
-                tokio::task::spawn(answer_all(self.accept_anytime().await, name));
+                spawn(answer_all(self.accept_anytime().await, name));
             }
         });
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::harness::{App, HOST, Proxy, Wire, header, reply, route_to};
+use crate::harness::{App, HOST, Proxy, Wire, header, reply, route_to, spawn};
 
 /// What follows each attack on its connection.
 const LAST: &str = "GET /last HTTP/1.1\r\nhost: HOST\r\nconnection: close\r\n\r\n";
@@ -28,7 +28,7 @@ impl Lab {
         let app = App::start().await;
         let proxy = Proxy::start(&route_to(&app)).await;
         let log = Log::default();
-        tokio::task::spawn(record_all(app, Arc::clone(&log)));
+        spawn(record_all(app, Arc::clone(&log)));
         Self { proxy, log }
     }
 
@@ -88,7 +88,7 @@ impl Lab {
 async fn record_all(app: App, log: Log) {
     loop {
         let proxy = app.accept_anytime().await;
-        tokio::task::spawn(record(proxy, Arc::clone(&log)));
+        spawn(record(proxy, Arc::clone(&log)));
     }
 }
 

@@ -144,7 +144,7 @@ async fn look(
                 begin(platform, spawner, running, deployment, ended).await?;
             }
             // Somebody cancelled or replaced it in this moment.
-            Err(tose_store::Error::Conflict(_) | tose_store::Error::Taken(_)) => {}
+            Err(tose_store::Error::Conflict(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }

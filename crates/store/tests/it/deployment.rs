@@ -1,0 +1,168 @@
+//! The suite's cases for `deployment`.
+
+use tose_api::deployment::DeploymentStatus::{self, *};
+use tose_api::envelope::Paging;
+use tose_model::deployment::state::{Event, next};
+use tose_store::Error;
+
+use crate::harness::Lab;
+
+#[tokio::test]
+async fn what_is_written_is_read_back() {
+    let lab = Lab::new().await;
+    let project_id = lab.project("shop").await;
+    let id = lab.deployment(project_id).await;
+    let deployment = lab
+        .store
+        .get_deployment(&lab.scope, project_id, id)
+        .await
+        .expect("there");
+    assert_eq!(
+        (
+            deployment.status,
+            deployment.generation,
+            deployment.no_cache
+        ),
+        (Queued, 1, true)
+    );
+    assert_eq!(deployment.run, lab.run());
+    assert_eq!(deployment.env.as_bytes(), [1, 2, 3]);
+    let other = lab.workspace("other").await;
+    let foreign = lab.store.get_deployment(&other, project_id, id).await;
+    assert!(matches!(foreign, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn of_many_one_waits_one_is_under_way_and_one_is_live() {
+    let lab = Lab::new().await;
+    let project_id = lab.project("shop").await;
+    let live = lab.deployment(project_id).await;
+    lab.promote(live).await;
+    let building = lab.deployment(project_id).await;
+    lab.step(building, Queued, Event::BuildStarted)
+        .await
+        .expect("it starts");
+    let replaced = lab.deployment(project_id).await;
+    let waiting = lab.deployment(project_id).await;
+    let paging = Paging::new(None, None).expect("a page");
+    let (list, total) = lab
+        .store
+        .list_deployments(&lab.scope, project_id, paging)
+        .await
+        .expect("a list");
+    let seen: Vec<_> = list
+        .iter()
+        .map(|deployment| (deployment.id, deployment.status))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (waiting, Queued),
+            (replaced, Superseded),
+            (building, Building),
+            (live, Running)
+        ]
+    );
+    assert_eq!(total, 4);
+    let second = lab.step(waiting, Queued, Event::BuildStarted).await;
+    assert!(
+        matches!(second, Err(Error::Conflict(_))),
+        "two under way: {second:?}"
+    );
+    assert!(
+        lab.store
+            .list_startable_deployments_for_task()
+            .await
+            .expect("a list")
+            .is_empty()
+    );
+    lab.step(building, Building, Event::Failure)
+        .await
+        .expect("it fails");
+    let startable = lab
+        .store
+        .list_startable_deployments_for_task()
+        .await
+        .expect("a list");
+    assert_eq!(
+        startable
+            .iter()
+            .map(|deployment| deployment.id)
+            .collect::<Vec<_>>(),
+        [waiting]
+    );
+    lab.promote(waiting).await;
+    let status = lab
+        .store
+        .get_deployment(&lab.scope, project_id, live)
+        .await
+        .expect("there")
+        .status;
+    assert_eq!(status, Superseded);
+    let last = lab
+        .store
+        .find_last_live_deployment(&lab.scope, project_id)
+        .await
+        .expect("read");
+    assert_eq!(last.map(|deployment| deployment.id), Some(waiting));
+}
+
+#[tokio::test]
+async fn a_status_changes_only_from_the_one_that_was_seen() {
+    let lab = Lab::new().await;
+    let project_id = lab.project("shop").await;
+    let id = lab.deployment(project_id).await;
+    let (a, b) = tokio::join!(
+        lab.step(id, Queued, Event::Cancel),
+        lab.step(id, Queued, Event::BuildStarted)
+    );
+    assert!(a.is_ok() != b.is_ok(), "{a:?} {b:?}");
+    for from in DeploymentStatus::ALL {
+        for event in Event::ALL {
+            let current = lab
+                .store
+                .get_deployment(&lab.scope, project_id, id)
+                .await
+                .expect("there")
+                .status;
+            let is_possible = from == current && next(from, event).is_some();
+            if !is_possible {
+                let outcome = lab.step(id, from, event).await;
+                assert!(
+                    matches!(outcome, Err(Error::Conflict(_))),
+                    "{from:?} {event:?}: {outcome:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn stopping_a_project_ends_what_is_live_and_what_waits() {
+    let lab = Lab::new().await;
+    let project_id = lab.project("shop").await;
+    let live = lab.deployment(project_id).await;
+    lab.promote(live).await;
+    let building = lab.deployment(project_id).await;
+    lab.step(building, Queued, Event::BuildStarted)
+        .await
+        .expect("it starts");
+    let waiting = lab.deployment(project_id).await;
+    lab.store
+        .stop_project(&lab.scope, project_id, lab.now(), &lab.event())
+        .await
+        .expect("stopped");
+    let read = async |id| {
+        lab.store
+            .get_deployment(&lab.scope, project_id, id)
+            .await
+            .expect("there")
+    };
+    assert_eq!(read(live).await.status, Stopped);
+    assert_eq!(read(waiting).await.status, Cancelled);
+    let building = read(building).await;
+    assert_eq!(
+        (building.status, building.cancel_requested),
+        (Building, true)
+    );
+}
