@@ -144,9 +144,8 @@ impl DockerDriver {
     }
 
     pub(crate) async fn remove_replica(&self, name: &ReplicaName) -> DriverResult<()> {
-        match self.find(name).await? {
-            Some(inspected) => self.remove_container(&inspected.container).await?,
-            None => {}
+        if let Some(inspected) = self.find(name).await? {
+            self.remove_container(&inspected.container).await?;
         }
         self.samples.forget(name);
         Ok(())

@@ -228,7 +228,6 @@ impl SegmentReader {
 /// What a whole segment holds.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    pub(crate) header: Option<SegmentHeader>,
     /// The number of the first line, from the header or the first frame.
     pub(crate) first_seq: Option<u64>,
     /// The number after the last line; `None` if nothing in the segment says it.
@@ -249,7 +248,6 @@ pub(crate) fn scan(path: &Path) -> Result<Option<Scan>> {
     let header = reader.header()?;
     let first_seq = header.map(|header| header.first_seq);
     let mut scan = Scan {
-        header,
         first_seq,
         next_seq: first_seq,
         span: None,

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
 mod app;
+mod deploy;
 mod process;
 mod proxy;
 mod ratio;
@@ -24,6 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// A deploy against bare docker build and docker run.
+    Deploy(deploy::Arguments),
     /// The proxy against nginx or HAProxy: requests per second, CPU per request, p99, memory.
     Proxy(proxy::Arguments),
     /// The app behind the proxies; the proxy bench starts it.
@@ -36,6 +39,7 @@ enum Bench {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
+        Bench::Deploy(arguments) => deploy::run(&arguments),
         Bench::Proxy(arguments) => proxy::run(&arguments),
         Bench::ServeApp(arguments) => app::serve(&arguments),
         Bench::ServeProxy(arguments) => proxy::product::serve(&arguments),

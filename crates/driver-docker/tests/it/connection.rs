@@ -1,10 +1,11 @@
 //! Engines that are away, come back, or speak another version.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tose_driver_docker::{DockerDriver, Options};
 use tose_model::driver::{Driver, DriverError, InstallationId, Scope};
 
@@ -23,40 +24,48 @@ fn unix(path: &Path) -> String {
     format!("unix://{}", path.display())
 }
 
-/// An engine that says which API it speaks and has nothing; it tells the paths it was asked for.
-fn pretend(
-    newest: &'static str,
-    oldest: &'static str,
-) -> (tempfile::TempDir, PathBuf, mpsc::UnboundedReceiver<String>) {
+/// An engine that says which API it speaks and has nothing; it ends when it is dropped.
+struct Pretender {
+    host: String,
+    /// The targets of the requests, as they come.
+    asked: mpsc::UnboundedReceiver<String>,
+    _directory: tempfile::TempDir,
+    _tasks: JoinSet<()>,
+}
+
+fn pretend(newest: &'static str, oldest: &'static str) -> Pretender {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("engine.sock");
     let listener = UnixListener::bind(&path).expect("a socket");
-    let (paths, asked) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
+    let (targets, asked) = mpsc::unbounded_channel();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
         while let Ok((mut connection, _)) = listener.accept().await {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
-                let byte = connection.read_u8().await.expect("a request");
-                head.push(byte);
+                head.push(connection.read_u8().await.expect("a request"));
             }
             let head = String::from_utf8(head).expect("text");
             let target = head.split(' ').nth(1).expect("a target").to_owned();
             let body = match target.rsplit('/').next() {
                 Some("version") => format!(
-                    "{{\"Version\":\"1\",\"ApiVersion\":\"{newest}\",\"MinAPIVersion\":\"{oldest}\"}}"
+                    r#"{{"Version":"1","ApiVersion":"{newest}","MinAPIVersion":"{oldest}"}}"#
                 ),
-                Some("info") => "{\"NCPU\":2}".to_owned(),
+                Some("info") => r#"{"NCPU":2}"#.to_owned(),
                 _ => "[]".to_owned(),
             };
-            let _ = paths.send(target);
+            let _ = targets.send(target);
             let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-            );
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
             let _ = connection.write_all(answer.as_bytes()).await;
         }
     });
-    (directory, path, asked)
+    Pretender {
+        host: unix(&path),
+        asked,
+        _directory: directory,
+        _tasks: tasks,
+    }
 }
 
 #[tokio::test]
@@ -66,16 +75,16 @@ async fn every_request_names_the_version_that_was_agreed_on() {
         ("1.43", "/v1.43/"),
         ("1.99", "/v1.53/"),
     ] {
-        let (_directory, path, mut asked) = pretend(newest, "1.12");
-        let driver = connect(unix(&path));
+        let mut engine = pretend(newest, "1.12");
+        let driver = connect(engine.host.clone());
         assert_eq!(
             driver.observe(Scope::Installation).await.expect("observe"),
             []
         );
         assert_eq!(driver.list_networks().await.expect("list"), []);
-        assert_eq!(asked.recv().await.as_deref(), Some("/version"));
+        assert_eq!(engine.asked.recv().await.as_deref(), Some("/version"));
         for _ in 0..3 {
-            let target = asked.recv().await.expect("a request");
+            let target = engine.asked.recv().await.expect("a request");
             assert!(target.starts_with(agreed), "{target} of {newest}");
         }
     }
@@ -95,8 +104,11 @@ async fn an_engine_that_is_too_old_or_too_new_is_refused_with_the_reason() {
             "version 1 speaks no API older than 2.0; 1.53 is the newest known here",
         ),
     ] {
-        let (_directory, path, _asked) = pretend(newest, oldest);
-        let error = connect(unix(&path)).info().await.expect_err("not this one");
+        let engine = pretend(newest, oldest);
+        let error = connect(engine.host.clone())
+            .info()
+            .await
+            .expect_err("not this one");
         let DriverError::Failed { operation, source } = error else {
             panic!("{error:?}")
         };

@@ -23,6 +23,10 @@ const SOCKET: &str = "/var/run/docker.sock";
 
 /// Whether to test against an engine; says so when not.
 pub(crate) fn is_there() -> bool {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch of the tests, not a setting"
+    )]
     let is_required = std::env::var("TOSE_TEST_ENGINE").is_ok_and(|value| value == "required");
     if is_required || Path::new(SOCKET).exists() {
         return true;

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tose_model::driver::{Driver, DriverError};
 
 use crate::engine::on_site;
@@ -60,16 +61,19 @@ fn blobs() -> Blobs {
     ])
 }
 
-async fn serve() -> SocketAddr {
+/// A registry that ends when its tasks are dropped.
+async fn serve() -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it has one");
     let blobs = Arc::new(blobs());
-    tokio::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((connection, _)) = listener.accept().await {
-            tokio::spawn(answer(connection, Arc::clone(&blobs)));
+            connections.spawn(answer(connection, Arc::clone(&blobs)));
         }
     });
-    address
+    (address, tasks)
 }
 
 /// Answers one request. The engine tries TLS first, and takes a closed connection for "no".
@@ -106,7 +110,8 @@ async fn answer(mut connection: TcpStream, blobs: Arc<Blobs>) {
 #[tokio::test]
 async fn an_image_is_pulled_once_with_its_progress() {
     on_site(async |site| {
-        let image = format!("{}/tose/pulled:1", serve().await);
+        let (registry, _tasks) = serve().await;
+        let image = format!("{registry}/tose/pulled:1");
         let lines: Vec<_> = site
             .driver
             .ensure_image(&image)
@@ -146,7 +151,7 @@ async fn an_image_is_pulled_once_with_its_progress() {
 #[tokio::test]
 async fn a_tag_that_a_registry_lacks_is_told_from_a_registry_that_is_away() {
     on_site(async |site| {
-        let registry = serve().await;
+        let (registry, _tasks) = serve().await;
         for (image, expected) in [
             (
                 format!("{registry}/tose/pulled:2"),

@@ -1,5 +1,10 @@
 //! Following a stream that grows, shrinks, ends or goes.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a follower and a writer have to run side by side"
+)]
+
 use super::*;
 
 /// Follows to the end, and answers what came on the way.

@@ -55,7 +55,7 @@ fn any_line() -> impl Strategy<Value = LogLine> {
         LogSource::Build,
         LogSource::System,
     ];
-    let source = proptest::sample::select(&sources[..]);
+    let source = proptest::sample::select(sources.to_vec());
     let text = proptest::collection::vec(any::<u8>(), 0..40);
     (0..50_i64, source, "web-[1-3]", text).prop_map(|(nanos, source, pod, text)| LogLine {
         time: time(nanos),

@@ -1,5 +1,10 @@
 //! The store in a process that gets killed.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the test starts itself as the process that is killed, and tells it where to write"
+)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
