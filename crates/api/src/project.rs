@@ -177,7 +177,7 @@ pub struct StatusProject {
 pub struct PodsView {
     /// How many are ready.
     pub ready: u32,
-    /// How many there are.
+    /// How many there are, without those on their way out.
     pub total: u32,
     /// Each of them.
     pub items: Vec<PodView>,

@@ -17,8 +17,23 @@ impl Platform {
         let (project, mut facts) = self.store.get_project(access.scope(), slug).await?;
         let replicas = self.driver.observe(Scope::Project(project.id)).await?;
         let routed = self.routes.backends_of(project.id).await;
-        let pods = join_all(replicas.iter().map(|replica| self.pod(replica, &routed))).await;
+        let current = self
+            .store
+            .list_current_deployments(access.scope(), project.id)
+            .await?;
+        let pods = join_all(replicas.iter().map(|replica| {
+            let is_current = current
+                .iter()
+                .any(|deployment| deployment.id == replica.key.deployment_id)
+                && replica.key.index < project.replicas;
+            self.pod(replica, is_current, &routed)
+        }))
+        .await;
         let ready = count(pods.iter().filter(|(pod, _)| pod.ready));
+        let staying = pods
+            .iter()
+            .filter(|(pod, _)| pod.status != PodStatus::Stopping);
+        let total = count(staying);
         facts.ready = ready;
         let wanted = match project.desired {
             DesiredState::Running => u64::from(project.replicas),
@@ -45,16 +60,22 @@ impl Platform {
             },
             pods: PodsView {
                 ready,
-                total: count(pods.iter()),
+                total,
                 items: pods.into_iter().map(|(pod, _)| pod).collect(),
             },
             resources,
         })
     }
 
-    async fn pod(&self, replica: &ObservedReplica, routed: &[String]) -> (PodView, Usage) {
+    async fn pod(
+        &self,
+        replica: &ObservedReplica,
+        is_current: bool,
+        routed: &[String],
+    ) -> (PodView, Usage) {
         let is_routed = routed.iter().any(|name| name == replica.name.as_str());
         let (status, reason) = match replica.state {
+            _ if !is_current => (PodStatus::Stopping, None),
             ReplicaState::Created => (PodStatus::Pending, None),
             ReplicaState::Running if is_routed => (PodStatus::Running, None),
             ReplicaState::Running => (PodStatus::Starting, None),

@@ -101,7 +101,7 @@ impl Follower<'_> {
         self.missed_polls = 0;
         self.show(&deployment);
         self.log
-            .ensure_open(self.client, self.target, &deployment)
+            .ensure_open(self.client, self.target, deployment.id)
             .await;
         if deployment.status.is_in_progress() {
             return Ok(None);
