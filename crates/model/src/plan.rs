@@ -67,6 +67,8 @@ pub enum Health {
 pub struct Patience {
     /// How long running requests may go on at a replica that left the route.
     pub drain: Duration,
+    /// How long a replica may take from its start until it is ready.
+    pub start: Duration,
     /// How long a replica may take to end after it was asked to.
     pub termination: Duration,
     /// How long after its start a replica that ended by itself is started again.
@@ -81,6 +83,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             drain: Duration::from_secs(30),
+            start: Duration::from_secs(60),
             termination: crate::driver::TERMINATION_GRACE,
             restart: Duration::from_secs(10),
             probe: Duration::from_millis(100),
@@ -224,23 +227,36 @@ fn find_failure(
             _ => {}
         }
     }
-    if now < target.deadline || is_takeover_ready(desired, replicas) {
+    if is_takeover_ready(desired, replicas) {
         return None;
     }
-    let Some(waiting) = of(replicas, target.deployment_id).find(|replica| !is_serving(replica))
-    else {
-        let deployment_id = target.deployment_id;
-        return Some(Step::Fail {
-            deployment_id,
+    let waiting = || of(replicas, target.deployment_id).filter(|replica| !is_serving(replica));
+    let has_had_its_time = |replica: &&Replica| {
+        let started_at = replica.observed.started_at;
+        started_at.is_some_and(|at| at.saturating_add(patience.start) <= now)
+    };
+    if let Some(late) = waiting().find(has_had_its_time) {
+        return Some(fail(late, not_ready(late)));
+    }
+    if now < target.deadline {
+        return None;
+    }
+    Some(match waiting().next() {
+        Some(late) => fail(late, not_ready(late)),
+        None => Step::Fail {
+            deployment_id: target.deployment_id,
             replica: None,
             cause: Cause::NeverStarted,
-        });
-    };
-    let probe = match &waiting.health {
+        },
+    })
+}
+
+fn not_ready(replica: &Replica) -> Cause {
+    let probe = match &replica.health {
         Health::NotReady(reason) => reason.clone(),
         Health::Ready | Health::Unknown => "it did not stay up long enough to be asked".to_owned(),
     };
-    Some(fail(waiting, Cause::NotReady { probe }))
+    Cause::NotReady { probe }
 }
 
 fn is_takeover_ready(desired: &Desired, replicas: &[Replica]) -> bool {

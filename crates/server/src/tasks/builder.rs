@@ -41,7 +41,7 @@ const LEASE: Duration = Duration::from_secs(60);
 const MEMORY_FOR_TWO_BUILDS: u64 = 4 << 30;
 /// How many lines are written at once when many are waiting.
 const BATCH: usize = 256;
-/// What has to be left to rollouts beyond the start's own time.
+/// What the engine may take to start the replicas, beyond the time that each has to get ready.
 const ENGINE_ALLOWANCE: Duration = Duration::from_secs(30);
 
 /// Builds that run in this process.

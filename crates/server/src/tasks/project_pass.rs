@@ -181,8 +181,10 @@ impl Pass<'_> {
     }
 
     fn patience(&self) -> Patience {
+        let limits = &self.platform.config.limits;
         Patience {
-            drain: self.platform.config.limits.drain,
+            drain: limits.drain,
+            start: limits.start_timeout,
             ..Patience::default()
         }
     }
