@@ -73,7 +73,7 @@ pub struct Patience {
     pub termination: Duration,
     /// How long after its start a replica that ended by itself is started again.
     pub restart: Duration,
-    /// How soon a replica that is not ready is looked at again.
+    /// How soon a replica that has just started is looked at again; others later.
     pub probe: Duration,
     /// How often a version may crash while it starts before it is given up.
     pub start_crashes: u32,
@@ -86,7 +86,7 @@ impl Default for Patience {
             start: Duration::from_secs(60),
             termination: crate::driver::TERMINATION_GRACE,
             restart: Duration::from_secs(10),
-            probe: Duration::from_millis(100),
+            probe: Duration::from_millis(20),
             start_crashes: 3,
         }
     }
@@ -143,11 +143,27 @@ pub fn plan(desired: &Desired, replicas: &[Replica], now: Timestamp, patience: &
     plan_starts(desired, replicas, now, patience, &mut plan);
     plan_route(desired, replicas, &mut plan);
     plan_retirements(desired, replicas, now, patience, &mut plan);
-    let is_waiting = wanted(desired, replicas).any(|replica| !is_serving(replica));
-    if is_waiting || desired.target.is_some() {
-        plan.wake(now.saturating_add(patience.probe));
+    for replica in wanted(desired, replicas).filter(|replica| !is_serving(replica)) {
+        plan.wake(now.saturating_add(probe_pause(replica, now, patience)));
+    }
+    if desired.target.is_some() {
+        let slowest = patience.probe * SLOWEST_PROBE;
+        plan.wake(now.saturating_add(slowest));
     }
     plan
+}
+
+/// How many of the shortest pauses lie between two looks at a replica that takes long.
+const SLOWEST_PROBE: u32 = 25;
+
+/// A tenth of the time that the replica has run: an app that starts at once is seen at once, one
+/// that takes a minute is not asked three thousand times.
+fn probe_pause(replica: &Replica, now: Timestamp, patience: &Patience) -> Duration {
+    let age = replica
+        .observed
+        .started_at
+        .map_or(Duration::ZERO, |at| now.since(at));
+    (age / 10).clamp(patience.probe, patience.probe * SLOWEST_PROBE)
 }
 
 /// The replicas that are to stay.
@@ -372,10 +388,11 @@ fn plan_retirements(
         match drained_at {
             None if replica.is_busy => {
                 plan.steps.push(Step::Retire { name });
-                plan.wake(now.saturating_add(patience.probe));
+                plan.wake(now.saturating_add(patience.probe * SLOWEST_PROBE));
             }
             Some(drained_at) if replica.is_busy && drained_at > now => {
-                plan.wake(drained_at.min(now.saturating_add(patience.probe)));
+                let again = now.saturating_add(patience.probe * SLOWEST_PROBE);
+                plan.wake(drained_at.min(again));
             }
             _ => plan.steps.push(Step::Terminate { name }),
         }
