@@ -120,7 +120,7 @@ async fn lines_come_back_in_order_with_their_numbers() {
     );
     assert_eq!(
         seqs(&store.read(stream(), Some(4), 2).await.expect("lines")),
-        []
+        Vec::<u64>::new()
     );
     assert_eq!(
         seqs(
@@ -129,7 +129,7 @@ async fn lines_come_back_in_order_with_their_numbers() {
                 .await
                 .expect("lines")
         ),
-        []
+        Vec::<u64>::new()
     );
     assert_eq!(
         seqs(&store.tail(stream(), 3).await.expect("lines")),
@@ -139,7 +139,10 @@ async fn lines_come_back_in_order_with_their_numbers() {
         seqs(&store.tail(stream(), usize::MAX).await.expect("lines")),
         [1, 2, 3, 4]
     );
-    assert_eq!(seqs(&store.tail(stream(), 0).await.expect("lines")), []);
+    assert_eq!(
+        seqs(&store.tail(stream(), 0).await.expect("lines")),
+        Vec::<u64>::new()
+    );
 }
 
 #[tokio::test]

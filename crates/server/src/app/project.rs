@@ -208,7 +208,7 @@ impl Platform {
         if source == Source::Image && image.is_none() {
             note("image", "is needed when source is \"image\"".to_owned());
         }
-        if image.is_some_and(|image| is_reserved(image)) {
+        if image.is_some_and(is_reserved) {
             note(
                 "image",
                 "this name is reserved for images that the platform builds".to_owned(),

@@ -131,10 +131,8 @@ impl Context {
                 if !is_left_out || ignored.num_whitelists() > 0 {
                     self.pack_folder(archive, &relative, ignored)?;
                 }
-            } else if kind.is_symlink() || kind.is_file() {
-                if !is_left_out {
-                    archive.append_path_with_name(self.root.join(&relative), &relative)?;
-                }
+            } else if (kind.is_symlink() || kind.is_file()) && !is_left_out {
+                archive.append_path_with_name(self.root.join(&relative), &relative)?;
             }
         }
         Ok(())
