@@ -72,7 +72,7 @@ impl Output {
     /// Prints a command's result: `data` with `--json`, otherwise `text`.
     pub(crate) fn result(&self, data: &impl Serialize, text: &str) -> anyhow::Result<()> {
         if self.is_json {
-            self.line(&serde_json::to_string_pretty(data)?)
+            self.text(&serde_json::to_string_pretty(data)?)
         } else {
             self.text(text)
         }
@@ -192,12 +192,10 @@ impl Output {
         let label = self.paint_stderr(Style::Bad, "error:");
         let mut lines = vec![format!("{label} {}", message(error))];
         if let Some(refusal) = refusal(error) {
-            lines.extend(
-                refusal
-                    .fields
-                    .iter()
-                    .map(|(field, why)| format!("  {field}: {why}")),
-            );
+            // The text often says what the fields say.
+            let untold = |why: &str| !refusal.message.contains(why);
+            let fields = refusal.fields.iter().filter(|(_, why)| untold(why));
+            lines.extend(fields.map(|(field, why)| format!("  {field}: {why}")));
             if refusal.kind == Kind::Unauthenticated {
                 lines.push("hint: run `tose login`, or check TOSE_API_KEY".to_owned());
             }

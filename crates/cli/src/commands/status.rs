@@ -1,7 +1,6 @@
 //! `tose status`: what the project is doing.
 
 use anyhow::Result;
-use tose_api::deployment::DeploymentStatus;
 use tose_api::project::{PodView, ProjectStatus, ProjectView, Source, StatusView};
 
 use crate::context::Context;
@@ -42,20 +41,6 @@ pub(crate) fn summary(output: &Output, project: &ProjectView) -> String {
         "{}/{}  {status}  {}",
         project.workspace, project.slug, project.url
     )
-}
-
-/// A deployment's status in its style.
-pub(crate) fn deployment_style(status: DeploymentStatus) -> Style {
-    match status {
-        DeploymentStatus::Running => Style::Good,
-        DeploymentStatus::Failed => Style::Bad,
-        DeploymentStatus::Queued | DeploymentStatus::Building | DeploymentStatus::Deploying => {
-            Style::Busy
-        }
-        DeploymentStatus::Stopped | DeploymentStatus::Cancelled | DeploymentStatus::Superseded => {
-            Style::Faint
-        }
-    }
 }
 
 fn details(project: &ProjectView, status: &StatusView) -> String {

@@ -48,7 +48,19 @@ fn a_deploy_is_followed_until_it_is_live() {
     ];
     let server = server(polls.map(deployment).to_vec(), whole_log);
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["deploy", "--branch", "next"]), @"");
+    assert_snapshot!(sandbox.run(&["deploy", "--branch", "next"]), @"
+    exit: 0
+    ----- stdout -----
+    http://demo-hello.localhost
+
+    ----- stderr -----
+    deployment 0198c0de-0000-7000-8000-000000000001 of demo/hello
+    building after 0.2 s
+    step 1
+    step 2
+    deploying after 9.2 s
+    live after 12.0 s
+    ");
     let created = &server.requests()[0];
     assert_eq!(created.method, "POST");
     assert_eq!(created.body, r#"{"branch":"next","no_cache":false}"#);
@@ -58,7 +70,26 @@ fn a_deploy_is_followed_until_it_is_live() {
 fn a_deploy_as_json_is_one_value_and_nothing_else() {
     let server = server(vec![deployment(DeploymentStatus::Running)], whole_log);
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["deploy", "--json"]), @"");
+    assert_snapshot!(sandbox.run(&["deploy", "--json"]), @r#"
+    exit: 0
+    ----- stdout -----
+    {
+      "id": "0198c0de-0000-7000-8000-000000000001",
+      "status": "running",
+      "trigger": "manual",
+      "commit": null,
+      "image": null,
+      "created_at": "2026-01-01T00:00:00Z",
+      "build_started_at": "2026-01-01T00:00:00.25Z",
+      "build_finished_at": "2026-01-01T00:00:09.25Z",
+      "live_at": "2026-01-01T00:00:12Z",
+      "finished_at": null,
+      "created_by": "ada@example.com",
+      "url": "http://demo-hello.localhost"
+    }
+
+    ----- stderr -----
+    "#);
 }
 
 #[test]
@@ -69,8 +100,23 @@ fn a_failed_deploy_says_why_and_ends_with_1() {
     };
     let server = server(vec![failed], whole_log);
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["deploy"]), @"");
-    assert_snapshot!(sandbox.run(&["deploy", "--json"]), @"");
+    assert_snapshot!(sandbox.run(&["deploy"]), @"
+    exit: 1
+    ----- stdout -----
+
+    ----- stderr -----
+    deployment 0198c0de-0000-7000-8000-000000000001 of demo/hello
+    step 1
+    step 2
+    error: deployment 0198c0de-0000-7000-8000-000000000001 failed: nothing listened on port 3000 within 60 s
+    ");
+    assert_snapshot!(sandbox.run(&["deploy", "--json"]), @r#"
+    exit: 1
+    ----- stdout -----
+
+    ----- stderr -----
+    {"success":false,"error":"deployment 0198c0de-0000-7000-8000-000000000001 failed: nothing listened on port 3000 within 60 s","code":"deployment_failed"}
+    "#);
 }
 
 #[test]
@@ -104,7 +150,14 @@ fn a_build_log_that_breaks_off_goes_on_where_it_was() {
 fn a_detached_deploy_returns_at_once() {
     let server = server(vec![], whole_log);
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["deploy", "--detach", "--no-cache"]), @"");
+    assert_snapshot!(sandbox.run(&["deploy", "--detach", "--no-cache"]), @"
+    exit: 0
+    ----- stdout -----
+    0198c0de-0000-7000-8000-000000000001
+
+    ----- stderr -----
+    follow it with `tose logs --build -f --deployment 0198c0de-0000-7000-8000-000000000001`
+    ");
 }
 
 #[test]
@@ -116,7 +169,12 @@ fn a_redeploy_is_followed_like_any_deploy() {
     let server = server(vec![running], whole_log);
     let sandbox = Sandbox::linked(&server);
     sandbox.run(&["deploy", "--redeploy"]).ok();
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(server.transcript(), @"
+    POST /api/workspaces/demo/projects/hello/deployments/redeploy
+    GET /api/workspaces/demo/projects/hello/deployments/0198c0de-0000-7000-8000-000000000001
+    GET /api/workspaces/demo/projects/hello/deployments/0198c0de-0000-7000-8000-000000000001/build-logs?follow=true&format=text
+    GET /api/workspaces/demo/projects/hello
+    ");
 }
 
 #[test]

@@ -24,7 +24,21 @@ fn deployments_are_listed_with_their_commits_and_errors() {
         page(vec![running, failed])
     });
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["deployments", "--limit", "5"]), @"");
-    assert_snapshot!(server.transcript(), @"");
-    assert_snapshot!(sandbox.run(&["deployments", "--limit", "51"]), @"");
+    assert_snapshot!(sandbox.run(&["deployments", "--limit", "5"]), @"
+    exit: 0
+    ----- stdout -----
+    ID                                    STATUS   TRIGGER  CREATED               COMMIT   MESSAGE
+    0198c0de-0000-7000-8000-000000000001  running  manual   2026-01-01T00:00:00Z  0123456  Say hello
+    0198c0de-0000-7000-8000-000000000001  failed   manual   2026-01-01T00:00:00Z           the build failed
+
+    ----- stderr -----
+    ");
+    assert_snapshot!(server.transcript(), @"GET /api/workspaces/demo/projects/hello/deployments?page=1&limit=5");
+    assert_snapshot!(sandbox.run(&["deployments", "--limit", "51"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: --limit is out of range
+    ");
 }

@@ -7,7 +7,13 @@ use crate::stand_in::{StandIn, success};
 fn where_nobody_can_be_asked_a_deletion_needs_a_yes() {
     let server = StandIn::unused();
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["down", "--delete"]), @"");
+    assert_snapshot!(sandbox.run(&["down", "--delete"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: deleting demo/hello needs --yes where nobody can be asked
+    ");
     assert!(server.requests().is_empty());
     assert!(sandbox.file("tose.json").exists());
 }
@@ -16,9 +22,16 @@ fn where_nobody_can_be_asked_a_deletion_needs_a_yes() {
 fn a_deleted_project_takes_its_link_along() {
     let server = StandIn::start(|_, _, _| success(serde_json::json!({ "deleted": "hello" })));
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["down", "--delete", "--yes"]), @"");
+    assert_snapshot!(sandbox.run(&["down", "--delete", "--yes"]), @"
+    exit: 0
+    ----- stdout -----
+    deleted demo/hello
+
+    ----- stderr -----
+    removed [dir]/hello/tose.json
+    ");
     assert!(!sandbox.file("tose.json").exists());
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(server.transcript(), @"DELETE /api/workspaces/demo/projects/hello");
 }
 
 #[test]

@@ -46,9 +46,28 @@ fn a_folder_becomes_a_project_and_stays_it() {
     let server = server(None);
     let sandbox = Sandbox::with_key(&server);
     let arguments = ["init", "--port", "8080", "--repo", REPO];
-    assert_snapshot!(sandbox.run(&arguments), @"");
-    assert_snapshot!(fs::read_to_string(sandbox.file("tose.json")).expect("a link"), @"");
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(sandbox.run(&arguments), @"
+    exit: 0
+    ----- stdout -----
+    demo/hello  running  http://demo-hello.localhost
+
+    ----- stderr -----
+    linked this folder to demo/hello
+    connected to https://git.example.com/ada/hello.git (main)
+    ");
+    assert_snapshot!(fs::read_to_string(sandbox.file("tose.json")).expect("a link"), @r#"
+    {
+      "workspace": "demo",
+      "project": "hello"
+    }
+    "#);
+    assert_snapshot!(server.transcript(), @r#"
+    GET /api/me
+    GET /api/workspaces/demo/projects/hello
+    POST /api/workspaces/demo/projects {"name":"hello","port":8080}
+    POST /api/workspaces/demo/projects/hello/git {"repo_url":"https://git.example.com/ada/hello.git"}
+    GET /api/workspaces/demo/projects/hello
+    "#);
 
     let before = server.requests().len();
     sandbox.run(&["init", "--repo", REPO]).ok();
@@ -77,7 +96,13 @@ fn the_origin_is_connected_without_its_credentials() {
 fn a_project_that_has_the_name_by_chance_is_left_alone() {
     let server = server(Some(connected_project()));
     let sandbox = Sandbox::with_key(&server);
-    assert_snapshot!(sandbox.run(&["init", "--repo", "https://git.example.com/bob/other"]), @"");
+    assert_snapshot!(sandbox.run(&["init", "--repo", "https://git.example.com/bob/other"]), @"
+    exit: 6
+    ----- stdout -----
+
+    ----- stderr -----
+    error: there is a project `hello` in `demo` already: link this folder to it with `tose init --slug hello`, or make another with --name
+    ");
     assert!(!sandbox.file("tose.json").exists());
     assert!(
         server
@@ -107,14 +132,23 @@ fn only_what_differs_is_changed() {
     let sandbox = Sandbox::linked(&server);
     let settings = ["--port", "3000", "--ram", "1", "--health-path", "/up"];
     sandbox.run(&[&["init"][..], &settings].concat()).ok();
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(server.transcript(), @r#"
+    GET /api/workspaces/demo/projects/hello
+    PUT /api/workspaces/demo/projects/hello {"ram":"1","health_check_path":"/up"}
+    "#);
 }
 
 #[test]
 fn a_linked_folder_does_not_change_its_project_by_name() {
     let server = server(Some(connected_project()));
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["init", "--name", "other"]), @"");
+    assert_snapshot!(sandbox.run(&["init", "--name", "other"]), @r#"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: this folder is linked to `hello`, which is called "hello": name another project with --slug too, or rename this one with `--slug hello --name`
+    "#);
 }
 
 #[test]
@@ -136,5 +170,13 @@ fn an_image_needs_no_repository() {
 #[test]
 fn without_a_repository_the_way_to_connect_one_is_shown() {
     let server = server(None);
-    assert_snapshot!(Sandbox::with_key(&server).run(&["init"]), @"");
+    assert_snapshot!(Sandbox::with_key(&server).run(&["init"]), @"
+    exit: 0
+    ----- stdout -----
+    demo/hello  running  http://demo-hello.localhost
+
+    ----- stderr -----
+    linked this folder to demo/hello
+    warning: no repository is connected: `tose init --repo URL` connects one
+    ");
 }

@@ -14,17 +14,46 @@ fn server() -> StandIn {
 fn a_login_is_checked_and_kept_for_its_owner_only() {
     let server = server();
     let sandbox = Sandbox::new().variable("TOSE_API_URL", server.url());
-    assert_snapshot!(sandbox.run_with_input(&["login", "--api-key-stdin"], &format!("{KEY}\n")), @"");
+    assert_snapshot!(sandbox.run_with_input(&["login", "--api-key-stdin"], &format!("{KEY}\n")), @"
+    exit: 0
+    ----- stdout -----
+    logged in to [server] as ada@example.com, owner of demo
+
+    ----- stderr -----
+    ");
     assert_eq!(server.requests()[0].key.as_deref(), Some(KEY));
 
     let file = sandbox.home_file(".tose/config.json");
     assert_eq!(mode(&file), 0o600);
     assert_eq!(mode(&sandbox.home_file(".tose")), 0o700);
     let kept = sandbox.normal(&fs::read_to_string(file).expect("a file"));
-    assert_snapshot!(kept, @"");
+    assert_snapshot!(kept, @r#"
+    {
+      "api_url": "[server]",
+      "api_key": "tose_sk_0123456789abcdef0123456789abcdef01234567",
+      "workspace": "demo"
+    }
+    "#);
 
-    assert_snapshot!(sandbox.run(&["whoami"]), @"");
-    assert_snapshot!(sandbox.run(&["whoami", "--json"]), @"");
+    assert_snapshot!(sandbox.run(&["whoami"]), @"
+    exit: 0
+    ----- stdout -----
+    ada@example.com, owner of demo on [server]
+
+    ----- stderr -----
+    ");
+    assert_snapshot!(sandbox.run(&["whoami", "--json"]), @r#"
+    exit: 0
+    ----- stdout -----
+    {
+      "user_id": "0198c0de-0000-7000-8000-00000000000a",
+      "email": "ada@example.com",
+      "workspace": "demo",
+      "role": "owner"
+    }
+
+    ----- stderr -----
+    "#);
 }
 
 #[test]
@@ -53,8 +82,20 @@ fn a_refused_key_is_not_kept() {
 #[test]
 fn where_nobody_can_be_asked_the_key_must_be_given() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.run(&["login"]), @"");
-    assert_snapshot!(sandbox.run(&["login", "--api-key", "tose_sk_typo"]), @"");
+    assert_snapshot!(sandbox.run(&["login"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: give the API key with --api-key-stdin or --api-key
+    ");
+    assert_snapshot!(sandbox.run(&["login", "--api-key", "tose_sk_typo"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: an API key is tose_sk_ followed by 40 digits of 0-9 and a-f
+    ");
 }
 
 #[test]
@@ -79,9 +120,23 @@ fn logging_out_forgets_the_key() {
     sandbox
         .run(&["login", "--api-url", server.url(), "--api-key", KEY])
         .ok();
-    assert_snapshot!(sandbox.run(&["logout"]), @"");
+    assert_snapshot!(sandbox.run(&["logout"]), @"
+    exit: 0
+    ----- stdout -----
+    logged out; the key itself stays valid until it expires or is deleted
+
+    ----- stderr -----
+    ");
     assert!(!sandbox.home_file(".tose/config.json").exists());
-    assert_snapshot!(sandbox.run(&["logout", "--json"]), @"");
+    assert_snapshot!(sandbox.run(&["logout", "--json"]), @r#"
+    exit: 0
+    ----- stdout -----
+    {
+      "logged_out": false
+    }
+
+    ----- stderr -----
+    "#);
 }
 
 #[test]
@@ -89,5 +144,11 @@ fn a_broken_login_file_says_how_to_mend_it() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.home_file(".tose")).expect("a folder");
     fs::write(sandbox.home_file(".tose/config.json"), "{").expect("a file");
-    assert_snapshot!(sandbox.run(&["whoami"]), @"");
+    assert_snapshot!(sandbox.run(&["whoami"]), @"
+    exit: 1
+    ----- stdout -----
+
+    ----- stderr -----
+    error: [dir]/home/.tose/config.json holds no login: run `tose login` again: EOF while parsing an object at line 1 column 1
+    ");
 }

@@ -15,11 +15,21 @@ const LINE_3: &str = "2026-01-01T00:00:03Z three";
 fn the_lines_that_there_are_come_and_the_command_ends() {
     let server = StandIn::start(|_, _, _| frames(&[LINE_1, LINE_2, "[END]"]));
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["logs", "--tail", "2"]), @"");
+    assert_snapshot!(sandbox.run(&["logs", "--tail", "2"]), @"
+    exit: 0
+    ----- stdout -----
+    2026-01-01T00:00:01Z one
+    2026-01-01T00:00:02Z [END]
+
+    ----- stderr -----
+    ");
     sandbox
         .run(&["logs", "--since", "2026-01-01T00:00:00Z"])
         .ok();
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(server.transcript(), @"
+    GET /api/workspaces/demo/projects/hello/live-logs?tail=2&follow=false&format=text
+    GET /api/workspaces/demo/projects/hello/live-logs?since=2026-01-01T00%3A00%3A00Z&follow=false&format=text
+    ");
 }
 
 #[test]
@@ -38,7 +48,15 @@ fn json_lines_pass_as_the_server_writes_them() {
 #[test]
 fn a_stream_that_stops_early_is_no_success() {
     let server = StandIn::start(|_, _, _| frames(&[LINE_1, "[ERROR] the log store is full"]));
-    assert_snapshot!(Sandbox::linked(&server).run(&["logs"]), @"");
+    assert_snapshot!(Sandbox::linked(&server).run(&["logs"]), @"
+    exit: 1
+    ----- stdout -----
+    2026-01-01T00:00:01Z one
+
+    ----- stderr -----
+    warning: the log store is full
+    error: the log stream ended before it was complete: run the command again
+    ");
 }
 
 #[test]
@@ -49,8 +67,21 @@ fn following_goes_on_after_a_broken_connection() {
         _ => frames(&[LINE_2, LINE_3, "[END]"]),
     });
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["logs", "--follow"]), @"");
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(sandbox.run(&["logs", "--follow"]), @"
+    exit: 0
+    ----- stdout -----
+    2026-01-01T00:00:01Z one
+    2026-01-01T00:00:02Z [END]
+    2026-01-01T00:00:03Z three
+
+    ----- stderr -----
+    warning: the connection broke off; connecting again
+    ");
+    assert_snapshot!(server.transcript(), @"
+    GET /api/workspaces/demo/projects/hello/live-logs?follow=true&format=text
+    GET /api/workspaces/demo/projects/hello/live-logs?since=2026-01-01T00%3A00%3A02Z&follow=true&format=text
+    GET /api/workspaces/demo/projects/hello/live-logs?since=2026-01-01T00%3A00%3A02Z&follow=true&format=text
+    ");
 }
 
 #[test]
@@ -83,13 +114,35 @@ fn the_newest_deployment_is_the_one_whose_build_is_shown() {
         false => page(vec![deployment(DeploymentStatus::Failed)]),
     });
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["logs", "--build"]), @"");
-    assert_snapshot!(sandbox.run(&["logs", "--build", "--json", "--deployment", DEPLOYMENT_ID]), @"");
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(sandbox.run(&["logs", "--build"]), @"
+    exit: 0
+    ----- stdout -----
+    2026-01-01T00:00:01Z one
+
+    ----- stderr -----
+    ");
+    assert_snapshot!(sandbox.run(&["logs", "--build", "--json", "--deployment", DEPLOYMENT_ID]), @"
+    exit: 0
+    ----- stdout -----
+    2026-01-01T00:00:01Z one
+
+    ----- stderr -----
+    ");
+    assert_snapshot!(server.transcript(), @"
+    GET /api/workspaces/demo/projects/hello/deployments?page=1&limit=1
+    GET /api/workspaces/demo/projects/hello/deployments/0198c0de-0000-7000-8000-000000000001/build-logs?follow=false&format=text
+    GET /api/workspaces/demo/projects/hello/deployments/0198c0de-0000-7000-8000-000000000001/build-logs?follow=false&format=json
+    ");
 }
 
 #[test]
 fn without_a_deployment_there_is_no_build_to_show() {
     let server = StandIn::start(|_, _, _| page::<()>(vec![]));
-    assert_snapshot!(Sandbox::linked(&server).run(&["logs", "--build"]), @"");
+    assert_snapshot!(Sandbox::linked(&server).run(&["logs", "--build"]), @"
+    exit: 5
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the project has no deployment so far: run `tose deploy`
+    ");
 }

@@ -68,7 +68,21 @@ fn server() -> StandIn {
 fn the_status_tells_what_runs() {
     let server = server();
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["status"]), @"");
+    assert_snapshot!(sandbox.run(&["status"]), @"
+    exit: 0
+    ----- stdout -----
+    demo/hello  running  http://demo-hello.localhost
+    source      https://git.example.com/ada/hello.git (main)
+    deployment  0198c0de-0000-7000-8000-000000000001 since 2026-01-01T00:00:12Z
+    replicas    1 of 1 ready
+    cpu         12m of 500m
+    memory      64Mi of 512Mi
+
+    REPLICA  STATUS   RESTARTS  STARTED               CPU  MEMORY  REASON
+    hello-1  running  2         2026-01-01T00:00:12Z  12m  64Mi
+
+    ----- stderr -----
+    ");
     let json = sandbox.run(&["status", "--json"]).ok().stdout;
     assert_eq!(
         serde_json::from_str::<StatusView>(&json).expect("a status"),
@@ -80,12 +94,28 @@ fn the_status_tells_what_runs() {
 fn a_project_is_stopped_started_and_restarted() {
     let server = server();
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["down"]), @"");
-    assert_snapshot!(sandbox.run(&["start"]), @"");
+    assert_snapshot!(sandbox.run(&["down"]), @"
+    exit: 0
+    ----- stdout -----
+    demo/hello  stopped  http://demo-hello.localhost
+
+    ----- stderr -----
+    ");
+    assert_snapshot!(sandbox.run(&["start"]), @"
+    exit: 0
+    ----- stdout -----
+    demo/hello  deploying  http://demo-hello.localhost
+
+    ----- stderr -----
+    ");
     sandbox
         .run(&["restart", "--workspace", "other", "--project", "web"])
         .ok();
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(server.transcript(), @"
+    POST /api/workspaces/demo/projects/hello/stop
+    POST /api/workspaces/demo/projects/hello/start
+    POST /api/workspaces/other/projects/web/restart
+    ");
 }
 
 #[test]

@@ -7,10 +7,48 @@ use crate::views::me;
 #[test]
 fn a_wrong_command_line_ends_with_2() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.run(&["deplyo"]), @"");
-    assert_snapshot!(sandbox.run(&["status", "--project", "Not A Slug"]), @"");
-    assert_snapshot!(sandbox.run(&["deploy", "--redeploy", "--no-cache"]), @"");
-    assert_snapshot!(sandbox.run(&["status", "--api-url", "ftp://example.com"]), @"");
+    assert_snapshot!(sandbox.run(&["deplyo"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: unrecognized subcommand 'deplyo'
+
+      tip: some similar subcommands exist: 'deployments', 'deploy'
+
+    Usage: tose [OPTIONS] <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(sandbox.run(&["status", "--project", "Not A Slug"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: invalid value 'Not A Slug' for '--project <SLUG>': a slug holds only a-z, 0-9 and -
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(sandbox.run(&["deploy", "--redeploy", "--no-cache"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the argument '--redeploy' cannot be used with '--no-cache'
+
+    Usage: tose deploy --redeploy
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(sandbox.run(&["status", "--api-url", "ftp://example.com"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: invalid value 'ftp://example.com' for '--api-url <URL>': a server address starts with http:// or https://, and a host follows
+
+    For more information, try '--help'.
+    ");
 }
 
 #[test]
@@ -24,15 +62,33 @@ fn no_command_shows_the_help() {
 #[test]
 fn without_a_login_the_way_to_one_is_shown() {
     let sandbox = Sandbox::new();
-    assert_snapshot!(sandbox.run(&["whoami"]), @"");
-    assert_snapshot!(sandbox.run(&["whoami", "--json"]), @"");
+    assert_snapshot!(sandbox.run(&["whoami"]), @"
+    exit: 3
+    ----- stdout -----
+
+    ----- stderr -----
+    error: not logged in to http://127.0.0.1:8700: run `tose login --api-url http://127.0.0.1:8700`, or set TOSE_API_KEY
+    ");
+    assert_snapshot!(sandbox.run(&["whoami", "--json"]), @r#"
+    exit: 3
+    ----- stdout -----
+
+    ----- stderr -----
+    {"success":false,"error":"not logged in to http://127.0.0.1:8700: run `tose login --api-url http://127.0.0.1:8700`, or set TOSE_API_KEY","code":"not_logged_in"}
+    "#);
 }
 
 #[test]
 fn without_a_link_the_way_to_one_is_shown() {
     let server = StandIn::unused();
     let sandbox = Sandbox::with_key(&server);
-    assert_snapshot!(sandbox.run(&["status"]), @"");
+    assert_snapshot!(sandbox.run(&["status"]), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: no project is linked to this folder: run `tose init`, or name one with --project
+    ");
     assert!(server.requests().is_empty());
 }
 
@@ -41,7 +97,13 @@ fn a_malformed_key_is_not_repeated() {
     let outcome = Sandbox::new()
         .variable("TOSE_API_KEY", "tose_sk_oops")
         .run(&["whoami"]);
-    assert_snapshot!(outcome, @"");
+    assert_snapshot!(outcome, @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: TOSE_API_KEY: an API key is tose_sk_ followed by 40 digits of 0-9 and a-f
+    ");
 }
 
 #[test]
@@ -87,8 +149,22 @@ fn a_refusal_says_what_to_do_next() {
         _ => failure(500, "internal", "something went wrong"),
     });
     let sandbox = Sandbox::linked(&server);
-    assert_snapshot!(sandbox.run(&["whoami"]), @"");
-    assert_snapshot!(sandbox.run(&["restart"]), @"");
+    assert_snapshot!(sandbox.run(&["whoami"]), @"
+    exit: 3
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the API key is not valid
+    hint: run `tose login`, or check TOSE_API_KEY
+    ");
+    assert_snapshot!(sandbox.run(&["restart"]), @"
+    exit: 1
+    ----- stdout -----
+
+    ----- stderr -----
+    error: something went wrong
+    hint: the server's log has it as request req-1
+    ");
 }
 
 #[test]
@@ -96,7 +172,13 @@ fn a_server_of_another_kind_is_recognised() {
     let server = StandIn::start(|_, _, _| {
         crate::stand_in::Answer::Http(404, "content-type: text/html\r\n", "<html>".to_owned())
     });
-    assert_snapshot!(Sandbox::with_key(&server).run(&["whoami"]), @"");
+    assert_snapshot!(Sandbox::with_key(&server).run(&["whoami"]), @"
+    exit: 8
+    ----- stdout -----
+
+    ----- stderr -----
+    error: what answers at [server] is no TOSE server (HTTP 404): check the address, and any proxy on the way
+    ");
 }
 
 #[test]
