@@ -50,7 +50,7 @@ impl RustSource {
     pub(crate) fn find<'a>(&'a self, words: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.compact
             .match_indices(words)
-            .map(|(at, _)| self.offsets[at])
+            .map(move |(at, _)| self.offsets[at])
     }
 
     /// Each comment with its offset.
@@ -77,7 +77,7 @@ impl RustSource {
         self.pieces
             .iter()
             .filter(move |piece| piece.kind == kind)
-            .map(|piece| (piece.range.start, &text[piece.range.clone()]))
+            .map(move |piece| (piece.range.start, &text[piece.range.clone()]))
     }
 
     /// Whether the code at `offset` runs in tests only.

@@ -154,7 +154,10 @@ mod tests {
     fn files_are_found_by_their_path_and_lines_by_their_bytes() {
         let tree = Tree::sample(&[("b.md", "one\ntwo\n"), ("a/c.rs", "//! x\n")]);
         let file = tree.find("b.md").expect("a file");
-        assert_eq!((file.name(), file.line_of(0), file.line_of(4)), ("b.md", 1, 2));
+        assert_eq!(
+            (file.name(), file.line_of(0), file.line_of(4)),
+            ("b.md", 1, 2)
+        );
         assert!(tree.find("a").is_none());
         assert_eq!(tree.rust_files().count(), 1);
     }

@@ -1,3 +1,5 @@
+//! What the client sends, and what it makes of answers.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;

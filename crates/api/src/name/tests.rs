@@ -1,3 +1,5 @@
+//! Which texts are names, and which are refused.
+
 use super::*;
 
 fn check<T: FromStr>(good: &[&str], bad: &[&str]) {

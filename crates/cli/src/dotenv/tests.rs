@@ -1,3 +1,5 @@
+//! What a file of variables may look like.
+
 use super::*;
 
 fn parsed(text: &str) -> Vec<(String, String)> {

@@ -1,3 +1,5 @@
+//! What reaches the terminal.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! `tose completions`.
+
 use crate::harness::Sandbox;
 
 #[test]

@@ -1,3 +1,5 @@
+//! `tose deploy`: what is shown while it runs, and how it ends.
+
 use std::io::{BufRead, BufReader};
 
 use insta::assert_snapshot;

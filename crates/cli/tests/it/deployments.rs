@@ -1,3 +1,5 @@
+//! `tose deployments`.
+
 use insta::assert_snapshot;
 use tose_api::deployment::{CommitView, DeploymentStatus, DeploymentView};
 

@@ -1,3 +1,5 @@
+//! `tose down`.
+
 use insta::assert_snapshot;
 
 use crate::harness::Sandbox;

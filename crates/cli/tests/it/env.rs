@@ -1,3 +1,5 @@
+//! `tose env`: variables one by one, in sets, and in files.
+
 use std::fs;
 
 use insta::assert_snapshot;

@@ -64,7 +64,7 @@ impl Sandbox {
 
     /// The path of a file in the home folder.
     pub(crate) fn home_file(&self, name: &str) -> PathBuf {
-        self.root.path().join("home").join(name)
+        self.root.path().join("user").join(name)
     }
 
     /// The binary with its arguments, ready to start.
@@ -78,7 +78,7 @@ impl Sandbox {
             .args(arguments)
             .current_dir(self.root.path().join("hello"))
             .env_clear()
-            .env("HOME", self.root.path().join("home"))
+            .env("HOME", self.root.path().join("user"))
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("GIT_CEILING_DIRECTORIES", self.root.path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

@@ -1,3 +1,5 @@
+//! The help of each command, as it is written down in `tests/help`.
+
 use insta::{assert_snapshot, with_settings};
 
 use crate::harness::Sandbox;

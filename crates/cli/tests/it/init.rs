@@ -1,3 +1,5 @@
+//! `tose init`: a folder becomes a project.
+
 use std::fs;
 use std::sync::Mutex;
 

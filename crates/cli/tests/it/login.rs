@@ -1,3 +1,5 @@
+//! `tose login`, `logout` and `whoami`.
+
 use std::fs;
 
 use insta::assert_snapshot;
@@ -149,6 +151,6 @@ fn a_broken_login_file_says_how_to_mend_it() {
     ----- stdout -----
 
     ----- stderr -----
-    error: [dir]/home/.tose/config.json holds no login: run `tose login` again: EOF while parsing an object at line 1 column 1
+    error: [dir]/user/.tose/config.json holds no login: run `tose login` again: EOF while parsing an object at line 1 column 1
     ");
 }

@@ -1,3 +1,5 @@
+//! `tose logs`.
+
 use std::io::{BufRead, BufReader, Read};
 
 use insta::assert_snapshot;

@@ -1,3 +1,5 @@
+//! `tose open`.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,3 +1,5 @@
+//! Commands that act on the linked project.
+
 use insta::assert_snapshot;
 use tose_api::deployment::DeploymentStatus;
 use tose_api::project::{

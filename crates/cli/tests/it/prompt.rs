@@ -1,3 +1,5 @@
+//! Questions, for those who can be asked.
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::process::Stdio;

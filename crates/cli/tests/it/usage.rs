@@ -1,3 +1,5 @@
+//! Command lines that are wrong, and what exit codes say.
+
 use insta::assert_snapshot;
 
 use crate::harness::{KEY, Sandbox};

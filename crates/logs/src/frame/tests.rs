@@ -1,3 +1,5 @@
+//! Frames: what comes back of what was written.
+
 use proptest::prelude::*;
 
 use super::*;
