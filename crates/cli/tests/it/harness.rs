@@ -24,7 +24,7 @@ impl Sandbox {
     /// Not logged in, nothing linked.
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().expect("a folder");
-        for folder in ["home", "hello"] {
+        for folder in ["user", "hello"] {
             fs::create_dir(root.path().join(folder)).expect("a folder");
         }
         Self {
