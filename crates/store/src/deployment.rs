@@ -374,9 +374,13 @@ impl Store {
         .bind(with.deadline_at.map(Timestamp::as_nanos))
         .execute(&mut *tx)
         .await
-        .map_err(|error| match Error::insert("change a deployment's status", "the turn")(error) {
-            Error::Taken(_) => Error::Conflict("another deployment of the project is under way"),
-            other => other,
+        .map_err(|error| {
+            match Error::insert("change a deployment's status", "the turn")(error) {
+                Error::Taken(_) => {
+                    Error::Conflict("another deployment of the project is under way")
+                }
+                other => other,
+            }
         })?;
         if done.rows_affected() == 0 {
             return Err(Error::Conflict("the deployment is in another state by now"));

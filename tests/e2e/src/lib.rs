@@ -1,1 +1,34 @@
-//! TOSE.
+//! What end-to-end tests stand on: the real `tosed` and `tose`, a real engine, real Git.
+//!
+//! Owns: one installation for each test with everything that belongs to it, and its end: a test that
+//! leaves a process or a container behind fails.
+//! Invariant: a test waits through [`eventually`] alone, and no test measures speed.
+//! Not here: what is tested (`tests/it`).
+
+mod api;
+mod crowd;
+mod empty_registry;
+mod engine;
+mod eventually;
+mod installation;
+mod log;
+mod program;
+mod project;
+mod repository;
+mod source;
+mod sshd;
+mod ws;
+
+pub use api::{Answer, Api};
+pub use crowd::{Crowd, Page, visit};
+pub use empty_registry::EmptyRegistry;
+pub use engine::{Container, containers, docker};
+pub use eventually::{eventually, when};
+pub use installation::Installation;
+pub use log::{Line, Log, WHOLE, read_log};
+pub use program::{Outcome, program, run, run_with_input};
+pub use project::Project;
+pub use repository::Repository;
+pub use source::Source;
+pub use sshd::Sshd;
+pub use ws::{echo, read_socket};

@@ -1,0 +1,174 @@
+//! Visitors: requests through the proxy, one by one or from a crowd that never stops asking.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::eventually::{eventually, when};
+
+/// A visitor that waits longer goes away angry.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often each visitor asks.
+const PERIOD: Duration = Duration::from_millis(20);
+/// Two that keep their connection, two that open one for each request.
+const VISITORS: usize = 4;
+/// How many answers make sure that things go on.
+const GOES_ON: usize = 10;
+/// How many failures a test shows.
+const SHOWN: usize = 5;
+
+/// What a visitor sees.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as text.
+    pub text: String,
+}
+
+/// One request for `path` at `host`, over a connection of its own.
+pub async fn visit(proxy: SocketAddr, host: &str, path: &str) -> Page {
+    let page = ask(&visitor(false), proxy, host, path).await;
+    page.unwrap_or_else(|problem| panic!("{host}{path}: {problem}"))
+}
+
+fn visitor(keeps_connection: bool) -> reqwest::Client {
+    let idle = if keeps_connection { 1 } else { 0 };
+    reqwest::Client::builder()
+        .no_proxy()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(idle)
+        .timeout(TIMEOUT)
+        .build()
+        .expect("the client's settings are constant")
+}
+
+async fn ask(
+    visitor: &reqwest::Client,
+    proxy: SocketAddr,
+    host: &str,
+    path: &str,
+) -> Result<Page, String> {
+    let request = visitor.get(format!("http://{proxy}{path}"));
+    let asked = async {
+        let response = request.header(http::header::HOST, host).send().await?;
+        Ok(Page {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: response.text().await?,
+        })
+    };
+    asked
+        .await
+        .map_err(|error: reqwest::Error| format!("{error:?}"))
+}
+
+/// What the crowd has seen so far.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How many answers each visitor got.
+    answers: [usize; VISITORS],
+    /// The last page of each.
+    newest: [String; VISITORS],
+    failures: Vec<String>,
+}
+
+/// Visitors of one app's page.
+pub struct Crowd {
+    seen: Arc<Mutex<Seen>>,
+    is_over: Arc<AtomicBool>,
+    visitors: JoinSet<()>,
+}
+
+impl Crowd {
+    /// Lets the visitors in; answers once each of them got a page.
+    pub(crate) async fn gather(proxy: SocketAddr, host: &str) -> Self {
+        let mut crowd = Self {
+            seen: Arc::default(),
+            is_over: Arc::default(),
+            visitors: JoinSet::new(),
+        };
+        for number in 0..VISITORS {
+            let (seen, is_over) = (Arc::clone(&crowd.seen), Arc::clone(&crowd.is_over));
+            let host = host.to_owned();
+            crowd.visitors.spawn(async move {
+                let client = visitor(number % 2 == 0);
+                let began = Instant::now();
+                let mut ticks = interval(PERIOD);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                while !is_over.load(Ordering::Relaxed) {
+                    ticks.tick().await;
+                    let result = ask(&client, proxy, &host, "/").await;
+                    note(&seen, number, began, result);
+                }
+            });
+        }
+        crowd.goes_on().await;
+        crowd
+    }
+
+    /// Waits until every visitor's newest page contains `words`.
+    pub async fn sees(&self, words: &str) {
+        eventually(&format!("every visitor sees {words:?}"), async || {
+            let newest = self.seen.lock().expect("no visitor panics").newest.clone();
+            let is_new = newest.iter().all(|page| page.contains(words));
+            when(is_new, format!("{newest:?}"))
+        })
+        .await;
+    }
+
+    /// Waits until every visitor got some more answers.
+    pub async fn goes_on(&self) {
+        let answers = || self.seen.lock().expect("no visitor panics").answers;
+        let before = answers();
+        eventually("visitors get answers", async || {
+            let after = answers();
+            let has_more = |(after, before): (&usize, usize)| *after >= before + GOES_ON;
+            let failures = &self.seen.lock().expect("no visitor panics").failures;
+            when(
+                after.iter().zip(before).all(has_more),
+                format!("{after:?} answers after {before:?}, {failures:?}"),
+            )
+        })
+        .await;
+    }
+
+    /// Lets the visitors out; fails the test if one of them went without an answer.
+    pub async fn leaves_content(mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.visitors.join_next().await {
+            ended.expect("no visitor panics");
+        }
+        let seen = self.seen.lock().expect("no visitor panics");
+        let count = seen.failures.len();
+        let shown = &seen.failures[..count.min(SHOWN)];
+        let answers = seen.answers.iter().sum::<usize>();
+        assert!(
+            count == 0,
+            "{count} requests failed beside {answers} answers: {shown:#?}"
+        );
+    }
+}
+
+fn note(seen: &Mutex<Seen>, number: usize, began: Instant, result: Result<Page, String>) {
+    let mut seen = seen.lock().expect("no visitor panics");
+    match result {
+        Ok(page) if page.status == StatusCode::OK => {
+            seen.answers[number] += 1;
+            seen.newest[number] = page.text;
+        }
+        other => {
+            let after = began.elapsed().as_millis();
+            let failure = format!("visitor {number} after {after} ms: {other:?}");
+            seen.failures.push(failure);
+        }
+    }
+}

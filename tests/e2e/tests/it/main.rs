@@ -1,0 +1,15 @@
+//! The platform as its users meet it: the walkthrough, what goes wrong on it, and what survives.
+//!
+//! With `TOSE_TEST_ENGINE=required` a missing engine or image fails these tests; elsewhere they say
+//! that they were skipped.
+
+mod bad_input;
+mod build_log;
+mod cli;
+mod control_plane;
+mod deploy;
+mod lifecycle;
+mod live_log;
+mod pages;
+mod ssh;
+mod tenants;
