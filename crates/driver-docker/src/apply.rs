@@ -4,7 +4,7 @@
 //! a replica of an older generation than one that exists is refused.
 //! Assumptions: steps of one project come one at a time.
 
-use std::sync::atomic::Ordering::{self, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -39,8 +39,12 @@ impl DockerDriver {
         let same = existing
             .into_iter()
             .find(|container| container.identity.name == spec.name);
+        let mut is_kept = false;
         let mut id = match same {
-            Some(container) if container.identity.generation == spec.generation => container.id,
+            Some(container) if container.identity.generation == spec.generation => {
+                is_kept = true;
+                container.id
+            }
             Some(older) => {
                 self.remove_container(&older).await?;
                 self.create_container(spec).await?
@@ -48,24 +52,30 @@ impl DockerDriver {
             None => self.create_container(spec).await?,
         };
         loop {
-            let asked = self.open_files.load(Ordering::Relaxed);
+            let asked = self.open_files.load(Relaxed);
             match self.start_container(&id, spec).await {
-                Err(error) if asked + 1 < OPEN_FILES.len() && is_over_open_files(&error) => {
-                    // Two that find out at once step down once.
-                    let lower = asked + 1;
-                    let _ = self
-                        .open_files
-                        .compare_exchange(asked, lower, Relaxed, Relaxed);
-                    tracing::warn!(
-                        open_files = OPEN_FILES[lower],
-                        "the engine may not give replicas as many open files as they should have"
-                    );
-                    self.remove_replica(&spec.name).await?;
-                    id = self.create_container(spec).await?;
+                // It was made for a network that is gone; there may be another one by now.
+                Err(DriverError::NotFound(_)) if is_kept => is_kept = false,
+                Err(error) if is_over_open_files(&error) && asked + 1 < OPEN_FILES.len() => {
+                    self.step_down_open_files(asked);
                 }
                 outcome => return outcome,
             }
+            self.remove_replica(&spec.name).await?;
+            id = self.create_container(spec).await?;
         }
+    }
+
+    fn step_down_open_files(&self, asked: usize) {
+        let lower = asked + 1;
+        // Two that find out at once step down once.
+        let _ = self
+            .open_files
+            .compare_exchange(asked, lower, Relaxed, Relaxed);
+        tracing::warn!(
+            open_files = OPEN_FILES[lower],
+            "the engine may not give replicas as many open files as they should have"
+        );
     }
 
     /// Makes the replica's container, or finds the one that a lost answer was about.
@@ -73,7 +83,7 @@ impl DockerDriver {
         let session = self.engine.session().await?;
         let machine = Machine {
             cpus: session.cpus,
-            open_files: OPEN_FILES[self.open_files.load(Ordering::Relaxed)],
+            open_files: OPEN_FILES[self.open_files.load(Relaxed)],
         };
         let body = container_spec(&self.labels, self.profile, machine, spec);
         let name = self.labels.container_name(&spec.name);
@@ -94,7 +104,7 @@ impl DockerDriver {
         let Some(inspected) = self.find(&spec.name).await? else {
             return Err(self.start_failed(spec, conflict));
         };
-        let Container { id, identity } = inspected.container;
+        let Container { id, identity, .. } = inspected.container;
         if identity.generation == spec.generation && identity.key == spec.key {
             return Ok(id);
         }
@@ -110,13 +120,23 @@ impl DockerDriver {
     }
 
     fn start_failed(&self, spec: &ReplicaSpec, error: Error) -> DriverError {
-        let reason = answer(&error).and_then(|(_, message)| mendable_reason(message));
-        match reason {
-            Some(reason) => DriverError::CannotStart(reason),
-            None => self
-                .engine
-                .failed(format!("start replica {}", spec.name), error),
+        if let Some((status, message)) = answer(&error) {
+            if status == 404 && message.contains("No such image") {
+                return DriverError::ImageUnavailable {
+                    image: spec.image.clone(),
+                    reason: "it is not on this machine".to_owned(),
+                };
+            }
+            if status == 404 && message.contains("network") {
+                let network = format!("the network of workspace {}", spec.workspace);
+                return DriverError::NotFound(network);
+            }
+            if let Some(reason) = mendable_reason(message) {
+                return DriverError::CannotStart(reason);
+            }
         }
+        self.engine
+            .failed(format!("start replica {}", spec.name), error)
     }
 
     /// Asks the replica's process to end. The signal is the image's own stop signal, because the

@@ -19,7 +19,7 @@ use tose_model::driver::{BuildRequest, DriverError, DriverResult};
 
 use crate::DockerDriver;
 use crate::engine::NO_LIMIT;
-use crate::error::{answer, failed};
+use crate::error::{answer, failed, refused};
 use crate::image::{Progress, registry_reason};
 
 /// How processor time is shared out: a quota per this many microseconds.
@@ -35,6 +35,15 @@ const MAX_QUOTED: usize = 200;
 /// How many lines wait for the reader before the build's output is read no further.
 const WAITING_LINES: usize = 64;
 
+/// What the engine says when a layer that it had found in its cache is removed under its hands. The
+/// Dockerfile is not to blame, and the next attempt does without the layer.
+const LOST_LAYER: [&str; 4] = [
+    "failed to get digest sha256:",
+    "No such image: sha256:",
+    "unknown parent image ID",
+    "layer does not exist",
+];
+
 type Lines = mpsc::Sender<DriverResult<String>>;
 
 impl DockerDriver {
@@ -45,7 +54,8 @@ impl DockerDriver {
         let memory = request.memory_bytes.max(MIN_MEMORY_BYTES);
         // The client's own parameters for memory end at 2 GiB.
         let query = format!("memory={memory}&memswap={memory}");
-        let docker = self.engine.docker_with(query).await?.with_timeout(NO_LIMIT);
+        let session = self.engine.session().await?;
+        let docker = session.docker_with(query).with_timeout(NO_LIMIT);
         let build = Build {
             options: self.build_options(&request),
             steps: Steps {
@@ -71,7 +81,7 @@ impl DockerDriver {
         BuildImageOptionsBuilder::default()
             .dockerfile(&request.dockerfile)
             .t(&self.labels.image(request.project_id, request.deployment_id))
-            .labels(&self.labels.of_image(request))
+            .labels(&self.labels.of_image())
             .buildargs(&args)
             .nocache(request.no_cache)
             .rm(true)
@@ -190,6 +200,11 @@ impl Steps {
     }
 
     fn failure(&self, error: Error) -> DriverError {
+        if let Error::DockerStreamError { error } = &error
+            && LOST_LAYER.iter().any(|words| error.contains(words))
+        {
+            return refused("build the image", error.as_str());
+        }
         let message = match (&error, answer(&error)) {
             (Error::DockerStreamError { error }, _) => error.clone(),
             (_, Some((400, message))) => message.to_owned(),
@@ -317,6 +332,23 @@ mod tests {
             ),
             "Dockerfile cannot be read: line 3: unknown instruction: FOO"
         );
+    }
+
+    #[test]
+    fn a_layer_that_is_removed_meanwhile_is_not_the_dockerfiles_fault() {
+        let steps = Steps {
+            current: Some("CMD true".to_owned()),
+            dockerfile: "Dockerfile".to_owned(),
+            memory_bytes: 512 << 20,
+        };
+        let failure = |message: &str| {
+            let error = message.to_owned();
+            steps.failure(Error::DockerStreamError { error })
+        };
+        let lost = failure("failed to get digest sha256:00: open 00: no such file or directory");
+        assert!(matches!(lost, DriverError::Failed { .. }), "{lost:?}");
+        let broken = failure("COPY failed: no source files were specified");
+        assert!(matches!(broken, DriverError::BuildFailed(_)), "{broken:?}");
     }
 
     #[test]

@@ -48,6 +48,16 @@ pub(crate) struct Session {
     pub(crate) cpus: u32,
 }
 
+impl Session {
+    /// A client that puts `query` before its own parameters. The engine takes the first of two:
+    /// that is how values get in for which the client's types are too small.
+    pub(crate) fn docker_with(&self, query: String) -> Docker {
+        let api = self.api;
+        let docker = self.docker.clone();
+        docker.with_request_modifier(move |request| versioned(request, &api, &query))
+    }
+}
+
 impl Engine {
     /// An engine at `host`, not asked yet.
     pub(crate) fn new(host: &str, timeout: Duration) -> DriverResult<Self> {
@@ -91,13 +101,6 @@ impl Engine {
     /// A client for calls that end.
     pub(crate) async fn docker(&self) -> DriverResult<Docker> {
         Ok(self.session().await?.docker)
-    }
-
-    /// A client that puts `query` before its own parameters. The engine takes the first of two:
-    /// that is how values get in for which the client's types are too small.
-    pub(crate) async fn docker_with(&self, query: String) -> DriverResult<Docker> {
-        let Session { docker, api, .. } = self.session().await?;
-        Ok(docker.with_request_modifier(move |request| versioned(request, &api, &query)))
     }
 
     /// The agreement with the engine, made now if there is none.

@@ -57,14 +57,13 @@ impl DockerDriver {
         project_id: ProjectId,
     ) -> DriverResult<Vec<BuiltImage>> {
         let docker = self.engine.docker().await?;
-        let filters = self.labels.filters(Scope::Project(project_id));
+        let filters = self.labels.image_filters(project_id);
         let options = ListImagesOptionsBuilder::default()
             .filters(&filters)
             .build();
         let listed = self.engine.within(docker.list_images(Some(options))).await;
         let listed = listed.map_err(|error| self.engine.failed("list the images", error))?;
         let repository = self.labels.repository(project_id);
-        // The name decides, since it is only given here; an app's Dockerfile can set any label.
         let mut images: Vec<_> = listed
             .into_iter()
             .flat_map(|image| image.repo_tags)
@@ -89,6 +88,10 @@ impl DockerDriver {
         let Some(labels) = self.image_labels(&image).await? else {
             return Ok(());
         };
+        // Equal builds are one image of several names, and the engine lets go of a name in use.
+        if self.is_in_use(project_id, &image).await? {
+            return Ok(());
+        }
         if labels.get(INSTALLATION).map(String::as_str) != Some(self.labels.installation()) {
             return Err(refused(format!("remove image {image}"), "it is not ours"));
         }
@@ -103,6 +106,11 @@ impl DockerDriver {
             Err(error) if has_status(&error, 404) || has_status(&error, 409) => Ok(()),
             Err(error) => Err(self.engine.failed(format!("remove image {image}"), error)),
         }
+    }
+
+    async fn is_in_use(&self, project_id: ProjectId, image: &str) -> DriverResult<bool> {
+        let containers = self.list_containers(Scope::Project(project_id)).await?;
+        Ok(containers.iter().any(|container| container.image == image))
     }
 
     /// The labels of an image; `None` when it is not here.

@@ -15,6 +15,7 @@ mod listening;
 mod logs;
 mod network;
 mod observe;
+mod repeats;
 mod spec;
 mod usage;
 

@@ -4,8 +4,12 @@
 //! the last with a line end. A process that ends in the middle of a line leaves a chunk without
 //! one; the next run's first chunk has another time. So chunks are joined while their times agree.
 //!
-//! Guarantees: per source, lines come in the order in which they were written, and no byte is lost:
-//! a line beyond 1 MiB comes in parts of that length.
+//! Guarantees: per source, lines come in the order in which they were written, each once; a line
+//! beyond 1 MiB comes in parts of that length.
+//! Caveat: an engine that rotates a file before its end was read goes on in the next one (20.10
+//! does), so a replica that prints faster than it is read loses what was in between.
+
+use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -19,10 +23,17 @@ use tose_model::driver::{DriverError, DriverResult, ReplicaName};
 use tose_model::log::LogLine;
 
 use crate::DockerDriver;
-use crate::error::{failed, refused};
+use crate::engine::Session;
+use crate::error::{failed, has_status, refused};
+use crate::repeats::Repeats;
 
 /// The most text of one line.
 const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// How far back one looks for lines of one source that were written beside the other's newest.
+const OVERLAP: Duration = Duration::from_millis(1);
+
+type Frames = BoxStream<'static, Result<LogOutput, Error>>;
 
 impl DockerDriver {
     pub(crate) async fn follow_logs(
@@ -33,116 +44,242 @@ impl DockerDriver {
         let Some(inspected) = self.find(name).await? else {
             return Err(DriverError::NotFound(format!("replica {name}")));
         };
-        let since = since.filter(|time| time.as_nanos() > 0);
-        // The client's own parameter has whole seconds, and not many of those.
-        let query = since.map_or_else(String::new, |time| {
-            let nanos = time.as_nanos();
-            format!(
-                "since={}.{:09}",
-                nanos / 1_000_000_000,
-                nanos % 1_000_000_000
-            )
+        let session = self.engine.session().await?;
+        let reader = Reader {
+            phase: Phase::Following(frames(
+                &session,
+                &inspected.container.id,
+                since,
+                Extent::Run,
+            )),
+            is_live: inspected.pid().is_some(),
+            container_id: inspected.container.id,
+            session,
+            assembler: Assembler::new(name.clone()),
+        };
+        let news = stream::unfold(reader, |mut reader| async move {
+            let lines = reader.next().await?;
+            Some((stream::iter(lines), reader))
         });
-        let docker = self.engine.docker_with(query).await?;
-        let options = LogsOptionsBuilder::default()
-            .follow(true)
-            .stdout(true)
-            .stderr(true)
-            .timestamps(true)
-            .build();
-        let frames = docker.logs(&inspected.container.id, Some(options));
-        let mut assembler = Assembler::new(name.clone());
-        let lines = frames
-            .map(Some)
-            .chain(stream::once(future::ready(None)))
-            .flat_map(move |frame| stream::iter(assembler.take(frame)))
-            .filter(move |line| {
-                let is_early = line.as_ref().is_ok_and(|line| Some(line.time) < since);
-                future::ready(!is_early)
-            });
+        let lines = news.flatten().filter(move |line| {
+            let is_early = line.as_ref().is_ok_and(|line| Some(line.time) < since);
+            future::ready(!is_early)
+        });
         Ok(lines.boxed())
+    }
+}
+
+/// The frames of a container from `since` on.
+fn frames(
+    session: &Session,
+    container_id: &str,
+    since: Option<Timestamp>,
+    extent: Extent,
+) -> Frames {
+    // The client's own parameter has whole seconds, and not many of those.
+    let nanos = since.map_or(0, Timestamp::as_nanos).max(0);
+    let (seconds, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let docker = session.docker_with(format!("since={seconds}.{rest:09}"));
+    let options = LogsOptionsBuilder::default()
+        .follow(extent == Extent::Run)
+        .stdout(true)
+        .stderr(true)
+        .timestamps(true)
+        .build();
+    docker.logs(container_id, Some(options)).boxed()
+}
+
+/// How much of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// What there is, and what comes until the process ends.
+    Run,
+    /// What there is.
+    Kept,
+}
+
+/// Reads one run of a replica.
+struct Reader {
+    session: Session,
+    container_id: String,
+    assembler: Assembler,
+    /// Whether there is a process to follow, so that there may be more when following ends.
+    is_live: bool,
+    phase: Phase,
+}
+
+enum Phase {
+    Following(Frames),
+    /// The engine ends a stream with the process, whether or not it had read all. What it had not
+    /// is the end, and tells why the process ended, so it is asked for.
+    CatchingUp(Frames),
+    Over,
+}
+
+impl Reader {
+    /// The next lines, if there may be any more.
+    async fn next(&mut self) -> Option<Vec<DriverResult<LogLine>>> {
+        let frame = match &mut self.phase {
+            Phase::Following(frames) | Phase::CatchingUp(frames) => frames.next().await,
+            Phase::Over => return None,
+        };
+        if let Some(Ok(frame)) = frame {
+            return Some(self.assembler.take(frame));
+        }
+        let mut lines: Vec<_> = self.assembler.finish().into_iter().map(Ok).collect();
+        let is_following = matches!(self.phase, Phase::Following(_));
+        self.phase = match frame {
+            None if is_following && self.is_live => {
+                let newest = self.assembler.newest();
+                let since = newest.map(|time| time.saturating_sub(OVERLAP));
+                Phase::CatchingUp(frames(
+                    &self.session,
+                    &self.container_id,
+                    since,
+                    Extent::Kept,
+                ))
+            }
+            // It was removed, and its output with it.
+            Some(Err(error)) if !is_following && has_status(&error, 404) => Phase::Over,
+            Some(Err(error)) => {
+                lines.push(Err(self.assembler.failed(error)));
+                Phase::Over
+            }
+            _ => Phase::Over,
+        };
+        Some(lines)
     }
 }
 
 /// Joins the chunks of one replica.
 struct Assembler {
     name: ReplicaName,
-    unfinished: [Option<LogLine>; 2],
+    stdout: Joined,
+    stderr: Joined,
+}
+
+/// What came from one source.
+#[derive(Debug, Default)]
+struct Joined {
+    unfinished: Option<LogLine>,
+    /// Whether parts of the unfinished line are out already.
+    has_parts: bool,
+    repeats: Repeats,
+}
+
+impl Joined {
+    /// Adds text to the line of `time`, whose rest may be out already.
+    fn push(&mut self, line: LogLine) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        if self
+            .unfinished
+            .as_ref()
+            .is_some_and(|unfinished| unfinished.time != line.time)
+        {
+            lines = self.finish();
+        }
+        let Some(unfinished) = &mut self.unfinished else {
+            self.unfinished = Some(line);
+            return lines;
+        };
+        unfinished.text.extend_from_slice(&line.text);
+        while unfinished.text.len() > MAX_LINE_BYTES {
+            let rest = unfinished.text.split_off(MAX_LINE_BYTES);
+            let text = std::mem::replace(&mut unfinished.text, rest);
+            let part = LogLine {
+                text,
+                pod: unfinished.pod.clone(),
+                ..line
+            };
+            lines.extend(self.repeats.accept_part(part));
+            self.has_parts = true;
+        }
+        lines
+    }
+
+    /// The line that nothing more belongs to, with those that waited for it.
+    fn finish(&mut self) -> Vec<LogLine> {
+        let has_parts = std::mem::take(&mut self.has_parts);
+        match self.unfinished.take() {
+            Some(line) if has_parts => self.repeats.accept_part(line),
+            Some(line) => self.repeats.accept(line),
+            None => Vec::new(),
+        }
+    }
 }
 
 impl Assembler {
     fn new(name: ReplicaName) -> Self {
+        let (stdout, stderr) = (Joined::default(), Joined::default());
         Self {
             name,
-            unfinished: [None, None],
+            stdout,
+            stderr,
         }
     }
 
-    /// The lines that a frame finishes; `None` is the end of all frames.
-    fn take(&mut self, frame: Option<Result<LogOutput, Error>>) -> Vec<DriverResult<LogLine>> {
+    fn failed(&self, error: Error) -> DriverError {
+        failed(format!("read the log of replica {}", self.name), error)
+    }
+
+    /// The time of the newest line.
+    fn newest(&self) -> Option<Timestamp> {
+        self.stdout
+            .repeats
+            .newest()
+            .max(self.stderr.repeats.newest())
+    }
+
+    /// The lines that nothing ended.
+    fn finish(&mut self) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        for joined in [&mut self.stdout, &mut self.stderr] {
+            lines.extend(joined.finish());
+            lines.extend(joined.repeats.rest());
+        }
+        lines
+    }
+
+    /// The lines that a frame finishes.
+    fn take(&mut self, frame: LogOutput) -> Vec<DriverResult<LogLine>> {
         let (source, frame) = match frame {
-            Some(Ok(LogOutput::StdOut { message })) => (LogSource::Stdout, message),
-            Some(Ok(LogOutput::StdErr { message })) => (LogSource::Stderr, message),
-            Some(Ok(LogOutput::StdIn { .. })) => return Vec::new(),
-            Some(Ok(LogOutput::Console { message })) => {
+            LogOutput::StdOut { message } => (LogSource::Stdout, message),
+            LogOutput::StdErr { message } => (LogSource::Stderr, message),
+            LogOutput::StdIn { .. } => return Vec::new(),
+            LogOutput::Console { message } => {
                 // The engine's own voice, when it cannot read the log any further.
                 let said = String::from_utf8_lossy(&message);
                 let said = said.trim_matches(|c: char| c.is_control() || c.is_whitespace());
-                return vec![Err(refused(
-                    format!("read the log of replica {}", self.name),
-                    said,
-                ))];
-            }
-            Some(Err(error)) => {
-                return vec![Err(failed(
-                    format!("read the log of replica {}", self.name),
-                    error,
-                ))];
-            }
-            None => {
-                return self
-                    .unfinished
-                    .iter_mut()
-                    .filter_map(Option::take)
-                    .map(Ok)
-                    .collect();
+                let operation = format!("read the log of replica {}", self.name);
+                return vec![Err(refused(operation, said))];
             }
         };
         self.join(source, &frame).into_iter().map(Ok).collect()
     }
 
     fn join(&mut self, source: LogSource, frame: &[u8]) -> Vec<LogLine> {
-        let mut lines = Vec::new();
-        let slot = &mut self.unfinished[usize::from(source == LogSource::Stderr)];
+        let pod = self.name.as_str().into();
+        let joined = match source {
+            LogSource::Stderr => &mut self.stderr,
+            _ => &mut self.stdout,
+        };
         let (time, text) = split_time(frame);
         // A chunk without a time cannot be told from more of the same line.
         let time = time
-            .or(slot.as_ref().map(|line| line.time))
+            .or(joined.unfinished.as_ref().map(|line| line.time))
             .unwrap_or(Timestamp::from_nanos(0));
         let (text, is_end) = match text.strip_suffix(b"\n") {
             Some(text) => (text.strip_suffix(b"\r").unwrap_or(text), true),
             None => (text, false),
         };
-        if slot.as_ref().is_some_and(|line| line.time != time) {
-            lines.extend(slot.take());
-        }
-        let line = slot.get_or_insert_with(|| LogLine {
+        let mut lines = joined.push(LogLine {
             time,
             source,
-            pod: self.name.as_str().into(),
-            text: Vec::new(),
+            pod,
+            text: text.to_vec(),
         });
-        line.text.extend_from_slice(text);
-        while line.text.len() > MAX_LINE_BYTES {
-            let rest = line.text.split_off(MAX_LINE_BYTES);
-            let full = std::mem::replace(&mut line.text, rest);
-            lines.push(LogLine {
-                text: full,
-                ..line.clone()
-            });
-        }
         if is_end {
-            lines.extend(slot.take());
+            lines.extend(joined.finish());
         }
         lines
     }
@@ -177,9 +314,9 @@ mod tests {
         Assembler::new(ReplicaName::from_label("web-0"))
     }
 
-    fn out(time: usize, text: &str) -> Option<Result<LogOutput, Error>> {
+    fn out(time: usize, text: &str) -> LogOutput {
         let message = format!("{} {text}", TIMES[time]).into();
-        Some(Ok(LogOutput::StdOut { message }))
+        LogOutput::StdOut { message }
     }
 
     fn texts(lines: Vec<DriverResult<LogLine>>) -> Vec<String> {
@@ -197,7 +334,7 @@ mod tests {
         let err = LogOutput::StdErr {
             message: format!("{} warning\n", TIMES[1]).into(),
         };
-        assert_eq!(texts(assembler.take(Some(Ok(err)))), ["warning"]);
+        assert_eq!(texts(assembler.take(err)), ["warning"]);
         let lines = assembler.take(out(0, "line\r\n"));
         let time = lines[0].as_ref().expect("a line").time;
         assert_eq!(time.to_string(), TIMES[0]);
@@ -213,7 +350,10 @@ mod tests {
             ["crashed he", "started"]
         );
         assert!(assembler.take(out(2, "the end")).is_empty());
-        assert_eq!(texts(assembler.take(None)), ["the end"]);
+        assert_eq!(
+            texts(assembler.finish().into_iter().map(Ok).collect()),
+            ["the end"]
+        );
     }
 
     #[test]
@@ -234,7 +374,7 @@ mod tests {
     #[test]
     fn the_engines_own_complaint_is_an_error() {
         let message = "\u{3}\0\0\0\0\0\0\u{1e}Error grabbing logs: unexpected EOF\n".into();
-        let lines = assembler().take(Some(Ok(LogOutput::Console { message })));
+        let lines = assembler().take(LogOutput::Console { message });
         assert!(matches!(&lines[..], [Err(DriverError::Failed { .. })]));
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Container {
     /// The engine's id: unlike the name it never comes to mean another container.
     pub(crate) id: String,
     pub(crate) identity: Identity,
+    /// The image's reference that it was made with.
+    pub(crate) image: String,
 }
 
 /// A container of ours with everything the engine knows about it.
@@ -87,6 +89,7 @@ impl DockerDriver {
             Some(Container {
                 id: summary.id?,
                 identity,
+                image: summary.image.unwrap_or_default(),
             })
         });
         Ok(ours.collect())
@@ -127,11 +130,12 @@ impl DockerDriver {
     }
 
     fn recognize(&self, details: ContainerInspectResponse) -> Option<Inspected> {
-        let labels = details.config.as_ref()?.labels.as_ref()?;
-        let identity = self.labels.identify(details.name.as_deref()?, labels)?;
+        let config = details.config.as_ref()?;
+        let labels = config.labels.as_ref()?;
         let container = Container {
             id: details.id.clone()?,
-            identity,
+            identity: self.labels.identify(details.name.as_deref()?, labels)?,
+            image: config.image.clone().unwrap_or_default(),
         };
         Some(Inspected { container, details })
     }

@@ -107,7 +107,7 @@ fn host_config(
         network_mode: Some(network),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: Some(capabilities.collect()),
-        security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
         privileged: Some(false),
         publish_all_ports: Some(false),
         init: Some(true),

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
+};
 use futures_util::StreamExt;
 use tose_api::WorkspaceId;
 use tose_model::IdGen;
@@ -11,19 +13,19 @@ use tose_testkit::SeededIds;
 
 use crate::engine::{BASE_IMAGE, Site, nonce, on_site};
 
-/// The containers whose labels name this installation, also those of its builds.
-async fn containers(site: &Site) -> usize {
+fn label_filter(site: &Site) -> HashMap<String, Vec<String>> {
     let label = format!("test.installation={}", site.installation);
-    let filters = HashMap::from([("label".to_owned(), vec![label])]);
+    HashMap::from([("label".to_owned(), vec![label])])
+}
+
+/// The containers that have the test's label, also those of its builds.
+async fn containers(site: &Site) -> usize {
     let options = ListContainersOptionsBuilder::default()
         .all(true)
-        .filters(&filters)
+        .filters(&label_filter(site))
         .build();
-    site.docker
-        .list_containers(Some(options))
-        .await
-        .expect("list")
-        .len()
+    let listed = site.docker.list_containers(Some(options)).await;
+    listed.expect("list").len()
 }
 
 async fn wait_for_containers(site: &Site, expected: usize) {
@@ -34,6 +36,19 @@ async fn wait_for_containers(site: &Site, expected: usize) {
             "there are not {expected} containers"
         );
         tokio::task::yield_now().await;
+    }
+}
+
+/// Removes what the steps before the one that never ended have left in the engine's cache.
+async fn remove_layers(site: &Site) {
+    let options = ListImagesOptionsBuilder::default()
+        .filters(&label_filter(site))
+        .build();
+    for image in site.docker.list_images(Some(options)).await.expect("list") {
+        let removed = site
+            .docker
+            .remove_image(&image.id, None::<RemoveImageOptions>, None);
+        removed.await.expect("remove");
     }
 }
 
@@ -51,6 +66,7 @@ async fn a_dropped_build_leaves_no_container() {
         wait_for_containers(site, 1).await;
         drop(lines);
         wait_for_containers(site, 0).await;
+        remove_layers(site).await;
     })
     .await;
 }
@@ -129,7 +145,8 @@ async fn a_dockerfile_that_cannot_be_read_fails_the_build() {
 async fn there_is_room_for_more_networks_than_the_engines_own_pool_has() {
     on_site(async |site| {
         let ids = SeededIds::new(nonce());
-        for _ in 0..40 {
+        // The engine's own pool has 31.
+        for _ in 0..31 {
             let workspace_id = WorkspaceId::from_uuid(ids.uuid());
             let step = EngineStep::EnsureNetwork {
                 workspace_id,
@@ -137,7 +154,7 @@ async fn there_is_room_for_more_networks_than_the_engines_own_pool_has() {
             };
             site.driver.apply(&step).await.expect("a network");
         }
-        assert_eq!(site.driver.list_networks().await.expect("list").len(), 41);
+        assert_eq!(site.driver.list_networks().await.expect("list").len(), 32);
     })
     .await;
 }

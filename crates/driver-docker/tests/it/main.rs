@@ -10,3 +10,4 @@ mod engine;
 mod hardening;
 mod ownership;
 mod pulling;
+mod rotation;

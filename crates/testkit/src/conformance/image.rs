@@ -6,7 +6,7 @@ use tose_model::driver::{DriverError, EngineStep};
 use super::lab::{chain, remove, start};
 use super::{App, Case, Lab, case};
 use crate::context::{Context, context};
-use crate::program::Program;
+use crate::program::{Act, Program};
 
 /// A name that no registry has: the top-level domain is reserved for that.
 const NOWHERE: &str = "registry.invalid/nothing:1";
@@ -30,6 +30,9 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case("an image in use stays until it is not", |lab| {
             in_use(lab).boxed()
+        }),
+        case("equal images of two deployments go one by one", |lab| {
+            equal(lab).boxed()
         }),
         case("an image that is here is not pulled", |lab| {
             present(lab).boxed()
@@ -96,10 +99,9 @@ async fn builds(lab: &Lab) {
 
 async fn fails(lab: &Lab) {
     let app = lab.app("web").await;
-    let request = lab.build_request(
-        &app,
-        dockerfile(lab, "RUN echo before\nRUN exit 3\nRUN echo after"),
-    );
+    // The first step fails, so that no layers are left.
+    let steps = "RUN echo before && exit 3\nRUN echo after";
+    let request = lab.build_request(&app, dockerfile(lab, steps));
     let (lines, outcome) = lab.build_on(lab.driver.as_ref(), request).await;
     let error = outcome.expect_err("a step fails");
     assert!(
@@ -107,10 +109,8 @@ async fn fails(lab: &Lab) {
         "{}",
         chain(&error)
     );
-    assert_eq!(
-        error.to_string(),
-        "step `RUN exit 3` failed with exit code 3"
-    );
+    let expected = "step `RUN echo before && exit 3` failed with exit code 3";
+    assert_eq!(error.to_string(), expected);
     assert!(lines.iter().any(|line| line == "before"), "{lines:?}");
     assert!(!lines.iter().any(|line| line == "after"), "{lines:?}");
     assert!(images(lab, &app).await.is_empty());
@@ -182,6 +182,29 @@ async fn in_use(lab: &Lab) {
     lab.apply(&remove(&spec.name)).await;
     lab.apply(&gone).await;
     assert!(images(lab, &app).await.is_empty());
+}
+
+async fn equal(lab: &Lab) {
+    let app = lab.app("web").await;
+    // What no other case builds, so that the second build finds the layers of the first.
+    let program = Program::new([Act::print(&app.project_id.to_string())]);
+    let build = async || {
+        let mut request = lab.build_request(&app, program.context(&lab.base_image));
+        request.no_cache = false;
+        lab.built(lab.driver.as_ref(), request).await
+    };
+    let first = lab.spec(&app, build().await);
+    let second = build().await;
+    lab.apply(&start(&first)).await;
+    lab.wait_running(&first.name).await;
+    let gone = |deployment_id| EngineStep::RemoveImage {
+        project_id: app.project_id,
+        deployment_id,
+    };
+    lab.apply(&gone(first.key.deployment_id)).await;
+    assert_eq!(images(lab, &app).await.len(), 2);
+    lab.apply(&gone(second)).await;
+    assert_eq!(images(lab, &app).await, [first.image.as_str()]);
 }
 
 async fn present(lab: &Lab) {

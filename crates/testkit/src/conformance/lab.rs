@@ -110,7 +110,8 @@ impl Lab {
             context,
             dockerfile: "Dockerfile".to_owned(),
             args: std::collections::BTreeMap::new(),
-            no_cache: false,
+            // An engine may fail a build whose cached layer another case removes (Docker 20.10 does).
+            no_cache: true,
             memory_bytes: 512 << 20,
             cpu: "1".parse().expect("a quantity"),
         }
@@ -148,6 +149,11 @@ impl Lab {
         program: &Program,
     ) -> DeploymentId {
         let request = self.build_request(app, program.context(&self.base_image));
+        self.built(driver, request).await
+    }
+
+    /// Does a build that must succeed.
+    pub(super) async fn built(&self, driver: &dyn Driver, request: BuildRequest) -> DeploymentId {
         let deployment_id = request.deployment_id;
         let (lines, outcome) = self.build_on(driver, request).await;
         outcome.unwrap_or_else(|error| panic!("{}\n{}", chain(&error), lines.join("\n")));

@@ -20,6 +20,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("starting twice makes one replica", |lab| {
             starts_once(lab).boxed()
         }),
+        case("two starts at once make one replica", |lab| {
+            starts_at_once(lab).boxed()
+        }),
         case("a replica that ended is started again", |lab| {
             starts_again(lab).boxed()
         }),
@@ -112,6 +115,23 @@ async fn starts_once(lab: &Lab) {
         .await
         .expect("observe");
     assert_eq!(replicas, [first]);
+}
+
+async fn starts_at_once(lab: &Lab) {
+    let (app, other) = (lab.app("web").await, lab.app("other").await);
+    // What a driver finds out with its first start is known by then.
+    lab.start(&other, waits()).await;
+    let deployment_id = lab.image(&app, &waits()).await;
+    let spec = lab.spec(&app, deployment_id);
+    let step = start(&spec);
+    let outcomes = tokio::join!(lab.driver.apply(&step), lab.driver.apply(&step));
+    // One may find the other's half made; it is for the next attempt to see it whole.
+    assert!(outcomes.0.is_ok() || outcomes.1.is_ok(), "{outcomes:?}");
+    lab.apply(&step).await;
+    lab.wait_running(&spec.name).await;
+    let scope = Scope::Project(app.project_id);
+    let replicas = lab.driver.observe(scope).await.expect("observe");
+    assert_eq!(replicas.len(), 1);
 }
 
 async fn starts_again(lab: &Lab) {
