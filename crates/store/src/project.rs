@@ -368,23 +368,11 @@ impl Store {
             "UPDATE deployments SET status = 'cancelled', finished_at = $3
              WHERE workspace_id = $1 AND project_id = $2 AND status IN ('queued', 'deploying')",
         ] {
-            sqlx::query(statement)
-                .bind(scope.id().to_string())
-                .bind(id.to_string())
-                .bind(now.as_nanos())
-                .execute(&mut *tx)
-                .await
-                .map_err(Error::query("stop a project"))?;
+            run_on_project(&mut tx, statement, scope, id, Some(now)).await?;
         }
-        sqlx::query(
-            "UPDATE deployments SET cancel_requested = 1
-             WHERE workspace_id = $1 AND project_id = $2 AND status = 'building'",
-        )
-        .bind(scope.id().to_string())
-        .bind(id.to_string())
-        .execute(&mut *tx)
-        .await
-        .map_err(Error::query("ask a build to end"))?;
+        let cancel = "UPDATE deployments SET cancel_requested = 1
+             WHERE workspace_id = $1 AND project_id = $2 AND status = 'building'";
+        run_on_project(&mut tx, cancel, scope, id, None).await?;
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
@@ -407,25 +395,14 @@ impl Store {
             "UPDATE deployments SET status = 'stopped', finished_at = $3
              WHERE workspace_id = $1 AND project_id = $2 AND status = 'running'",
         ] {
-            sqlx::query(statement)
-                .bind(scope.id().to_string())
-                .bind(id.to_string())
-                .bind(now.as_nanos())
-                .execute(&mut *tx)
-                .await
-                .map_err(Error::query("delete a project"))?;
+            run_on_project(&mut tx, statement, scope, id, Some(now)).await?;
         }
         for statement in [
             "DELETE FROM env_vars WHERE workspace_id = $1 AND project_id = $2",
             "DELETE FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
             "DELETE FROM domains WHERE workspace_id = $1 AND project_id = $2",
         ] {
-            sqlx::query(statement)
-                .bind(scope.id().to_string())
-                .bind(id.to_string())
-                .execute(&mut *tx)
-                .await
-                .map_err(Error::query("delete a project's rows"))?;
+            run_on_project(&mut tx, statement, scope, id, None).await?;
         }
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
@@ -484,6 +461,27 @@ impl Store {
         .map_err(Error::query("purge a project"))?;
         commit(tx).await
     }
+}
+
+/// Runs one of the statements that a stop or a deletion consists of: `$1` is the workspace, `$2` the
+/// project, and `$3` the time where there is one.
+async fn run_on_project(
+    tx: &mut Transaction<'static, Sqlite>,
+    statement: &'static str,
+    scope: &WorkspaceScope,
+    id: ProjectId,
+    now: Option<Timestamp>,
+) -> Result<()> {
+    let query = sqlx::query(statement)
+        .bind(scope.id().to_string())
+        .bind(id.to_string());
+    let query = match now {
+        Some(now) => query.bind(now.as_nanos()),
+        None => query,
+    };
+    let done = query.execute(&mut **tx).await;
+    done.map(|_| ())
+        .map_err(Error::query("stop or delete a project"))
 }
 
 #[derive(sqlx::FromRow)]
