@@ -1,7 +1,7 @@
 //! The Docker Engine: everything that is said to its API.
 //!
 //! Invariants: an object is touched only when its name and its labels both say that it belongs to
-//! this installation; every container's spec comes from one function ([`spec`]).
+//! this installation; every container's spec comes from one function (`spec.rs`).
 //! Not here: when to do what (`tose-model`, the planner) and building recipes.
 
 mod apply;

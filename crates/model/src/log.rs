@@ -4,7 +4,7 @@ use tose_api::Timestamp;
 use tose_api::log::LogSource;
 
 /// One line, without its line end. The text is whatever the app wrote, valid UTF-8 or not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LogLine {
     /// When the engine (or the builder) read it.
     pub time: Timestamp,

@@ -1,10 +1,11 @@
 //! Capture: from the engine's logs into the log store.
 //!
-//! Guarantees: a line is stored once. The place to go on from is read from the log store itself (the
-//! time of the last stored line, and how many lines have that time), so a line and the position
-//! behind it are written together.
-//! Assumptions: the engine keeps a replica's lines until the replica is removed, and gives them in
-//! the same order with the same times each time it is asked.
+//! Guarantees: a line is stored once. The place to go on from is read from the log store itself, so a
+//! line and the position behind it are written together: what is stored of the last moments is read,
+//! the engine is asked for its lines from there on, and what is known is left out.
+//! Assumptions: the engine keeps a replica's lines until the replica is removed, and gives each the
+//! same time whenever it is asked. Standard output and standard error are stamped one by one, so
+//! lines may be out of order, but by less than [`OVERLAP`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::watch;
 use tose_api::{ProjectId, Timestamp};
-use tose_logs::StreamId;
+use tose_logs::{Event, FollowFrom, StreamId};
 use tose_model::driver::{DriverError, ObservedReplica, ReplicaName, ReplicaState};
 use tose_model::error::{Error, Result};
 use tose_model::log::LogLine;
@@ -23,6 +24,8 @@ use crate::tasks::Spawner;
 
 /// How many lines are written at once when many are waiting.
 const BATCH: usize = 512;
+/// How far back the engine is asked again for lines that may be stored already.
+const OVERLAP: Duration = Duration::from_millis(20);
 /// How long the removal of a replica waits for its last lines.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -118,8 +121,11 @@ impl Capture {
             .last_position(stream_id, name.as_str())
             .await
             .map_err(log_error)?;
-        let since = position.map(|position| position.time);
-        let mut known = position.map_or(0, |position| position.count);
+        let since = position.map(|position| position.time.saturating_sub(OVERLAP));
+        let mut known = match since {
+            Some(since) => self.known_since(stream_id, name, since).await?,
+            None => HashMap::new(),
+        };
         let lines = match self.platform.driver.logs(name, since).await {
             Ok(lines) => lines,
             Err(DriverError::NotFound(_)) => return Ok(()),
@@ -130,20 +136,47 @@ impl Capture {
             let mut fresh: Vec<LogLine> = Vec::with_capacity(batch.len());
             for line in batch {
                 let line = line?;
-                if since.is_some_and(|since| line.time < since) {
-                    continue;
+                match known.get_mut(&line) {
+                    Some(count) if *count > 0 => *count -= 1,
+                    _ => fresh.push(line),
                 }
-                if known > 0 && since == Some(line.time) {
-                    known -= 1;
-                    continue;
-                }
-                fresh.push(line);
             }
             if !fresh.is_empty() {
                 logs.append(stream_id, fresh).await.map_err(log_error)?;
             }
         }
         Ok(())
+    }
+
+    /// The replica's stored lines from `since` on, with how often each is there.
+    async fn known_since(
+        &self,
+        stream_id: StreamId,
+        name: &ReplicaName,
+        since: Timestamp,
+    ) -> Result<HashMap<LogLine, usize>> {
+        let mut known = HashMap::new();
+        let mut stored = self
+            .platform
+            .logs
+            .follow(stream_id, FollowFrom::Since(since));
+        while let Some(event) = stored.next_ready().await.map_err(log_error)? {
+            match event {
+                Event::Records(records) => {
+                    let is_ours = |line: &LogLine| *line.pod == *name.as_str();
+                    for line in records
+                        .into_iter()
+                        .map(|record| record.line)
+                        .filter(is_ours)
+                    {
+                        *known.entry(line).or_default() += 1;
+                    }
+                }
+                Event::Missed(_) => {}
+                Event::End => break,
+            }
+        }
+        Ok(known)
     }
 }
 
