@@ -127,16 +127,12 @@ impl Crowd {
 
     /// Waits until every visitor got some more answers.
     pub async fn goes_on(&self) {
-        let answers = || self.seen.lock().expect("no visitor panics").answers;
-        let before = answers();
+        let before = self.seen.lock().expect("no visitor panics").answers;
         eventually("visitors get answers", async || {
-            let after = answers();
-            let has_more = |(after, before): (&usize, usize)| *after >= before + GOES_ON;
-            let failures = &self.seen.lock().expect("no visitor panics").failures;
-            when(
-                after.iter().zip(before).all(has_more),
-                format!("{after:?} answers after {before:?}, {failures:?}"),
-            )
+            let seen = self.seen.lock().expect("no visitor panics");
+            let mut counts = seen.answers.iter().zip(before);
+            let goes_on = counts.all(|(after, before)| *after >= before + GOES_ON);
+            when(goes_on, format!("{seen:?}"))
         })
         .await;
     }

@@ -297,6 +297,11 @@ impl Installation {
         self.server = Some(server);
     }
 
+    /// The file with the authorities that Git trusts, from the next start on in which it is there.
+    pub fn authorities(&self) -> PathBuf {
+        self.path("authorities.pem")
+    }
+
     fn serve(&self, api: SocketAddr, http: SocketAddr) -> Command {
         let mut command = program(&self.binary);
         command
@@ -308,6 +313,9 @@ impl Installation {
             .args(["--api-addr", &api.to_string()])
             .args(["--http-addr", &http.to_string()])
             .env("TOSE_GIT_ALLOW_FILE_URLS", "true");
+        if self.authorities().exists() {
+            command.env("GIT_SSL_CAINFO", self.authorities());
+        }
         command
     }
 

@@ -5,7 +5,7 @@
 //! under its old deadline; a cancelled one is `cancelled` only when its processes have ended.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -404,15 +404,38 @@ async fn build_from_git(
         commit.message
     );
     platform.say(deployment.id, text).await;
-    let context = Context::find(
-        &git::tree_dir(scratch),
-        connection.root_directory.as_ref().map(|path| path.as_str()),
-        connection
-            .dockerfile_path
-            .as_ref()
-            .map(|path| path.as_str()),
-    )
-    .map_err(context_failure)?;
+    let mut attempt = build_image(platform, deployment, project, &connection, scratch).await;
+    if let Err(NoImage::Broken(error)) = &attempt {
+        // An engine that removes an image may take a layer away that a build has just found in its
+        // cache; the next build makes it anew.
+        tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
+        let text = "the engine could not finish the build; trying once more";
+        platform.say(deployment.id, text).await;
+        attempt = build_image(platform, deployment, project, &connection, scratch).await;
+    }
+    attempt?;
+    platform.say(deployment.id, "image built").await;
+    let image = platform.driver.built_image(project.id, deployment.id);
+    Ok(Built {
+        image,
+        commit: Some(commit),
+    })
+}
+
+async fn build_image(
+    platform: &Platform,
+    deployment: &Deployment,
+    project: &Project,
+    connection: &GitConnection,
+    scratch: &Path,
+) -> std::result::Result<(), NoImage> {
+    let root_directory = connection.root_directory.as_ref().map(|path| path.as_str());
+    let dockerfile = connection
+        .dockerfile_path
+        .as_ref()
+        .map(|path| path.as_str());
+    let context = Context::find(&git::tree_dir(scratch), root_directory, dockerfile)
+        .map_err(context_failure)?;
     let request = BuildRequest {
         project_id: project.id,
         deployment_id: deployment.id,
@@ -429,13 +452,7 @@ async fn build_from_git(
         .build(request)
         .await
         .map_err(engine_failure)?;
-    log_lines(platform, deployment.id, lines).await?;
-    platform.say(deployment.id, "image built").await;
-    let image = platform.driver.built_image(project.id, deployment.id);
-    Ok(Built {
-        image,
-        commit: Some(commit),
-    })
+    log_lines(platform, deployment.id, lines).await
 }
 
 fn short(sha: &str) -> &str {

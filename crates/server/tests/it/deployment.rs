@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tose_model::driver::{ObservedReplica, ReplicaState};
 use tose_testkit::{Act, Program};
 
 use crate::harness::{Client, Lab, eventually};
@@ -13,6 +14,20 @@ async fn running(lab: &Lab, owner: &Client, image: &str) -> String {
     let id = owner.deploy("shop").await;
     owner.deployment_is("shop", &id, "running").await;
     id
+}
+
+/// Waits until a replica runs: from then on its time counts.
+async fn replica_runs(lab: &Lab) {
+    eventually("a replica runs", async || {
+        let replicas = lab.driver.peek();
+        let is_running = |replica: &ObservedReplica| replica.state == ReplicaState::Running;
+        if replicas.iter().any(is_running) {
+            Ok(())
+        } else {
+            Err(format!("{replicas:?}"))
+        }
+    })
+    .await;
 }
 
 /// The one replica that visitors are sent to.
@@ -116,7 +131,7 @@ async fn a_version_that_never_listens_fails_with_the_port() {
     lab.driver.add_image("deaf:1", Program::new([]));
     owner.project("shop", "deaf:1").await;
     let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "deploying").await;
+    replica_runs(&lab).await;
     lab.clock.advance(Duration::from_secs(120));
     let failed = owner.deployment_is("shop", &id, "failed").await;
     let error = failed["error"].as_str().expect("a reason");
@@ -318,7 +333,7 @@ async fn a_proxy_that_does_not_answer_ends_a_deployment_with_a_reason() {
     owner.project("shop", "app:1").await;
     lab.data_plane.set_down(true);
     let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "deploying").await;
+    replica_runs(&lab).await;
     lab.clock.advance(Duration::from_secs(120));
     let failed = owner.deployment_is("shop", &id, "failed").await;
     assert!(

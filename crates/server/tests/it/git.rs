@@ -196,3 +196,25 @@ async fn connections_are_checked_and_hide_their_key() {
     assert_eq!(owner.delete("projects/shop/git").await.status, 200);
     assert_eq!(owner.delete("projects/shop/git").await.status, 404);
 }
+
+#[tokio::test]
+async fn a_build_that_the_engine_breaks_is_tried_once_more() {
+    let lab = Lab::start().await;
+    let (owner, _, _) = connected(&lab, &[("Dockerfile", "FROM base\n")]).await;
+    lab.driver.break_builds(1);
+    let id = owner.deploy("shop").await;
+    owner.deployment_is("shop", &id, "running").await;
+    let path = format!("deployments/{id}/build-logs");
+    let log = crate::log_socket::read(&lab, &path, owner.key.as_deref()).await;
+    let (lines, _) = log.expect("a log");
+    assert!(
+        lines.iter().any(|line| line.contains("trying once more")),
+        "{lines:?}"
+    );
+    lab.driver.break_builds(2);
+    assert!(
+        failure(&owner, json!({}))
+            .await
+            .contains("could not build this")
+    );
+}

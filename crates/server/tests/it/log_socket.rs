@@ -10,7 +10,11 @@ use tose_testkit::{Act, Program};
 use crate::harness::{Client, Lab};
 
 /// Everything that a socket sends until it closes, and the code of the close.
-async fn read(lab: &Lab, path: &str, key: Option<&str>) -> Result<(Vec<String>, u16), u16> {
+pub(crate) async fn read(
+    lab: &Lab,
+    path: &str,
+    key: Option<&str>,
+) -> Result<(Vec<String>, u16), u16> {
     let url = format!(
         "ws://{}/api/workspaces/demo/projects/shop/{path}",
         lab.api_addr()

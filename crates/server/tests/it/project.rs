@@ -68,7 +68,8 @@ async fn stop_ends_at_zero_and_start_brings_the_version_back() {
     );
     eventually("no replica", async || {
         let status = owner.get("projects/shop/status").await;
-        if status.data()["pods"]["total"] == json!(0) {
+        let items = status.data()["pods"]["items"].as_array();
+        if items.is_some_and(Vec::is_empty) {
             Ok(())
         } else {
             Err(status.body.to_string())

@@ -112,6 +112,11 @@ impl FakeDriver {
         world.faults.insert(at, fault);
     }
 
+    /// Lets so many of the next builds break, for a reason that is not the author's.
+    pub fn break_builds(&self, count: u32) {
+        self.world().builds_to_break = count;
+    }
+
     /// How many calls there were.
     pub fn calls(&self) -> u64 {
         self.world().calls
@@ -244,7 +249,17 @@ impl Driver for FakeDriver {
         &self,
         request: BuildRequest,
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
-        let fault = self.world().begin_call()?;
+        let fault = {
+            let mut world = self.world();
+            let fault = world.begin_call()?;
+            if let Some(left) = world.builds_to_break.checked_sub(1) {
+                world.builds_to_break = left;
+                let source = "it was to break".into();
+                let operation = "build".to_owned();
+                return Err(DriverError::Failed { operation, source });
+            }
+            fault
+        };
         let image = self.built_image(request.project_id, request.deployment_id);
         let lines = build::run(
             Arc::clone(&self.world),

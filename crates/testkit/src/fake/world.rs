@@ -135,6 +135,8 @@ pub(super) struct World {
     pub(super) is_down: bool,
     pub(super) calls: u64,
     pub(super) faults: HashMap<u64, Fault>,
+    /// How many of the next builds break.
+    pub(super) builds_to_break: u32,
     pub(super) applied: Vec<EngineStep>,
     pub(super) networks: BTreeSet<(String, WorkspaceId)>,
     pub(super) registry: HashMap<String, Program>,
@@ -157,6 +159,7 @@ impl World {
             is_down: false,
             calls: 0,
             faults: HashMap::new(),
+            builds_to_break: 0,
             applied: Vec::new(),
             networks: BTreeSet::new(),
             registry: HashMap::new(),

@@ -8,6 +8,7 @@ mod build_log;
 mod cli;
 mod control_plane;
 mod deploy;
+mod https;
 mod lifecycle;
 mod live_log;
 mod pages;

@@ -1,0 +1,167 @@
+//! A Git server of a test's own over HTTPS: `git http-backend` behind TLS, on the loopback address.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::program::{program, run};
+
+/// Serves every repository below a folder to anybody, until the test ends.
+pub struct HttpsGit {
+    addr: SocketAddr,
+    certificate: PathBuf,
+}
+
+/// What is read of a request.
+struct Request {
+    method: String,
+    path: String,
+    query: String,
+    content_type: String,
+    encoding: String,
+    body: Vec<u8>,
+}
+
+impl HttpsGit {
+    /// Starts it for the repositories below `root`; its certificate goes into `folder`.
+    pub async fn start(folder: &Path, root: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        make_certificate(&certificate, &key).await;
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_file(&certificate).expect("a certificate")],
+                PrivateKeyDer::from_pem_file(&key).expect("a key"),
+            )
+            .expect("they belong together");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("its address");
+        let (config, root) = (Arc::new(config), root.to_owned());
+        // It ends with the test's process: nothing waits for it.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (config, root) = (Arc::clone(&config), root.clone());
+                std::thread::spawn(move || answer(stream, config, &root));
+            }
+        });
+        Self { addr, certificate }
+    }
+
+    /// The address of the repository `name` below the root.
+    pub fn url(&self, name: &str) -> String {
+        format!("https://localhost:{}/{name}", self.addr.port())
+    }
+
+    /// Writes a file of authorities to trust: this server's alone.
+    pub fn write_authorities(&self, path: &Path) {
+        std::fs::copy(&self.certificate, path).expect("a copy");
+    }
+}
+
+async fn make_certificate(certificate: &Path, key: &Path) {
+    let mut command = program("openssl");
+    command
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(certificate);
+    run(command).await.ok();
+}
+
+/// Answers one request; a client that breaks off is no failure of the server.
+fn answer(stream: TcpStream, config: Arc<ServerConfig>, root: &Path) -> Option<()> {
+    let connection = ServerConnection::new(config).ok()?;
+    let mut reader = BufReader::new(StreamOwned::new(connection, stream));
+    let request = read_request(&mut reader)?;
+    let response = backend(&request, root);
+    let mut stream = reader.into_inner();
+    stream.write_all(&response).ok()?;
+    stream.conn.send_close_notify();
+    stream.flush().ok()
+}
+
+fn read_request(reader: &mut impl BufRead) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next()?.to_owned(), words.next()?);
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut request = Request {
+        method,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        content_type: String::new(),
+        encoding: String::new(),
+        body: Vec::new(),
+    };
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else {
+            break;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().ok()?,
+            "content-type" => request.content_type = value.to_owned(),
+            "content-encoding" => request.encoding = value.to_owned(),
+            _ => {}
+        }
+    }
+    reader.take(length).read_to_end(&mut request.body).ok()?;
+    Some(request)
+}
+
+/// What Git's own program answers, as HTTP.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server side is Git's own program"
+)]
+fn backend(request: &Request, root: &Path) -> Vec<u8> {
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("REQUEST_METHOD", &request.method)
+        .env("PATH_INFO", &request.path)
+        .env("QUERY_STRING", &request.query)
+        .env("CONTENT_TYPE", &request.content_type)
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", &request.encoding)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(root.join("http-backend.log")).expect("a file"))
+        .spawn()
+        .expect("git runs");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // Git may answer without reading everything.
+    let _ = stdin.write_all(&request.body);
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends").stdout;
+    let status = output
+        .strip_prefix(b"Status: ")
+        .and_then(|rest| rest.get(..3))
+        .unwrap_or(b"200");
+    let mut response = b"HTTP/1.1 ".to_vec();
+    response.extend_from_slice(status);
+    response.extend_from_slice(b" Git\r\nConnection: close\r\n");
+    response.extend_from_slice(&output);
+    response
+}
