@@ -287,12 +287,12 @@ impl Config {
         let default_http = Listen::On(SocketAddr::from(([0, 0, 0, 0], 80)));
         let api_addr = flags.api_addr.or(file.api_addr).unwrap_or(default_api);
         let public_url = flags.public_url.or(file.public_url);
-        if let Some(url) = &flags.database_url {
-            let problem =
-                format!("{url:?} cannot be used: this version keeps SQLite in the data directory");
+        if flags.database_url.is_some() {
+            // The address is not repeated: it may hold a password.
+            let problem = "cannot be used: this version keeps SQLite in the data directory";
             return Err(ConfigError::Value {
                 key: "database_url",
-                problem,
+                problem: problem.to_owned(),
             });
         }
         Ok(Self {
