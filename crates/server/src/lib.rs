@@ -211,7 +211,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         .data_plane
         .ensure_running()
         .await
-        .map_err(StartError::because("the proxy could not be started"))?;
+        .map_err(StartError::because("no visitor could be served"))?;
     let listener = http::Listener::bind(api_addr)
         .await
         .map_err(StartError::because(format!(

@@ -199,6 +199,7 @@ struct Product {
     api: SocketAddr,
     http: SocketAddr,
     key: String,
+    workspace_id: String,
 }
 
 impl Product {
@@ -216,6 +217,7 @@ impl Product {
             api,
             http,
             key: String::new(),
+            workspace_id: String::new(),
         };
         let made = product.admin(&[
             "bootstrap",
@@ -226,6 +228,8 @@ impl Product {
         ])?;
         let made: Value = serde_json::from_str(&made).context("bootstrap printed no JSON")?;
         product.key = made["api_key"].as_str().context("no key")?.to_owned();
+        let workspace = product.call("GET", "", "")?;
+        product.workspace_id = workspace["id"].as_str().context("no id")?.to_owned();
         product.post(
             "",
             &json!({"name": "app", "port": 3000, "cpu": "2", "ram": "1"}),
@@ -243,19 +247,17 @@ impl Product {
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let path = format!("/api/workspaces/bench/projects{path}");
+        self.call("POST", &format!("/projects{path}"), &body.to_string())
+    }
+
+    /// One call below the workspace, and the data of its answer.
+    fn call(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let path = format!("/api/workspaces/bench{path}");
         let head = format!(
             "X-API-Key: {}\r\nContent-Type: application/json\r\n",
             self.key
         );
-        let answer = exchange(
-            self.api,
-            "POST",
-            &path,
-            "localhost",
-            &head,
-            &body.to_string(),
-        )?;
+        let answer = exchange(self.api, method, &path, "localhost", &head, body)?;
         let (_, body) = answer
             .split_once("\r\n\r\n")
             .context("an answer without a body")?;
@@ -288,22 +290,31 @@ impl Product {
         let made = self.post("/app/redeploy", &json!({}))?;
         let id = made["id"].as_str().context("no id")?;
         loop {
-            let path = format!("/api/workspaces/bench/projects/app/deployments/{id}");
-            let head = format!("X-API-Key: {}\r\n", self.key);
-            let answer = exchange(self.api, "GET", &path, "localhost", &head, "")?;
-            if answer.contains("\"status\":\"running\"") {
+            let deployment = self.call("GET", &format!("/projects/app/deployments/{id}"), "")?;
+            if deployment["status"] == json!("running") {
                 return Ok(began.elapsed());
             }
-            ensure!(!answer.contains("\"status\":\"failed\""), "{answer}");
+            ensure!(deployment["status"] != json!("failed"), "{deployment}");
             ensure!(began.elapsed() < ANSWER_LIMIT, "the redeploy does not end");
             thread::sleep(POLL);
         }
     }
 
+    fn remove_network(&self) -> Result<()> {
+        let filter = format!("label=tose.workspace={}", self.workspace_id);
+        let found = call(
+            "docker",
+            &["network", "ls", "--quiet", "--filter", &filter],
+            &self.repo,
+        )?;
+        for id in found.lines() {
+            call("docker", &["network", "rm", id], &self.repo)?;
+        }
+        Ok(())
+    }
+
     fn delete_project(&self) -> Result<()> {
-        let path = "/api/workspaces/bench/projects/app";
-        let head = format!("X-API-Key: {}\r\n", self.key);
-        exchange(self.api, "DELETE", path, "localhost", &head, "")?;
+        self.call("DELETE", "/projects/app", "")?;
         let began = Instant::now();
         let filter = "label=tose.project.slug=app";
         while !call(
@@ -331,6 +342,9 @@ impl Drop for Product {
         drop(self.daemon.take());
         if let Err(error) = self.admin(&["shutdown"]) {
             println!("the bench's proxy stays behind: {error:#}");
+        }
+        if let Err(error) = self.remove_network() {
+            println!("the bench's network stays behind: {error:#}");
         }
     }
 }
