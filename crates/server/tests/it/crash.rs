@@ -21,10 +21,7 @@ async fn a_server_that_was_ended_in_a_rollout_finishes_it_after_its_start() {
 async fn an_app_that_runs_keeps_its_route_through_restarts() {
     let mut lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    lab.driver.add_image("app:1", Program::default());
-    owner.project("shop", "app:1").await;
-    let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "running").await;
+    lab.live(&owner, "app:1").await;
     let before = lab.data_plane.route("demo-shop.localhost");
     lab.restart().await;
     let owner = owner.at(&lab);
@@ -36,10 +33,7 @@ async fn an_app_that_runs_keeps_its_route_through_restarts() {
 async fn a_replica_that_nobody_owns_is_removed_and_a_foreign_one_is_not() {
     let mut lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    lab.driver.add_image("app:1", Program::default());
-    owner.project("shop", "app:1").await;
-    let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "running").await;
+    lab.live(&owner, "app:1").await;
     let name = lab.driver.peek()[0].name.clone();
     let mut orphan = lab.driver.spec_of(&name).expect("a replica");
     orphan.key.project_id = tose_api::ProjectId::from_uuid(uuid::Uuid::nil());

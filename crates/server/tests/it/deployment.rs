@@ -6,15 +6,7 @@ use serde_json::json;
 use tose_model::driver::{ObservedReplica, ReplicaState};
 use tose_testkit::{Act, Program};
 
-use crate::harness::{Client, Lab, eventually};
-
-async fn running(lab: &Lab, owner: &Client, image: &str) -> String {
-    lab.driver.add_image(image, Program::default());
-    owner.project("shop", image).await;
-    let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "running").await;
-    id
-}
+use crate::harness::{Lab, eventually};
 
 /// Waits until a replica runs: from then on its time counts.
 async fn replica_runs(lab: &Lab) {
@@ -44,7 +36,7 @@ fn routed(lab: &Lab) -> String {
 async fn an_image_becomes_an_app_that_visitors_reach() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    let id = running(&lab, &owner, "app:1").await;
+    let id = lab.live(&owner, "app:1").await;
     let deployment = owner.deployment("shop", &id).await;
     assert_eq!(deployment["image"], json!("app:1"));
     for time in [
@@ -70,7 +62,7 @@ async fn an_image_becomes_an_app_that_visitors_reach() {
 async fn a_newer_version_takes_over_and_the_older_one_drains() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    let first = running(&lab, &owner, "app:1").await;
+    let first = lab.live(&owner, "app:1").await;
     let old_replica = routed(&lab);
     lab.data_plane.set_in_flight(&old_replica, 1);
     lab.driver.add_image("app:2", Program::default());
@@ -101,7 +93,7 @@ async fn a_newer_version_takes_over_and_the_older_one_drains() {
 async fn a_request_that_never_ends_does_not_hold_an_old_version_for_ever() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    running(&lab, &owner, "app:1").await;
+    lab.live(&owner, "app:1").await;
     let old_replica = routed(&lab);
     lab.data_plane.set_in_flight(&old_replica, 1);
     let second = owner.post("projects/shop/redeploy", json!({})).await.data()["id"]
@@ -162,7 +154,7 @@ async fn a_version_that_ends_at_once_fails_with_its_code_and_last_words() {
 async fn a_broken_version_leaves_the_live_one_alone() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    let first = running(&lab, &owner, "app:1").await;
+    let first = lab.live(&owner, "app:1").await;
     let replica = routed(&lab);
     lab.driver
         .add_image("broken:1", Program::new([Act::Exit { code: 1 }]));
@@ -176,15 +168,7 @@ async fn a_broken_version_leaves_the_live_one_alone() {
         owner.deployment("shop", &first).await["status"],
         json!("running")
     );
-    eventually("only the live replica stays", async || {
-        let replicas = lab.driver.peek();
-        if replicas.len() == 1 {
-            Ok(())
-        } else {
-            Err(format!("{replicas:?}"))
-        }
-    })
-    .await;
+    lab.has_replicas(1).await;
     owner.project_is("shop", "running").await;
 }
 
@@ -289,7 +273,7 @@ async fn of_many_deployments_at_once_one_is_under_way_and_the_newest_waits() {
 async fn a_crashed_replica_leaves_the_route_and_comes_back() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    running(&lab, &owner, "app:1").await;
+    lab.live(&owner, "app:1").await;
     let name = tose_model::driver::ReplicaName::from_label(&routed(&lab));
     lab.driver.exit(&name, 0);
     eventually("the route is empty", async || {

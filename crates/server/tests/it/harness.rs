@@ -17,7 +17,7 @@ use tose_model::secret::ExposeSecret;
 use tose_server::config::{Config, Flags, Listen};
 use tose_server::data_plane::{DataPlane, DataPlaneError};
 use tose_server::{DataDir, Parts, Server};
-use tose_testkit::{FakeDriver, ManualClock, SeededIds};
+use tose_testkit::{FakeDriver, ManualClock, Program, SeededIds};
 
 /// How long anything that is waited for may take. Generous: it is reached only by a failing test.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -174,6 +174,28 @@ impl Lab {
             workspace: workspace.to_owned(),
             key: Some(made.api_key.expose_secret().to_owned()),
         }
+    }
+
+    /// The project `shop` with a version that is live; answers the deployment.
+    pub(crate) async fn live(&self, owner: &Client, image: &str) -> String {
+        self.driver.add_image(image, Program::default());
+        owner.project("shop", image).await;
+        let id = owner.deploy("shop").await;
+        owner.deployment_is("shop", &id, "running").await;
+        id
+    }
+
+    /// Waits until the engine holds so many replicas.
+    pub(crate) async fn has_replicas(&self, count: usize) {
+        eventually(&format!("{count} replicas"), async || {
+            let replicas = self.driver.peek();
+            if replicas.len() == count {
+                Ok(())
+            } else {
+                Err(format!("{replicas:?}"))
+            }
+        })
+        .await;
     }
 
     pub(crate) fn anonymous(&self) -> Client {

@@ -56,10 +56,7 @@ async fn a_change_keeps_what_was_not_sent() {
 async fn stop_ends_at_zero_and_start_brings_the_version_back() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    lab.driver.add_image("app:1", Default::default());
-    owner.project("shop", "app:1").await;
-    let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "running").await;
+    let id = lab.live(&owner, "app:1").await;
     owner.project_is("shop", "running").await;
 
     assert_eq!(
@@ -108,50 +105,28 @@ async fn stop_ends_a_deployment_that_is_on_its_way() {
     owner.deployment_is("shop", &id, "deploying").await;
     owner.post("projects/shop/stop", json!({})).await;
     owner.deployment_is("shop", &id, "cancelled").await;
-    eventually("no replica", async || {
-        let replicas = lab.driver.peek();
-        if replicas.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{replicas:?}"))
-        }
-    })
-    .await;
+    lab.has_replicas(0).await;
 }
 
 #[tokio::test]
 async fn a_project_that_was_deleted_leaves_nothing_and_frees_its_names() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    lab.driver.add_image("app:1", Default::default());
-    owner.project("shop", "app:1").await;
-    let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "running").await;
+    lab.live(&owner, "app:1").await;
     assert_eq!(
         owner.delete("projects/shop").await.data()["deleted"],
         json!("shop")
     );
     assert_eq!(owner.get("projects/shop").await.status, 404);
     owner.project("shop", "app:1").await;
-    eventually("no replica", async || {
-        let replicas = lab.driver.peek();
-        if replicas.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{replicas:?}"))
-        }
-    })
-    .await;
+    lab.has_replicas(0).await;
 }
 
 #[tokio::test]
 async fn a_deleted_workspace_takes_everything_along() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    lab.driver.add_image("app:1", Default::default());
-    owner.project("shop", "app:1").await;
-    let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "running").await;
+    lab.live(&owner, "app:1").await;
     assert_eq!(owner.delete("/api/workspaces/demo").await.status, 200);
     assert_eq!(owner.get("/api/me").await.status, 401, "its keys are void");
     eventually("no replica and no route", async || {
@@ -172,10 +147,7 @@ async fn a_deleted_workspace_takes_everything_along() {
 async fn replicas_follow_the_number_that_is_wanted() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
-    lab.driver.add_image("app:1", Default::default());
-    owner.project("shop", "app:1").await;
-    let id = owner.deploy("shop").await;
-    owner.deployment_is("shop", &id, "running").await;
+    lab.live(&owner, "app:1").await;
     for wanted in [3, 1] {
         owner
             .put("projects/shop", json!({"replicas": wanted}))
