@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::json;
-use tose_e2e::{Installation, Source, eventually, when};
+use tose_e2e::{Installation, Source, docker, eventually, when};
 
 #[tokio::test]
 async fn stop_means_zero_and_start_brings_it_back() {
@@ -94,6 +94,9 @@ async fn a_deleted_project_leaves_nothing() {
     let project = site.project("web", &Source::app("one")).await;
     project.deploy_live().await;
     project.deploy_commit(&Source::app("two")).await;
+    let repository = format!("reference=*/{}", project.id.replace('-', ""));
+    let images = async || docker(&["images", "--quiet", "--filter", &repository]).await;
+    assert_eq!(images().await.lines().count(), 2);
     project.delete().await;
     let answer = project.api.call(Method::GET, &project.path(""), None).await;
     assert_eq!(answer.status, 404);
@@ -101,8 +104,7 @@ async fn a_deleted_project_leaves_nothing() {
     assert_eq!(page.headers["x-tose-error"], "unknown_host");
     project.has_no_container().await;
     eventually("no image of the project is left", async || {
-        let filter = format!("label=tose.project={}", project.id);
-        let found = tose_e2e::docker(&["images", "--all", "--quiet", "--filter", &filter]).await;
+        let found = images().await;
         when(found.is_empty(), found)
     })
     .await;
