@@ -1,11 +1,15 @@
 //! Deployments: attempts to bring a version to life.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BranchName, DeploymentId, Timestamp};
+use crate::log::LogLineView;
+use crate::{BranchName, DeploymentId, Slug, Timestamp};
 
 /// How far a deployment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentStatus {
     /// Waits for its turn.
@@ -60,7 +64,7 @@ impl DeploymentStatus {
 }
 
 /// What made a deployment start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// A call of the API, the CLI or the dashboard.
@@ -71,6 +75,12 @@ pub enum Trigger {
     Start,
     /// The current image again, because the project was restarted.
     Restart,
+    /// An earlier deployment's image, settings and variables again.
+    Rollback,
+    /// A source tree that was sent along.
+    Upload,
+    /// A call of the project's deploy hook.
+    Hook,
 }
 
 impl Trigger {
@@ -81,16 +91,20 @@ impl Trigger {
             Self::Redeploy => "redeploy",
             Self::Start => "start",
             Self::Restart => "restart",
+            Self::Rollback => "rollback",
+            Self::Upload => "upload",
+            Self::Hook => "hook",
         }
     }
 }
 
 /// Body of `POST P/deployments`; an empty body is a body without fields.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateDeployment {
     /// The full id of the commit to build; the branch's newest when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9a-fA-F]{40}$"))]
     pub commit: Option<String>,
     /// The branch to build; the connection's when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +115,7 @@ pub struct CreateDeployment {
 }
 
 /// The commit that a deployment was built from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitView {
     /// Its id.
     pub sha: String,
@@ -112,7 +126,7 @@ pub struct CommitView {
 }
 
 /// A deployment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeploymentView {
     /// Its id.
     pub id: DeploymentId,
@@ -139,4 +153,25 @@ pub struct DeploymentView {
     pub finished_at: Option<Timestamp>,
     /// The e-mail address of who asked for it.
     pub created_by: String,
+}
+
+/// Answer of `GET P/deployments/:id/logs`: a part of what was said about a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeploymentLogView {
+    /// The lines, oldest first.
+    pub lines: Vec<LogLineView>,
+    /// What to send as `after` for the lines that follow; absent when there are none so far.
+    pub next: Option<u64>,
+    /// Whether the log is complete: nothing will be added.
+    pub complete: bool,
+}
+
+/// Answer of `GET` and `POST P/webhooks/deploy`: the address that deploys the project when it is called.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeployHookView {
+    /// The project whose hook it is.
+    pub project: Slug,
+    /// What to `POST` to, in the answer that made it only: it holds the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }

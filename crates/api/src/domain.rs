@@ -1,11 +1,12 @@
 //! Host names that lead to a project.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{DomainId, Hostname, Timestamp};
 
 /// How far a domain is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DomainStatus {
     /// Its DNS record was not seen so far.
@@ -16,8 +17,31 @@ pub enum DomainStatus {
     Failed,
 }
 
+/// Body of `POST P/domains`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddDomain {
+    /// The host name, such as `app.example.com`: not a single word, not an address.
+    #[schemars(extend("pattern" = "\\.[a-z]([a-z0-9-]*[a-z0-9])?$"))]
+    pub domain: Hostname,
+}
+
+/// A record to set in the name's DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DnsRecord {
+    /// `CNAME` or `TXT`.
+    #[serde(rename = "type")]
+    pub record_type: String,
+    /// The record's full name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// What it is for.
+    pub purpose: String,
+}
+
 /// A host name that leads to a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DomainView {
     /// The domain's id.
     pub id: DomainId,
@@ -25,8 +49,14 @@ pub struct DomainView {
     pub domain: Hostname,
     /// How far it is.
     pub status: DomainStatus,
+    /// Why it is not active, and what to do.
+    pub reason: Option<String>,
     /// Whether it is the one that the platform gave.
     pub is_default: bool,
+    /// What to set where the name's DNS is kept: either record proves that the name is yours.
+    pub dns_records: Vec<DnsRecord>,
     /// When it was added.
     pub created_at: Timestamp,
+    /// When DNS was last asked for it.
+    pub checked_at: Option<Timestamp>,
 }

@@ -1,11 +1,12 @@
 //! A project's link to a Git repository.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{BranchName, RepoPath, RepoUrl, Timestamp};
 
 /// Body of `POST P/git`. Either `repo_url` or `repo_full_name` says which repository.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectGit {
     /// `owner/name` of a public repository on GitHub.
@@ -35,7 +36,7 @@ pub struct ConnectGit {
 }
 
 /// A project's link to a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GitConnectionView {
     /// `owner/name`, where the repository was given so.
     pub repo_full_name: Option<String>,

@@ -1,8 +1,10 @@
 //! Ids: opaque strings outside, UUIDv7 inside, one type per resource so that they cannot be mixed up.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -54,6 +56,21 @@ macro_rules! ids {
                 crate::name::deserialize_from_str(deserializer, "an id")
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "format": "uuid",
+                    "description": "An opaque id",
+                    "examples": ["01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c"],
+                })
+            }
+        }
     )*};
 }
 
@@ -72,4 +89,8 @@ ids! {
     DomainId;
     /// A line of a workspace's audit log.
     EventId;
+    /// A person's login in one browser or program.
+    SessionId;
+    /// An offer to become a member of a workspace.
+    InvitationId;
 }

@@ -7,15 +7,21 @@
 //! Not here: rules about what may happen (`tose-model`) and how an answer becomes HTTP
 //! (`tose-server`, `http/error.rs`).
 
+pub mod account;
 pub mod deployment;
 pub mod domain;
 pub mod env_var;
 pub mod envelope;
 pub mod error;
+pub mod event;
+pub mod exec;
 pub mod git;
 pub mod id;
 pub mod log;
+pub mod member;
+pub mod metrics;
 pub mod name;
+mod number;
 pub mod project;
 pub mod quantity;
 pub mod time;
@@ -26,7 +32,10 @@ pub mod client;
 
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
-pub use id::{ApiKeyId, DeploymentId, DomainId, EventId, ProjectId, UserId, WorkspaceId};
-pub use name::{BranchName, EnvKey, Hostname, ImageRef, Port, RepoPath, RepoUrl, Slug};
+pub use id::{
+    ApiKeyId, DeploymentId, DomainId, EventId, InvitationId, ProjectId, SessionId, UserId,
+    WorkspaceId,
+};
+pub use name::{BranchName, Email, EnvKey, Hostname, ImageRef, Port, RepoPath, RepoUrl, Slug};
 pub use quantity::{Cpu, Ram};
 pub use time::Timestamp;

@@ -3,6 +3,7 @@
 //! A frame is `TIMESTAMP TEXT`. Because every line begins with the server's timestamp, no line of
 //! an app can look like one of the server's own frames below.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -13,7 +14,7 @@ pub const END: &str = "[END]";
 pub const ERROR_PREFIX: &str = "[ERROR] ";
 
 /// Where a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogSource {
     /// The app's standard output.
@@ -27,7 +28,7 @@ pub enum LogSource {
 }
 
 /// A line, as `?format=json` answers it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLineView {
     /// When it was written.
     pub timestamp: Timestamp,

@@ -4,10 +4,12 @@
 //! other way to make one than parsing. None can begin with `-`, so none can be mistaken for an
 //! option by a program that gets it as an argument.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -15,6 +17,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidName(String);
+
+/// What a name that people read looks like: no control characters, and not only spaces.
+pub(crate) const DISPLAY_NAME_PATTERN: &str =
+    r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$";
 
 fn invalid<T>(message: impl Into<String>) -> Result<T, InvalidName> {
     Err(InvalidName(message.into()))
@@ -52,7 +58,7 @@ where
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident, $expected:literal, $check:path;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $expected:literal, $check:path, $about:literal, $schema:tt;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Box<str>);
@@ -90,24 +96,55 @@ macro_rules! names {
                 deserialize_from_str(deserializer, $expected)
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!($schema);
+                schema.insert("type".to_owned(), "string".into());
+                schema.insert("description".to_owned(), $about.into());
+                schema
+            }
+        }
     )*};
 }
 
 names! {
     /// A short name in a URL: 1 to 40 of `a-z`, `0-9` and `-`, with no `-` at either end.
-    Slug, "a slug such as \"my-app\"", check_slug;
+    Slug, "a slug such as \"my-app\"", check_slug,
+    "A short name in a URL",
+    {"pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$", "examples": ["my-app"]};
     /// A host name in lower case: labels of 1 to 63 characters, 253 in all, no trailing dot.
-    Hostname, "a host name such as \"app.example.com\"", check_hostname;
+    Hostname, "a host name such as \"app.example.com\"", check_hostname,
+    "A host name in lower case",
+    {"pattern": r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$", "maxLength": 253, "examples": ["app.example.com"]};
     /// A container image: `[registry/]name[:tag][@digest]`, 255 characters at most.
-    ImageRef, "an image such as \"nginx:1.27\"", check_image;
+    ImageRef, "an image such as \"nginx:1.27\"", check_image,
+    "A container image: [registry/]name[:tag][@digest]",
+    {"pattern": r"^((?=[^/]*[.:]|localhost/)[a-z0-9]([a-z0-9._:-]*[a-z0-9])?/)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$", "maxLength": 255, "examples": ["nginx:1.27"]};
     /// A branch (or tag) that Git accepts as a reference name, 200 characters at most.
-    BranchName, "a branch name such as \"main\"", check_branch;
+    BranchName, "a branch name such as \"main\"", check_branch,
+    "A branch or tag that Git accepts as a reference name",
+    {"pattern": r"^(?![-/@]$)(?![-/.])(?!.*(\.\.|@\{|//|/\.|\./|\.lock/))(?!.*(/|\.|\.lock)$)[^\s\x00-\x1f\x7f-\x9f~^:?*\[\\]+$", "minLength": 1, "maxLength": 200, "examples": ["main"]};
     /// The address of a Git repository over https, ssh or file, without credentials in it.
-    RepoUrl, "a repository address such as \"https://host/owner/name.git\"", check_repo_url;
+    RepoUrl, "a repository address such as \"https://host/owner/name.git\"", check_repo_url,
+    "The address of a Git repository over https or ssh, without credentials in it",
+    {"minLength": 1, "maxLength": 500, "examples": ["https://github.com/you/app.git"]};
     /// A path inside a repository: relative, without `..`, 500 characters at most.
-    RepoPath, "a path inside the repository such as \"apps/web\"", check_repo_path;
+    RepoPath, "a path inside the repository such as \"apps/web\"", check_repo_path,
+    "A path inside a repository: relative, without ..",
+    {"pattern": r"^(?![/-])(?!(.*/)?\.\.(/|$))[^\\\x00-\x1f\x7f-\x9f]+$", "minLength": 1, "maxLength": 500, "examples": ["apps/web"]};
     /// The name of an environment variable: a letter or `_`, then letters, digits and `_`; 128 at most.
-    EnvKey, "a variable name such as \"LOG_LEVEL\"", check_env_key;
+    EnvKey, "a variable name such as \"LOG_LEVEL\"", check_env_key,
+    "The name of an environment variable",
+    {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "examples": ["LOG_LEVEL"]};
+    /// An e-mail address in lower case, checked for its form only; 254 characters at most.
+    Email, "an e-mail address such as \"you@example.com\"", check_email,
+    "An e-mail address in lower case",
+    {"pattern": r"^[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$", "maxLength": 254, "examples": ["you@example.com"]};
 }
 
 fn check_slug(text: &str) -> Result<(), InvalidName> {
@@ -199,7 +236,7 @@ fn check_image(text: &str) -> Result<(), InvalidName> {
 }
 
 fn check_branch(text: &str) -> Result<(), InvalidName> {
-    if text.is_empty() || text.len() > 200 {
+    if text.is_empty() || text.chars().count() > 200 {
         return invalid("a branch name has 1 to 200 characters");
     }
     let is_forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
@@ -296,7 +333,7 @@ fn is_plain_user(user: &str) -> bool {
 }
 
 fn check_repo_path(text: &str) -> Result<(), InvalidName> {
-    if text.is_empty() || text.len() > 500 {
+    if text.is_empty() || text.chars().count() > 500 {
         return invalid("a path has 1 to 500 characters");
     }
     if text.starts_with(['/', '-']) || text.contains('\\') || text.chars().any(char::is_control) {
@@ -308,6 +345,23 @@ fn check_repo_path(text: &str) -> Result<(), InvalidName> {
     Ok(())
 }
 
+fn check_email(text: &str) -> Result<(), InvalidName> {
+    let is_local_char = |c: char| {
+        c.is_ascii_lowercase() || c.is_ascii_digit() || ".!#$%&'*+/=?^_`{|}~-".contains(c)
+    };
+    match text.split_once('@') {
+        Some((local, host))
+            if !local.is_empty()
+                && local.chars().all(is_local_char)
+                && check_hostname(host).is_ok()
+                && text.len() <= 254 =>
+        {
+            Ok(())
+        }
+        _ => invalid("must be an e-mail address in lower case"),
+    }
+}
+
 fn check_env_key(text: &str) -> Result<(), InvalidName> {
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let is_key_char = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -317,6 +371,16 @@ fn check_env_key(text: &str) -> Result<(), InvalidName> {
         );
     }
     Ok(())
+}
+
+impl Email {
+    /// Takes an address as a person types it: with spaces around it and in any case.
+    ///
+    /// # Errors
+    /// When it has not the form of an address.
+    pub fn from_input(text: &str) -> Result<Self, InvalidName> {
+        text.trim().to_lowercase().parse()
+    }
 }
 
 impl RepoUrl {
@@ -363,10 +427,39 @@ impl FromStr for Port {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
+        // No sign and no zeros in front: one port has one text.
+        if text.starts_with(['0', '+']) {
+            return Self::try_from(0);
+        }
         text.parse::<u64>()
             .map_or_else(|_| Self::try_from(0), Self::try_from)
     }
 }
+
+impl JsonSchema for Port {
+    fn schema_name() -> Cow<'static, str> {
+        "Port".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let number = json_schema!({"type": "integer", "minimum": 1, "maximum": 65535});
+        if generator.contract().is_serialize() {
+            return number;
+        }
+        json_schema!({
+            "anyOf": [number, {"type": "string", "pattern": PORT_PATTERN}],
+            "examples": [3000],
+        })
+    }
+}
+
+/// Decimal texts from 1 to 65535.
+const PORT_PATTERN: &str =
+    "^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$";
 
 impl<'de> Deserialize<'de> for Port {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,13 +1,16 @@
 //! Projects and their live status.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::deployment::DeploymentView;
 use crate::git::GitConnectionView;
-use crate::{Cpu, DeploymentId, ImageRef, Port, ProjectId, Ram, Slug, Timestamp};
+use crate::{Cpu, DeploymentId, EnvKey, ImageRef, Port, ProjectId, Ram, RepoPath, Slug, Timestamp};
 
 /// Where a project's image comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Built from the connected Git repository.
@@ -17,7 +20,7 @@ pub enum Source {
 }
 
 /// What a project is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectStatus {
     /// Nothing was deployed so far.
@@ -36,11 +39,27 @@ pub enum ProjectStatus {
     Suspended,
 }
 
+impl ProjectStatus {
+    /// The status as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Deploying => "deploying",
+            Self::Running => "running",
+            Self::Degraded => "degraded",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// Body of `POST W/projects`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateProject {
     /// 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100), regex(pattern = crate::name::DISPLAY_NAME_PATTERN))]
     pub name: String,
     /// Made from the name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +68,12 @@ pub struct CreateProject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
     /// How many replicas run, 1 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::number::whole",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
     /// Cores a replica, `"0.5"` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,21 +89,44 @@ pub struct CreateProject {
     pub image: Option<ImageRef>,
     /// The path that answers 2xx or 3xx once a replica is ready; without it, the port must accept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = HEALTH_PATH_PATTERN))]
     pub health_check_path: Option<String>,
+    /// What runs in place of the image's own entrypoint and command. It is split like a command
+    /// line, and no shell reads it: `sh -c "…"` brings one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = START_COMMAND_PATTERN))]
+    pub start_command: Option<String>,
+    /// Folders that outlive replicas and deployments, 5 at most. A project with volumes has one
+    /// replica, and a new version starts after the old one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 5))]
+    pub volumes: Option<Vec<Volume>>,
+    /// How its image is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildOptions>,
+    /// Where it runs: the server's own region, which is also the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Slug>,
 }
 
 /// Body of `PUT P`: what is not sent keeps its value.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateProject {
     /// 1 to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = crate::name::DISPLAY_NAME_PATTERN))]
     pub name: Option<String>,
     /// Applies from the next deployment or restart on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
     /// Applies at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::number::whole",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
     /// Applies from the next deployment or restart on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,8 +150,89 @@ pub struct UpdateProject {
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
+    #[schemars(regex(pattern = HEALTH_PATH_PATTERN))]
     pub health_check_path: Option<Option<String>>,
+    /// Applies from the next deployment or restart on; `null` takes it away.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(regex(pattern = START_COMMAND_PATTERN))]
+    pub start_command: Option<Option<String>>,
+    /// Applies from the next deployment or restart on. One that is not named is kept with its data
+    /// until the project is deleted, and no longer mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 5))]
+    pub volumes: Option<Vec<Volume>>,
+    /// Applies from the next build on; `null` takes all of it away.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub build: Option<Option<BuildOptions>>,
+    /// The server's own region; there is no other to move to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Slug>,
 }
+
+/// Body of `POST P/scale`: what is not sent keeps its value.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScaleProject {
+    /// Applies at once.
+    #[serde(
+        default,
+        deserialize_with = "crate::number::whole",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1))]
+    pub replicas: Option<u32>,
+    /// Cores a replica; a running project is restarted with them, new beside old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Cpu>,
+    /// GB of memory a replica; a running project is restarted with them, new beside old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram: Option<Ram>,
+}
+
+/// A folder that outlives replicas and deployments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    /// Its name, unique in the project: the data belongs to it.
+    pub name: Slug,
+    /// Where replicas see it: an absolute path, not of the system's own folders.
+    #[schemars(regex(pattern = MOUNT_PATH_PATTERN))]
+    pub path: String,
+}
+
+/// How a project's image is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildOptions {
+    /// The folder that is built; the root when absent. What the Git connection says goes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_directory: Option<RepoPath>,
+    /// Relative to that folder; `Dockerfile` when absent. What the Git connection says goes before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile_path: Option<RepoPath>,
+    /// The stage of the Dockerfile that becomes the image; the last when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Slug>,
+    /// Values for the Dockerfile's `ARG`s, 50 at most. They stay in the image's history: no secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 50))]
+    pub args: BTreeMap<EnvKey, String>,
+}
+
+/// What a health path looks like.
+const HEALTH_PATH_PATTERN: &str = "^/[!\"$-~]{0,199}$";
+/// What a start command looks like: one line, and not only spaces.
+const START_COMMAND_PATTERN: &str = crate::name::DISPLAY_NAME_PATTERN;
+/// What a mount path looks like; which folders are the system's is said by the server.
+const MOUNT_PATH_PATTERN: &str = r"^/[^\s:,\\\x00-\x1f\x7f-\x9f]{1,254}$";
 
 /// Tells a field that was sent as `null` (`Some(None)`) from one that was not sent (`None`).
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -114,7 +242,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 /// A project as the members of its workspace see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectView {
     /// The project's id.
     pub id: ProjectId,
@@ -142,6 +270,14 @@ pub struct ProjectView {
     pub ram: Ram,
     /// The path that tells whether a replica is ready.
     pub health_check_path: Option<String>,
+    /// What runs in place of the image's own entrypoint and command.
+    pub start_command: Option<String>,
+    /// Folders that outlive replicas and deployments.
+    pub volumes: Vec<Volume>,
+    /// How its image is built.
+    pub build: Option<BuildOptions>,
+    /// Where it runs.
+    pub region: Slug,
     /// The repository it is built from.
     pub git_connection: Option<GitConnectionView>,
     /// The version that visitors get.
@@ -153,7 +289,7 @@ pub struct ProjectView {
 }
 
 /// Answer of `GET P/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusView {
     /// The project.
     pub project: StatusProject,
@@ -164,7 +300,7 @@ pub struct StatusView {
 }
 
 /// The project of a [`StatusView`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusProject {
     /// Its name in URLs.
     pub slug: Slug,
@@ -173,7 +309,7 @@ pub struct StatusProject {
 }
 
 /// The replicas of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodsView {
     /// How many are ready.
     pub ready: u32,
@@ -184,7 +320,7 @@ pub struct PodsView {
 }
 
 /// What a replica is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PodStatus {
     /// Made, but not started.
@@ -202,7 +338,7 @@ pub enum PodStatus {
 }
 
 /// One replica.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodView {
     /// Its name.
     pub name: String,
@@ -226,7 +362,7 @@ pub struct PodView {
 }
 
 /// What the replicas use and may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourcesView {
     /// Cores, such as `500m`.
     pub cpu: UsageView,
@@ -235,7 +371,7 @@ pub struct ResourcesView {
 }
 
 /// One resource as Kubernetes quantities.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageView {
     /// In use.
     pub used: String,

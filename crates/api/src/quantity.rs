@@ -3,9 +3,11 @@
 //! On the wire both are decimal texts (`"0.5"`); numbers are accepted on input. Inside they are
 //! integers, so that nothing is lost on the way to the engine or to a bill.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -21,6 +23,9 @@ pub struct Cpu(u32);
 /// Memory in thousandths of a GB (2^30 bytes), from 0.001 to 1024 GB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ram(u32);
+
+/// Numbers above 0 with at most three decimals.
+const DECIMAL_PATTERN: &str = "^(?!0+(\\.0+)?$)[0-9]{1,4}(\\.[0-9]{1,3})?$";
 
 const MAX_MILLI: u32 = 1024 * 1000;
 
@@ -73,6 +78,28 @@ macro_rules! quantity {
                     .map_err(de::Error::custom)
             }
         }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            // The two directions differ, so the schema cannot be shared by name.
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let text = json_schema!({"type": "string", "pattern": DECIMAL_PATTERN, "examples": ["0.5"]});
+                if generator.contract().is_serialize() {
+                    return text;
+                }
+                json_schema!({
+                    "anyOf": [text, {"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.001, "maximum": 1024}],
+                    "examples": ["0.5"],
+                })
+            }
+        }
     };
 }
 
@@ -90,7 +117,7 @@ fn parse_milli(text: &str) -> Option<u32> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let has_dangling_point = text.contains('.') && fraction.is_empty();
-    if whole.is_empty() || whole.len() > 5 || fraction.len() > 3 || has_dangling_point {
+    if whole.is_empty() || whole.len() > 4 || fraction.len() > 3 || has_dangling_point {
         return None;
     }
     if !is_digits(whole) || !is_digits(fraction) {

@@ -1,9 +1,11 @@
 //! Points in time: nanoseconds since 1970 inside, RFC 3339 in UTC on the wire.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time between the years 1677 and 2262.
@@ -75,6 +77,21 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         crate::name::deserialize_from_str(deserializer, "a time such as 2026-01-31T08:00:00Z")
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "format": "date-time",
+            "description": "A point in time in UTC, as RFC 3339 writes it",
+            "examples": ["2026-01-31T08:00:00Z"],
+        })
     }
 }
 

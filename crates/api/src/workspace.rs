@@ -1,11 +1,14 @@
-//! Workspaces, and who the caller is.
+//! Workspaces.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Slug, Timestamp, UserId, WorkspaceId};
+use crate::{Slug, Timestamp, WorkspaceId};
 
 /// What a member may do; each role includes the ones before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Reads everything but secret values, deploys, restarts.
@@ -28,10 +31,11 @@ impl Role {
 }
 
 /// Body of `POST /api/workspaces`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateWorkspace {
     /// 1 to 100 characters.
+    #[schemars(length(min = 1, max = 100), regex(pattern = crate::name::DISPLAY_NAME_PATTERN))]
     pub name: String,
     /// Made from the name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,16 +43,17 @@ pub struct CreateWorkspace {
 }
 
 /// Body of `PUT /api/workspaces/:slug`: what is not sent keeps its value.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateWorkspace {
     /// 1 to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = crate::name::DISPLAY_NAME_PATTERN))]
     pub name: Option<String>,
 }
 
 /// A workspace as its members see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkspaceView {
     /// The workspace's id.
     pub id: WorkspaceId,
@@ -64,28 +69,15 @@ pub struct WorkspaceView {
     pub created_at: Timestamp,
 }
 
-/// Answer of `GET /api/me`: who the key stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MeView {
-    /// The account.
-    pub user_id: UserId,
-    /// Its e-mail address.
-    pub email: String,
-    /// The workspace that the key belongs to.
-    pub workspace: Slug,
-    /// The caller's role there.
-    pub role: Role,
-}
-
 /// Answer of `GET /api/version`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionView {
     /// The server's version.
     pub version: String,
 }
 
 /// Answer of `DELETE` on something that is gone afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
     /// What was deleted: its slug, key or id.
     pub deleted: String,

@@ -5,7 +5,10 @@ use clap::{Args, Parser, Subcommand};
 use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
-use crate::commands::{completions, deploy, deployments, down, env, init, login, logs, open, up};
+use crate::commands::{
+    completions, deploy, deployments, domains, down, env, exec, init, keys, login, logs, members,
+    open, rollback, scale, up,
+};
 use crate::exit;
 
 /// Deploy apps to a TOSE server, and look after them.
@@ -59,13 +62,19 @@ pub(crate) enum Command {
     Deploy(deploy::DeployArgs),
     /// List the project's deployments, newest first
     Deployments(deployments::DeploymentsArgs),
+    /// Deploy an earlier version again
+    Rollback(rollback::RollbackArgs),
     /// Show what the project is doing
     Status,
     /// Show what the project's replicas write, or how a build went
     Logs(logs::LogsArgs),
+    /// Run a command, or a shell, in one of the project's replicas
+    Exec(exec::ExecArgs),
     /// Read and change the project's environment variables
     #[command(subcommand)]
     Env(env::EnvCommand),
+    /// List and change the host names that lead to the project
+    Domains(domains::DomainsArgs),
     /// Open the project's address in a browser
     Open(open::OpenArgs),
     /// Stop the project, or delete it
@@ -74,6 +83,12 @@ pub(crate) enum Command {
     Restart,
     /// Start a stopped project
     Start,
+    /// Set how many replicas run, and how large they are
+    Scale(scale::ScaleArgs),
+    /// List and change the workspace's API keys
+    Keys(keys::KeysArgs),
+    /// List and change the workspace's members
+    Members(members::MembersArgs),
     /// Print a script that completes commands in a shell
     Completions(completions::CompletionsArgs),
     /// Show the version of this tool and of the server

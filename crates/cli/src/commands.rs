@@ -3,14 +3,20 @@
 pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod deployments;
+pub(crate) mod domains;
 pub(crate) mod down;
 pub(crate) mod env;
+pub(crate) mod exec;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
 pub(crate) mod logs;
+pub(crate) mod members;
 pub(crate) mod open;
 mod restart;
+pub(crate) mod rollback;
+pub(crate) mod scale;
 mod start;
 mod status;
 pub(crate) mod up;
@@ -43,13 +49,19 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Up(args) => up::run(ctx, args).await,
         Command::Deploy(args) => deploy::run(ctx, args).await,
         Command::Deployments(args) => deployments::run(ctx, args).await,
+        Command::Rollback(args) => rollback::run(ctx, args).await,
         Command::Status => status::run(ctx).await,
         Command::Logs(args) => logs::run(ctx, args).await,
+        Command::Exec(args) => exec::run(ctx, args).await,
         Command::Env(command) => env::run(ctx, command).await,
+        Command::Domains(args) => domains::run(ctx, args).await,
         Command::Open(args) => open::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,
+        Command::Scale(args) => scale::run(ctx, args).await,
         Command::Restart => restart::run(ctx).await,
         Command::Start => start::run(ctx).await,
+        Command::Keys(args) => keys::run(ctx, args).await,
+        Command::Members(args) => members::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),
         Command::Version => version::run(ctx).await,
     }

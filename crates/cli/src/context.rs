@@ -82,7 +82,7 @@ impl Context {
         }
         match self.config.workspace(client.server_url())? {
             Some(workspace) => Ok(workspace),
-            None => Ok(client.get_me().await?.workspace),
+            None => Ok(client.get_me().await?.workspace.ok_or(Error::NoWorkspace)?),
         }
     }
 

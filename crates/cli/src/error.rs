@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tose_api::client::ServerUrl;
 use tose_api::deployment::DeploymentStatus;
-use tose_api::{DeploymentId, Slug};
+use tose_api::{DeploymentId, Hostname, Slug};
 
 use crate::dotenv::ParseError;
 
@@ -17,8 +17,22 @@ pub(crate) enum Error {
     NotLoggedIn { server: ServerUrl },
     #[error("no project is linked to this folder: run `tose init`, or name one with --project")]
     NotLinked,
+    #[error("the key belongs to no workspace: name one with --workspace")]
+    NoWorkspace,
     #[error("the project has no deployment so far: run `tose deploy`")]
     NoDeployment,
+    #[error(
+        "no deployment was live before the current one: see with `tose deployments` what there is"
+    )]
+    NoEarlierDeployment,
+    #[error("there is no {what}: see with `{list}` what there is")]
+    Missing { what: String, list: &'static str },
+    #[error("the project has no domain `{name}`: see with `tose domains` what it has")]
+    NoDomain { name: Hostname },
+    #[error(
+        "no repository is connected, and this folder has no remote `origin`: send the folder itself with `tose up --upload`, or connect a repository with `tose up --repo URL`"
+    )]
+    NoRepository,
     #[error(
         "there is a project `{slug}` in `{workspace}` already: link this folder to it with `tose init --slug {slug}`, or make another with --name"
     )]
@@ -43,6 +57,8 @@ pub(crate) enum Error {
     Interrupted { id: DeploymentId },
     #[error("the log stream ended before it was complete: run the command again")]
     StreamCutShort,
+    #[error("the command ended with the exit code {code}")]
+    CommandEnded { code: i64 },
     #[error("nobody reads the output any more")]
     OutputClosed,
 }
@@ -54,7 +70,12 @@ impl Error {
             Self::Usage(_) => "usage",
             Self::NotLoggedIn { .. } => "not_logged_in",
             Self::NotLinked => "not_linked",
+            Self::NoWorkspace => "no_workspace",
             Self::NoDeployment => "no_deployment",
+            Self::NoEarlierDeployment => "no_earlier_deployment",
+            Self::Missing { .. } => "not_found",
+            Self::NoDomain { .. } => "no_domain",
+            Self::NoRepository => "no_repository",
             Self::ProjectExists { .. } => "project_exists",
             Self::Dotenv { .. } => "invalid_file",
             Self::FileExists { .. } => "file_exists",
@@ -66,8 +87,14 @@ impl Error {
             },
             Self::Interrupted { .. } => "interrupted",
             Self::StreamCutShort => "stream_cut_short",
+            Self::CommandEnded { .. } => "command_ended",
             Self::OutputClosed => "output_closed",
         }
+    }
+
+    /// Whether the exit code says all there is to say.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::OutputClosed | Self::CommandEnded { .. })
     }
 }
 

@@ -22,7 +22,8 @@ Exit codes:
     8  the server cannot be reached or is not available
     9  the wallet is too low
    10  too many requests
-  130  interrupted with Ctrl-C while following a deployment, which goes on";
+  130  interrupted with Ctrl-C while following a deployment, which goes on
+`tose exec` ends with the exit code of its command, or 124 when that did not end in time.";
 
 /// The exit code of `error`.
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
@@ -54,11 +55,19 @@ fn of_error(error: &Error) -> u8 {
         // Whoever read the output has had enough of it, which is no failure.
         Error::OutputClosed => 0,
         Error::Deployment { .. } | Error::StreamCutShort => 1,
-        Error::Usage(_) | Error::NotLinked => 2,
+        Error::Usage(_) | Error::NotLinked | Error::NoWorkspace | Error::NoRepository => 2,
         Error::NotLoggedIn { .. } => 3,
-        Error::NoDeployment => 5,
+        Error::NoDeployment
+        | Error::NoEarlierDeployment
+        | Error::NoDomain { .. }
+        | Error::Missing { .. } => 5,
         Error::ProjectExists { .. } | Error::FileExists { .. } => 6,
         Error::Dotenv { .. } => 7,
+        // What does not fit into an exit code is still no success.
+        Error::CommandEnded { code } => u8::try_from(*code)
+            .ok()
+            .filter(|code| *code > 0)
+            .unwrap_or(1),
         Error::Interrupted { .. } => INTERRUPTED,
     }
 }

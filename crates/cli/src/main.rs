@@ -1,6 +1,7 @@
 //! `tose`, the command line tool: reads what was asked for, does it, and ends with the code that
 //! [`exit`] documents.
 
+mod archive;
 mod cli;
 mod clock;
 mod commands;
@@ -14,6 +15,7 @@ mod output;
 mod process;
 mod prompt;
 mod replay;
+mod terminal;
 mod text;
 
 use std::process::ExitCode;

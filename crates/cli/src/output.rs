@@ -5,7 +5,8 @@
 //! JSON object when the command fails, with `--quiet` no progress.
 //!
 //! Guarantees: a closed stdout is an error like any other and never a panic, a closed stderr is
-//! ignored. On a terminal, text that comes from elsewhere can colour itself and nothing more.
+//! ignored. On a terminal, text that comes from elsewhere can colour itself and nothing more; only
+//! bytes that are meant for a terminal or a program ([`Output::raw`]) pass as they are.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -90,7 +91,22 @@ impl Output {
         write(&mut io::stdout().lock(), &line, "\n").map_err(stdout_failure)
     }
 
-    /// Prints bytes that another program is to read, such as a completion script, as they are.
+    /// Prints what another program wrote: as it is, but to a terminal only what is harmless there.
+    pub(crate) fn pass_on(&self, stdout: &str, stderr: &str) -> anyhow::Result<()> {
+        if io::stderr().is_terminal() {
+            self.stderr_line(stderr);
+        } else {
+            write(&mut io::stderr().lock(), stderr, "").ok();
+        }
+        if io::stdout().is_terminal() {
+            self.text(stdout)
+        } else {
+            self.raw(stdout.as_bytes())
+        }
+    }
+
+    /// Prints bytes as they are: those that another program is to read, such as a completion
+    /// script, and those of a command that has the whole terminal.
     pub(crate) fn raw(&self, bytes: &[u8]) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -156,7 +172,7 @@ impl Output {
     /// Prints why a command failed, and answers its exit code.
     pub(crate) fn fail(&self, error: &anyhow::Error) -> ExitCode {
         self.clear_status();
-        let is_silent = matches!(error.downcast_ref(), Some(Error::OutputClosed));
+        let is_silent = error.downcast_ref().is_some_and(Error::is_silent);
         if self.is_json && !is_silent {
             let failure = serde_json::to_string(&failure(error));
             self.stderr_line(&failure.expect("a failure holds only texts"));

@@ -3,10 +3,10 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use anyhow::{Context as _, Result};
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::error::Error;
 use crate::output::Output;
+use crate::terminal::ChangedModes;
 
 /// What a terminal sends for Ctrl-C, Ctrl-D, and the two keys that delete backwards.
 const CTRL_C: u8 = 0x03;
@@ -37,7 +37,7 @@ pub(crate) fn ask_line(output: &Output, question: &str) -> Result<Option<String>
 
 /// Asks for a line that the terminal does not show.
 pub(crate) fn ask_secret(output: &Output, question: &str) -> Result<String> {
-    let hidden = HiddenInput::begin().context("cannot hide what is typed")?;
+    let hidden = ChangedModes::hidden().context("cannot hide what is typed")?;
     output.ask(question);
     let answer = read_keys();
     drop(hidden);
@@ -70,24 +70,4 @@ fn read_keys() -> Result<String> {
 
 fn cancelled() -> anyhow::Error {
     Error::Usage("cancelled: nothing was answered".to_owned()).into()
-}
-
-/// The terminal without echo, and as it was before when this is dropped.
-struct HiddenInput(Termios);
-
-impl HiddenInput {
-    fn begin() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut hidden = before.clone();
-        // Without ISIG, Ctrl-C arrives as a key and cannot end the process while the echo is off.
-        hidden.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-        tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for HiddenInput {
-    fn drop(&mut self) {
-        tcsetattr(io::stdin(), OptionalActions::Now, &self.0).ok();
-    }
 }

@@ -55,6 +55,15 @@ pub(crate) fn elapsed(duration: Duration) -> String {
     format!("{seconds}.{} s", duration.subsec_millis() / 100)
 }
 
+/// A number of bytes such as `17 B` or `4.2 MB`.
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
 /// The first line of `text`, `max` characters at most.
 pub(crate) fn first_line(text: &str, max: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
@@ -83,6 +92,13 @@ mod tests {
     fn durations_are_short() {
         for (millis, text) in [(0, "0.0 s"), (4_250, "4.2 s"), (60_000, "1 min 0 s")] {
             assert_eq!(elapsed(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [(17, "17 B"), (1_250, "1.2 kB"), (4_299_999, "4.2 MB")] {
+            assert_eq!(size(bytes), text);
         }
     }
 

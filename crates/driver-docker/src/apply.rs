@@ -80,6 +80,7 @@ impl DockerDriver {
 
     /// Makes the replica's container, or finds the one that a lost answer was about.
     async fn create_container(&self, spec: &ReplicaSpec) -> DriverResult<String> {
+        self.ensure_volumes(spec).await?;
         let session = self.engine.session().await?;
         let machine = Machine {
             cpus: session.cpus,
@@ -231,6 +232,12 @@ fn mendable_reason(message: &str) -> Option<String> {
         return Some(format!(
             "{command} is made for another kind of machine, or lacks a #! line"
         ));
+    }
+    if message.contains("is not directory") {
+        return Some("a volume's path is a file in the image: choose another one".to_owned());
+    }
+    if message.contains("invalid mount config") || message.contains("cannot be mounted") {
+        return Some("a volume cannot be mounted at its path: choose another one".to_owned());
     }
     if message.contains("chdir to cwd") || message.contains("working directory") {
         return Some("the image's working directory cannot be entered".to_owned());

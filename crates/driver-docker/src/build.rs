@@ -44,6 +44,9 @@ const LOST_LAYER: [&str; 4] = [
     "layer does not exist",
 ];
 
+/// What the engine says when the Dockerfile has no such stage: 20.10, and newer ones.
+const NO_STAGE: [&str; 2] = ["failed to reach build target", "target stage"];
+
 type Lines = mpsc::Sender<DriverResult<String>>;
 
 impl DockerDriver {
@@ -61,6 +64,7 @@ impl DockerDriver {
             steps: Steps {
                 current: None,
                 dockerfile: request.dockerfile,
+                target: request.target,
                 memory_bytes: memory,
             },
         };
@@ -79,6 +83,7 @@ impl DockerDriver {
             .max(MIN_CPU_QUOTA_US);
         let args: HashMap<_, _> = request.args.clone().into_iter().collect();
         BuildImageOptionsBuilder::default()
+            .target(request.target.as_deref().unwrap_or_default())
             .dockerfile(&request.dockerfile)
             .t(&self.labels.image(request.project_id, request.deployment_id))
             .labels(&self.labels.of_image())
@@ -177,6 +182,7 @@ struct Steps {
     /// The instruction that runs, as the Dockerfile has it.
     current: Option<String>,
     dockerfile: String,
+    target: Option<String>,
     memory_bytes: u64,
 }
 
@@ -208,7 +214,12 @@ impl Steps {
         let message = match (&error, answer(&error)) {
             (Error::DockerStreamError { error }, _) => error.clone(),
             (_, Some((400, message))) => message.to_owned(),
-            (_, Some((_, message))) if message.contains("Dockerfile") => message.to_owned(),
+            (_, Some((_, message)))
+                if message.contains("Dockerfile")
+                    || NO_STAGE.iter().any(|words| message.contains(words)) =>
+            {
+                message.to_owned()
+            }
             _ => return failed("build the image", error),
         };
         DriverError::BuildFailed(self.plain(&message))
@@ -219,6 +230,11 @@ impl Steps {
         let message = message.trim();
         if message.starts_with("Cannot locate specified Dockerfile") {
             return format!("there is no Dockerfile at `{}`", self.dockerfile);
+        }
+        if let Some(target) = &self.target
+            && NO_STAGE.iter().any(|words| message.contains(words))
+        {
+            return format!("there is no stage `{target}` in `{}`", self.dockerfile);
         }
         if let Some(rest) = message.strip_prefix("dockerfile parse error ") {
             return format!("{} cannot be read: {rest}", self.dockerfile);
@@ -296,6 +312,7 @@ mod tests {
         let steps = Steps {
             current: step.map(str::to_owned),
             dockerfile: "Dockerfile".to_owned(),
+            target: None,
             memory_bytes: 512 << 20,
         };
         steps.plain(message)
@@ -339,6 +356,7 @@ mod tests {
         let steps = Steps {
             current: Some("CMD true".to_owned()),
             dockerfile: "Dockerfile".to_owned(),
+            target: None,
             memory_bytes: 512 << 20,
         };
         let failure = |message: &str| {

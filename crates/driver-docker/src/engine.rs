@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::{BollardRequest, ClientVersion, Docker};
+use bytes::BytesMut;
+use tokio::net::{TcpStream, UnixStream};
 use tose_model::driver::{DriverError, DriverResult, EngineInfo};
 
 use crate::error::{failed, has_status, is_unavailable, refused};
+use crate::hijack::{self, Wire};
 
 /// The oldest API that is spoken: Docker Engine 20.10.
 const OLDEST: ClientVersion = ClientVersion {
@@ -157,6 +160,28 @@ impl Engine {
             version,
             cpus,
         })
+    }
+
+    /// A connection of its own that the engine turns into a stream of bytes, with the first of
+    /// them.
+    pub(crate) async fn upgrade(
+        &self,
+        target: &str,
+        body: &str,
+    ) -> DriverResult<Result<(Box<dyn Wire>, BytesMut), Error>> {
+        let api = self.session().await?.api;
+        let target = format!("/v{api}{target}");
+        let call = async {
+            let wire: Box<dyn Wire> = match &self.address {
+                Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+                Address::Tcp(authority) => {
+                    let authority = authority.trim_start_matches("tcp://");
+                    Box::new(TcpStream::connect(authority).await?)
+                }
+            };
+            hijack::upgrade(wire, &target, body).await
+        };
+        Ok(self.within(call).await)
     }
 
     fn open(&self) -> Result<Docker, Error> {

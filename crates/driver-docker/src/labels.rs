@@ -1,8 +1,8 @@
 //! Names and labels: how an object says whose it is.
 //!
-//! Invariant: a container is ours only when its name follows from its labels. Labels alone are no
-//! proof: an app's own Dockerfile can set any label, and a container of its build then has it; the
-//! names of such containers are the engine's choice.
+//! Invariant: a container, network or volume is ours only when its name follows from its labels.
+//! Labels alone are no proof: an app's own Dockerfile can set any label, and a container of its
+//! build then has it; the names of such containers are the engine's choice.
 
 use std::collections::HashMap;
 
@@ -18,6 +18,7 @@ const DEPLOYMENT: &str = "tose.deployment";
 const GENERATION: &str = "tose.generation";
 const REPLICA: &str = "tose.replica";
 const NAME: &str = "tose.name";
+const VOLUME: &str = "tose.volume";
 
 /// What the engine's lists are filtered by.
 pub(crate) type Filters = HashMap<String, Vec<String>>;
@@ -53,6 +54,11 @@ impl Labels {
     pub(crate) fn network_name(&self, workspace_id: WorkspaceId) -> String {
         let id = workspace_id.as_uuid().simple().to_string();
         format!("tose-{}-{}", self.installation(), &id[20..])
+    }
+
+    pub(crate) fn volume_name(&self, project_id: ProjectId, volume: &Slug) -> String {
+        let project = project_id.as_uuid().simple();
+        format!("tose-{}-{project}-{volume}", self.installation())
     }
 
     /// Where the images of a project are; the tag is the deployment's id.
@@ -100,6 +106,16 @@ impl Labels {
         self.with([
             (WORKSPACE, workspace_id.to_string()),
             (WORKSPACE_SLUG, workspace.to_string()),
+        ])
+    }
+
+    pub(crate) fn of_volume(&self, spec: &ReplicaSpec, volume: &Slug) -> HashMap<String, String> {
+        self.with([
+            (WORKSPACE, spec.workspace_id.to_string()),
+            (WORKSPACE_SLUG, spec.workspace.to_string()),
+            (PROJECT, spec.key.project_id.to_string()),
+            (PROJECT_SLUG, spec.project.to_string()),
+            (VOLUME, volume.to_string()),
         ])
     }
 
@@ -168,6 +184,19 @@ impl Labels {
             && network_name == self.network_name(workspace_id);
         is_ours.then_some(workspace_id)
     }
+
+    /// Whose volume this is and how they call it, if it is one of ours.
+    pub(crate) fn volume_of(
+        &self,
+        volume_name: &str,
+        labels: &HashMap<String, String>,
+    ) -> Option<(ProjectId, Slug)> {
+        let project_id = labels.get(PROJECT)?.parse().ok()?;
+        let volume = labels.get(VOLUME)?.parse().ok()?;
+        let is_ours = labels.get(INSTALLATION)? == self.installation()
+            && volume_name == self.volume_name(project_id, &volume);
+        is_ours.then_some((project_id, volume))
+    }
 }
 
 #[cfg(test)]
@@ -199,10 +228,12 @@ mod tests {
             workspace: "acme".parse().expect("a slug"),
             project,
             image: "app:1".to_owned(),
+            command: None,
             env: Vec::new(),
             port: "8080".parse().expect("a port"),
             cpu: "0.5".parse().expect("a quantity"),
             ram: "0.5".parse().expect("a quantity"),
+            volumes: Vec::new(),
         }
     }
 
@@ -239,6 +270,15 @@ mod tests {
             "tose-0123abcd/0190a0a0000070008000000000000001:0190a0a00000700080000000000000d1";
         assert_eq!(image, expected);
         assert!(labels.is_built_here(&image));
+        let volume: Slug = "data".parse().expect("a slug");
+        let name = labels.volume_name(spec.key.project_id, &volume);
+        assert_eq!(name, "tose-0123abcd-0190a0a0000070008000000000000001-data");
+        let marks = labels.of_volume(&spec, &volume);
+        assert_eq!(
+            labels.volume_of(&name, &marks),
+            Some((spec.key.project_id, volume))
+        );
+        assert_eq!(labels.volume_of("data", &marks), None);
         assert!(!labels.is_built_here("nginx:1.27"));
     }
 }

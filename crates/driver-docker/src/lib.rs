@@ -9,6 +9,8 @@ mod build;
 mod engine;
 mod error;
 mod events;
+mod exec;
+mod hijack;
 mod image;
 mod labels;
 mod listening;
@@ -18,6 +20,7 @@ mod observe;
 mod repeats;
 mod spec;
 mod usage;
+mod volume;
 
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -26,8 +29,9 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tose_api::{DeploymentId, ProjectId, Timestamp, WorkspaceId};
 use tose_model::driver::{
-    BuildRequest, BuiltImage, Driver, DriverResult, EngineEvent, EngineInfo, EngineStep,
-    InstallationId, Listening, ObservedReplica, ReplicaName, Scope, Usage,
+    BuildRequest, BuiltImage, Driver, DriverResult, EngineEvent, EngineInfo, EngineStep, ExecId,
+    ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica, ReplicaName, Scope,
+    TtySize, Usage,
 };
 use tose_model::log::LogLine;
 
@@ -124,6 +128,7 @@ impl Driver for DockerDriver {
                 project_id,
                 deployment_id,
             } => self.remove_image(*project_id, *deployment_id).await,
+            EngineStep::RemoveVolumes { project_id } => self.remove_volumes(*project_id).await,
         }
     }
 
@@ -153,6 +158,10 @@ impl Driver for DockerDriver {
         self.list_workspace_networks().await
     }
 
+    async fn list_volumes(&self) -> DriverResult<Vec<ProjectId>> {
+        self.list_projects_with_volumes().await
+    }
+
     async fn logs(
         &self,
         name: &ReplicaName,
@@ -167,6 +176,18 @@ impl Driver for DockerDriver {
 
     async fn listening(&self, name: &ReplicaName) -> DriverResult<Option<Vec<Listening>>> {
         self.list_listening(name).await
+    }
+
+    async fn exec(&self, name: &ReplicaName, request: &ExecRequest) -> DriverResult<ExecSession> {
+        self.run_command(name, request).await
+    }
+
+    async fn resize_exec(&self, id: &ExecId, size: TtySize) -> DriverResult<()> {
+        self.resize_terminal(id, size).await
+    }
+
+    async fn exec_exit_code(&self, id: &ExecId) -> DriverResult<Option<i64>> {
+        self.find_exit_code(id).await
     }
 
     async fn events(&self) -> DriverResult<BoxStream<'static, DriverResult<EngineEvent>>> {

@@ -112,7 +112,7 @@ impl DockerDriver {
     }
 
     /// What the engine knows of a container, if it is still there and ours.
-    async fn inspect(&self, id: String) -> DriverResult<Option<Inspected>> {
+    pub(crate) async fn inspect(&self, id: String) -> DriverResult<Option<Inspected>> {
         let details = self.look_at(&id).await?;
         Ok(details.and_then(|details| self.recognize(details)))
     }

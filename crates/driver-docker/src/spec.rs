@@ -1,13 +1,14 @@
 //! The one function that says what a container may do.
 //!
 //! Invariant: no container of this platform is made from any other spec. It publishes no port,
-//! mounts nothing of the host, and cannot gain a privilege that it does not start with.
+//! mounts nothing of the host but the project's own volumes, and cannot gain a privilege that it
+//! does not start with.
 
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
+    NetworkingConfig, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use tose_model::driver::ReplicaSpec;
 use tose_model::secret::ExposeSecret;
@@ -80,12 +81,24 @@ pub(crate) fn container_spec(
         .env
         .iter()
         .map(|(key, value)| format!("{key}={}", value.expose_secret()));
+    let mounts = spec.volumes.iter().map(|volume| Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(labels.volume_name(spec.key.project_id, &volume.name)),
+        target: Some(volume.path.clone()),
+        read_only: Some(false),
+        ..Mount::default()
+    });
     ContainerCreateBody {
         image: Some(spec.image.clone()),
+        // With an entrypoint of its own, a container gets nothing of the image's command.
+        entrypoint: spec.command.clone(),
         hostname: Some(hostname(spec.name.as_str())),
         env: Some(env.collect()),
         labels: Some(labels.of_replica(spec)),
-        host_config: Some(host_config(profile, machine, spec, network.clone())),
+        host_config: Some(HostConfig {
+            mounts: Some(mounts.collect()),
+            ..host_config(profile, machine, spec, network.clone())
+        }),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(HashMap::from([(network, alias)])),
         }),
@@ -151,7 +164,7 @@ fn signed(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use tose_api::{EnvKey, Slug};
-    use tose_model::driver::{InstallationId, ReplicaKey, ReplicaName};
+    use tose_model::driver::{InstallationId, ReplicaKey, ReplicaName, VolumeMount};
 
     use super::*;
 
@@ -176,10 +189,12 @@ mod tests {
             workspace: "acme".parse().expect("a slug"),
             project,
             image: "app:1".to_owned(),
+            command: None,
             env: vec![("PORT".parse::<EnvKey>().expect("a key"), "8080".into())],
             port: "8080".parse().expect("a port"),
             cpu: cpu.parse().expect("a quantity"),
             ram: ram.parse().expect("a quantity"),
+            volumes: Vec::new(),
         }
     }
 
@@ -211,12 +226,30 @@ mod tests {
         );
         assert_eq!(
             (host.binds, host.mounts, host.devices, host.port_bindings),
-            (None, None, None, None)
+            (None, Some(Vec::new()), None, None)
         );
         assert_eq!(
             (host.pid_mode, host.ipc_mode, host.privileged),
             (None, None, Some(false))
         );
+    }
+
+    #[test]
+    fn volumes_of_the_project_are_all_that_is_mounted() {
+        let mut replica = replica("0.5", "0.5");
+        replica.volumes.push(VolumeMount {
+            name: "data".parse().expect("a slug"),
+            path: "/var/lib/data".to_owned(),
+        });
+        let mounts = host_config_of(&replica).mounts.expect("a list");
+        let expected = Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some("tose-0123abcd-0190a0a0000070008000000000000001-data".to_owned()),
+            target: Some("/var/lib/data".to_owned()),
+            read_only: Some(false),
+            ..Mount::default()
+        };
+        assert_eq!(mounts, [expected]);
     }
 
     #[test]

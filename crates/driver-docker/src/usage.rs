@@ -69,12 +69,15 @@ impl DockerDriver {
             Err(error) if has_status(&error, 404) => return Err(gone()),
             Err(error) => return Err(self.engine.failed(operation(), error)),
         };
-        let memory_bytes = stats.memory_stats.as_ref().map_or(0, resident_bytes);
+        let (received_bytes, sent_bytes) = moved_bytes(&stats);
+        let usage = Usage {
+            cpu_milli: 0,
+            memory_bytes: stats.memory_stats.as_ref().map_or(0, resident_bytes),
+            received_bytes,
+            sent_bytes,
+        };
         let Some(now) = sample(&stats) else {
-            return Ok(Usage {
-                cpu_milli: 0,
-                memory_bytes,
-            });
+            return Ok(usage);
         };
         let start = inspected
             .state()
@@ -84,7 +87,7 @@ impl DockerDriver {
         let before = self.samples.replace(name, now);
         Ok(Usage {
             cpu_milli: rate(before, start, now),
-            memory_bytes,
+            ..usage
         })
     }
 }
@@ -113,6 +116,17 @@ fn rate(before: Option<Sample>, start: Option<Sample>, now: Sample) -> u64 {
     used.checked_div(elapsed)
         .and_then(|milli| u64::try_from(milli).ok())
         .unwrap_or(0)
+}
+
+/// Bytes received and sent since the start: the interfaces are made with each start.
+fn moved_bytes(stats: &ContainerStatsResponse) -> (u64, u64) {
+    let interfaces = stats.networks.iter().flat_map(HashMap::values);
+    interfaces.fold((0, 0), |(received, sent), interface| {
+        (
+            received + interface.rx_bytes.unwrap_or(0),
+            sent + interface.tx_bytes.unwrap_or(0),
+        )
+    })
 }
 
 /// Memory without the file pages that the kernel drops first; the name is cgroup v1's, then v2's.

@@ -1,8 +1,11 @@
 //! Who may do what. Deny by default: a use case gets an [`Access`], and there is no way to one but
 //! [`authorize`].
 
+use std::net::IpAddr;
+
+use tose_api::event::Via;
 use tose_api::workspace::Role;
-use tose_api::{ApiKeyId, Slug, UserId, WorkspaceId};
+use tose_api::{ApiKeyId, SessionId, Slug, UserId, WorkspaceId};
 
 use crate::error::{Error, Result};
 
@@ -25,62 +28,191 @@ impl WorkspaceScope {
     }
 }
 
-/// Who calls, as their API key says.
+/// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The account behind the key.
+    /// The account.
     pub user_id: UserId,
     /// Its e-mail address.
     pub email: String,
-    /// The key.
-    pub api_key_id: ApiKeyId,
-    /// The workspace that the key belongs to.
+    /// How they showed who they are.
+    pub credential: Credential,
+    /// The network address that the call came from.
+    pub ip: Option<IpAddr>,
+    /// The `Idempotency-Key` that the call came with, as the store knows it.
+    pub idempotency: Option<String>,
+}
+
+/// How a caller showed who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A key, which opens the workspace that it belongs to.
+    ApiKey {
+        id: ApiKeyId,
+        membership: Membership,
+    },
+    /// A login, which opens every workspace that the account is a member of.
+    Session { id: SessionId },
+}
+
+/// An account's place in a workspace at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The workspace.
     pub workspace_id: WorkspaceId,
     /// Its slug.
     pub workspace: Slug,
-    /// The account's role there at this moment.
+    /// The account's role there.
     pub role: Role,
+}
+
+impl Membership {
+    /// What a member may touch.
+    pub fn scope(&self) -> WorkspaceScope {
+        WorkspaceScope {
+            id: self.workspace_id,
+        }
+    }
+}
+
+impl Caller {
+    /// How they showed who they are, as the audit log has it.
+    pub fn via(&self) -> Via {
+        match self.credential {
+            Credential::ApiKey { .. } => Via::ApiKey,
+            Credential::Session { .. } => Via::Session,
+        }
+    }
 }
 
 /// Proof that a caller may act in a workspace.
 #[derive(Debug, Clone)]
 pub struct Access {
-    caller: Caller,
+    actor: Actor,
+    membership: Membership,
     scope: WorkspaceScope,
 }
 
+/// Who acts, as the audit log has it.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The account, if it is one.
+    pub user_id: Option<UserId>,
+    /// Its e-mail address, or what acts in its place.
+    pub name: String,
+    /// How they showed who they are.
+    pub via: Via,
+    /// The network address that the call came from.
+    pub ip: Option<IpAddr>,
+    /// The `Idempotency-Key` that the call came with, as the store knows it.
+    pub idempotency: Option<String>,
+}
+
+impl From<Caller> for Actor {
+    fn from(caller: Caller) -> Self {
+        Self {
+            user_id: Some(caller.user_id),
+            via: caller.via(),
+            name: caller.email,
+            ip: caller.ip,
+            idempotency: caller.idempotency,
+        }
+    }
+}
+
 impl Access {
+    /// The access of a deploy hook's token: it can do what a member can.
+    pub fn for_hook(membership: Membership, ip: Option<IpAddr>) -> Self {
+        let scope = membership.scope();
+        let actor = Actor {
+            user_id: None,
+            name: "deploy hook".to_owned(),
+            via: Via::Hook,
+            ip,
+            idempotency: None,
+        };
+        Self {
+            actor,
+            membership,
+            scope,
+        }
+    }
+
     /// Who acts.
-    pub fn caller(&self) -> &Caller {
-        &self.caller
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Says with which `Idempotency-Key` the call came, as the store knows it.
+    pub fn set_idempotency(&mut self, name: String) {
+        self.actor.idempotency = Some(name);
+    }
+
+    /// The workspace's slug.
+    pub fn workspace(&self) -> &Slug {
+        &self.membership.workspace
+    }
+
+    /// The caller's role in it.
+    pub fn role(&self) -> Role {
+        self.membership.role
     }
 
     /// What they may touch.
     pub fn scope(&self) -> &WorkspaceScope {
         &self.scope
     }
+
+    /// Passes callers whose role is `required` or above.
+    ///
+    /// # Errors
+    /// `Forbidden` for a lower one.
+    pub fn require(&self, required: Role) -> Result<()> {
+        check_role(self.membership.role, required)
+    }
 }
 
-/// Lets `caller` into `workspace` if their key belongs to it and their role is `required` or above.
+/// Lets `caller` in with the membership that they have in the workspace they ask for, if they have
+/// one and its role is `required` or above.
 ///
 /// # Errors
-/// `NotFound` for any other workspace, so that its existence is not revealed; `Forbidden` for a
-/// role that is too low.
-pub fn authorize(caller: Caller, workspace: &str, required: Role) -> Result<Access> {
-    if caller.workspace.as_str() != workspace {
-        return Err(Error::NotFound("workspace"));
+/// `NotFound` without a membership, so that a workspace's existence is not revealed; `Forbidden`
+/// for a role that is too low.
+pub fn authorize(caller: Caller, membership: Option<Membership>, required: Role) -> Result<Access> {
+    let membership = membership.ok_or(Error::NotFound("workspace"))?;
+    check_role(membership.role, required)?;
+    let scope = membership.scope();
+    Ok(Access {
+        actor: caller.into(),
+        membership,
+        scope,
+    })
+}
+
+fn check_role(role: Role, required: Role) -> Result<()> {
+    if role >= required {
+        return Ok(());
     }
-    if caller.role < required {
-        return Err(Error::Forbidden(format!(
-            "this needs the role {} in the workspace; yours is {}",
-            required.as_str(),
-            caller.role.as_str()
-        )));
+    Err(Error::Forbidden(format!(
+        "this needs the role {} in the workspace; yours is {}",
+        required.as_str(),
+        role.as_str()
+    )))
+}
+
+/// Passes a caller who grants `granted`: nobody grants a role above their own.
+///
+/// # Errors
+/// `Forbidden` for a higher one.
+pub fn check_grant(access: &Access, granted: Role) -> Result<()> {
+    if granted <= access.role() {
+        return Ok(());
     }
-    let scope = WorkspaceScope {
-        id: caller.workspace_id,
-    };
-    Ok(Access { caller, scope })
+    Err(Error::Forbidden(format!(
+        "nobody grants a role above their own: yours is {}, and {} is higher",
+        access.role().as_str(),
+        granted.as_str()
+    )))
 }
 
 #[cfg(test)]
@@ -89,11 +221,22 @@ mod tests {
     use tose_api::Kind;
     use uuid::Uuid;
 
-    fn caller(role: Role) -> Caller {
+    const ROLES: [Role; 3] = [Role::Member, Role::Admin, Role::Owner];
+
+    fn caller() -> Caller {
         Caller {
             user_id: UserId::from_uuid(Uuid::nil()),
             email: "a@example.com".to_owned(),
-            api_key_id: ApiKeyId::from_uuid(Uuid::nil()),
+            credential: Credential::Session {
+                id: SessionId::from_uuid(Uuid::nil()),
+            },
+            ip: None,
+            idempotency: None,
+        }
+    }
+
+    fn membership(role: Role) -> Membership {
+        Membership {
             workspace_id: WorkspaceId::from_uuid(Uuid::nil()),
             workspace: "mine".parse().expect("a slug"),
             role,
@@ -101,24 +244,32 @@ mod tests {
     }
 
     #[test]
-    fn another_workspace_is_not_found_whatever_the_role() {
-        let error = authorize(caller(Role::Owner), "theirs", Role::Member).expect_err("refused");
+    fn a_workspace_without_a_membership_is_not_found() {
+        let error = authorize(caller(), None, Role::Member).expect_err("refused");
         assert_eq!(error.kind(), Kind::NotFound);
     }
 
     #[test]
     fn each_role_includes_the_ones_below() {
-        let roles = [Role::Member, Role::Admin, Role::Owner];
-        for (has, role) in roles.into_iter().enumerate() {
-            for (needs, required) in roles.into_iter().enumerate() {
-                let answer = authorize(caller(role), "mine", required);
-                match answer {
+        for (has, role) in ROLES.into_iter().enumerate() {
+            for (needs, required) in ROLES.into_iter().enumerate() {
+                match authorize(caller(), Some(membership(role)), required) {
                     Ok(_) => assert!(has >= needs, "{role:?} passed for {required:?}"),
                     Err(error) => {
                         assert_eq!(error.kind(), Kind::Forbidden);
                         assert!(has < needs, "{role:?} was refused for {required:?}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_grants_a_role_above_their_own() {
+        for (has, role) in ROLES.into_iter().enumerate() {
+            let access = authorize(caller(), Some(membership(role)), role).expect("access");
+            for (grants, granted) in ROLES.into_iter().enumerate() {
+                assert_eq!(check_grant(&access, granted).is_ok(), grants <= has);
             }
         }
     }

@@ -11,9 +11,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Sink;
 use futures_util::stream::BoxStream;
 use tose_api::{Cpu, DeploymentId, EnvKey, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
 
@@ -95,6 +98,9 @@ pub struct ReplicaSpec {
     pub project: Slug,
     /// The image: a tag of ours or a reference that was pulled.
     pub image: String,
+    /// What runs in place of the image's own entrypoint and command; an argument list, no shell,
+    /// never empty.
+    pub command: Option<Vec<String>>,
     /// The environment, `PORT` included.
     pub env: Vec<(EnvKey, SecretString)>,
     /// The port that the app is to listen on.
@@ -103,6 +109,18 @@ pub struct ReplicaSpec {
     pub cpu: Cpu,
     /// The most memory it may use; there is no swap beyond it.
     pub ram: Ram,
+    /// Named volumes of the project, mounted read-write.
+    pub volumes: Vec<VolumeMount>,
+}
+
+/// A volume of a project, and where a replica has it. The volume is made with the first replica
+/// that mounts it and outlives them all, until [`EngineStep::RemoveVolumes`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// Its name, unique in the project.
+    pub name: Slug,
+    /// The absolute path inside the replica.
+    pub path: String,
 }
 
 /// One change to the engine.
@@ -117,7 +135,8 @@ pub enum EngineStep {
     StartReplica(Box<ReplicaSpec>),
     /// The replica was asked to end (SIGTERM). Nothing happens if it is gone or has ended.
     TerminateReplica { name: ReplicaName },
-    /// The replica is gone, killed where need be, with its anonymous volumes.
+    /// The replica is gone, killed where need be, with its anonymous volumes. The project's own
+    /// volumes stay.
     RemoveReplica { name: ReplicaName },
     /// The workspace's network is gone.
     RemoveNetwork { workspace_id: WorkspaceId },
@@ -126,6 +145,8 @@ pub enum EngineStep {
         project_id: ProjectId,
         deployment_id: DeploymentId,
     },
+    /// Every volume of the project is gone, with what is in it. Fails while a replica has one.
+    RemoveVolumes { project_id: ProjectId },
 }
 
 /// What to list.
@@ -169,13 +190,17 @@ pub enum ReplicaState {
     Exited { exit_code: i64, out_of_memory: bool },
 }
 
-/// What a replica uses at the moment.
+/// What a replica uses at the moment, and what it has moved over its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Thousandths of a core, averaged since the last look (or since the start).
     pub cpu_milli: u64,
     /// Bytes of memory, without the page cache that can be dropped.
     pub memory_bytes: u64,
+    /// Bytes received over its network since its start; 0 where that is not known.
+    pub received_bytes: u64,
+    /// Bytes sent over its network since its start; 0 where that is not known.
+    pub sent_bytes: u64,
 }
 
 /// A socket that a replica's processes listen on.
@@ -194,9 +219,11 @@ pub struct BuildRequest {
     /// The workspace, for labels.
     pub workspace_id: WorkspaceId,
     /// The build context as an uncompressed tar stream.
-    pub context: BoxStream<'static, std::io::Result<bytes::Bytes>>,
+    pub context: BoxStream<'static, std::io::Result<Bytes>>,
     /// The Dockerfile's path inside the context.
     pub dockerfile: String,
+    /// The stage of the Dockerfile that is built; the last one when absent.
+    pub target: Option<String>,
     /// Values for `ARG`s of the Dockerfile; they stay in the image's history, so no secrets.
     pub args: BTreeMap<String, String>,
     /// Whether every layer is built anew.
@@ -214,6 +241,64 @@ pub struct BuiltImage {
     pub deployment_id: DeploymentId,
     /// Its reference, to start replicas from.
     pub image: String,
+}
+
+/// A command to run in a replica, beside its process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// The argument list, never empty; no shell.
+    pub command: Vec<String>,
+    /// A terminal of this size; without one the command has plain pipes.
+    pub tty: Option<TtySize>,
+}
+
+/// How large a terminal is, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TtySize {
+    /// Its width.
+    pub columns: u16,
+    /// Its height.
+    pub rows: u16,
+}
+
+/// Names a command that was started by [`Driver::exec`]; the engine's choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecId(Box<str>);
+
+impl ExecId {
+    /// Takes an id as the engine has it.
+    pub fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A piece of what a command writes: what came at once, not a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecOutput {
+    /// To its standard output, or to its terminal.
+    Stdout(Bytes),
+    /// To its standard error.
+    Stderr(Bytes),
+}
+
+/// A command that runs, and the way to talk with it.
+///
+/// Dropping the input is closing it. With a terminal that is Ctrl-D, which a program need not obey.
+/// Dropping the output leaves the command alone: one that reads no further input runs on, at the
+/// longest until its replica ends.
+pub struct ExecSession {
+    /// Which command it is.
+    pub id: ExecId,
+    /// What the command writes, until it ends. With a terminal everything is `Stdout`. After the
+    /// stream's end the exit code is known.
+    pub output: BoxStream<'static, DriverResult<ExecOutput>>,
+    /// The command's standard input; closing it is its end.
+    pub input: Pin<Box<dyn Sink<Bytes, Error = DriverError> + Send>>,
 }
 
 /// Something happened to a replica; look at its project again.
@@ -301,6 +386,9 @@ pub trait Driver: Send + Sync {
     /// The workspaces of this installation that have a network.
     async fn list_networks(&self) -> DriverResult<Vec<WorkspaceId>>;
 
+    /// The projects of this installation that have a volume.
+    async fn list_volumes(&self) -> DriverResult<Vec<ProjectId>>;
+
     /// A replica's output from `since` on (inclusive), then as it comes until the replica ends.
     /// Lines come in the order in which the engine read them.
     async fn logs(
@@ -314,6 +402,19 @@ pub trait Driver: Send + Sync {
 
     /// The sockets that a running replica listens on; `None` when that cannot be seen here.
     async fn listening(&self, name: &ReplicaName) -> DriverResult<Option<Vec<Listening>>>;
+
+    /// Runs a command in a running replica, beside its process, with the replica's own rights and
+    /// limits. Fails with `NotFound` when there is no such replica, with `CannotStart` when it does
+    /// not run. A program that is not in the image, or may not be executed, is no error here: the
+    /// session ends at once, and the exit code is 126 or 127.
+    async fn exec(&self, name: &ReplicaName, request: &ExecRequest) -> DriverResult<ExecSession>;
+
+    /// Tells a terminal its new size. Nothing happens when its command has ended.
+    async fn resize_exec(&self, id: &ExecId, size: TtySize) -> DriverResult<()>;
+
+    /// The exit code of a command that ended; `None` while it runs. An engine forgets a command
+    /// some time after its end, or with its replica: then it is `NotFound`.
+    async fn exec_exit_code(&self, id: &ExecId) -> DriverResult<Option<i64>>;
 
     /// What happens to replicas from now on. Ends when the engine goes away.
     async fn events(&self) -> DriverResult<BoxStream<'static, DriverResult<EngineEvent>>>;

@@ -4,6 +4,7 @@
 //! holds nothing of another tenant and nothing secret. `Internal` is for the operator's log.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tose_api::Kind;
 
@@ -22,9 +23,12 @@ pub enum Error {
         message: String,
         fields: BTreeMap<String, String>,
     },
-    /// The caller did not say who they are, or not credibly.
-    #[error("{0}")]
-    Unauthenticated(&'static str),
+    /// The caller did not say who they are, or not credibly; `code` is for programs.
+    #[error("{message}")]
+    Unauthenticated {
+        code: &'static str,
+        message: &'static str,
+    },
     /// The caller's role is too low.
     #[error("{0}")]
     Forbidden(String),
@@ -34,6 +38,12 @@ pub enum Error {
     /// It collides with the state that there is.
     #[error("{message}")]
     Conflict { code: &'static str, message: String },
+    /// Too many requests; `retry_after` says how long to wait.
+    #[error("{message}")]
+    RateLimited {
+        message: String,
+        retry_after: Duration,
+    },
     /// Something that is needed does not answer.
     #[error("{message}")]
     Unavailable {
@@ -68,6 +78,14 @@ impl Error {
         }
     }
 
+    /// A caller who did not say who they are, or not credibly.
+    pub const fn unauthenticated(message: &'static str) -> Self {
+        Self::Unauthenticated {
+            code: "unauthenticated",
+            message,
+        }
+    }
+
     /// A collision; `code` is for programs, `message` says what to do.
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::Conflict {
@@ -88,10 +106,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Invalid { .. } => Kind::Invalid,
-            Self::Unauthenticated(_) => Kind::Unauthenticated,
+            Self::Unauthenticated { .. } => Kind::Unauthenticated,
             Self::Forbidden(_) => Kind::Forbidden,
             Self::NotFound(_) => Kind::NotFound,
             Self::Conflict { .. } => Kind::Conflict,
+            Self::RateLimited { .. } => Kind::RateLimited,
             Self::Unavailable { .. } => Kind::Unavailable,
             Self::Internal { .. } => Kind::Internal,
         }
@@ -101,10 +120,11 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "invalid_input",
-            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Unauthenticated { code, .. } => code,
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Conflict { code, .. } => code,
+            Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
             Self::Internal { .. } => "internal",
         }

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod clock;
+pub mod command;
 pub mod deployment;
 pub mod driver;
 pub mod error;
@@ -16,6 +17,7 @@ pub mod project;
 pub mod route;
 pub mod secret;
 pub mod slug;
+pub mod traffic;
 
 pub use clock::{Clock, IdGen};
 pub use driver::Driver;

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: pure and deterministic. A replica is never ended while visitors are sent to it: the
 //! step that takes it out of the route comes first, in an earlier place or an earlier plan. A new
-//! version takes over only when all its replicas are ready; until then the old one keeps its route.
+//! version takes over only when all its replicas are ready; until then the old one keeps its route,
+//! unless the rollout is in place: then the old one has gone before the new one starts.
 //! Assumptions: the observation is complete for the project (an engine that could not be asked
 //! makes no plan at all), and steps are applied in order, up to the first that fails.
 
@@ -23,6 +24,18 @@ pub struct Desired {
     pub live: Option<DeploymentId>,
     /// The version that is to take over.
     pub target: Option<Target>,
+    /// How it takes over.
+    pub rollout: Rollout,
+}
+
+/// How a version takes over from the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rollout {
+    /// It starts beside the live one, which serves until it is ready.
+    Beside,
+    /// The live one ends first: both cannot have the same volume. If the new one fails, the live one
+    /// is started again.
+    InPlace,
 }
 
 /// A version that is to take over.
@@ -175,11 +188,16 @@ fn wanted<'a>(desired: &'a Desired, replicas: &'a [Replica]) -> impl Iterator<It
 
 fn is_wanted(desired: &Desired, replica: &Replica) -> bool {
     let deployment_id = replica.observed.key.deployment_id;
-    let is_current = desired.live == Some(deployment_id)
+    let is_current = desired.live == Some(deployment_id) && !is_in_place(desired)
         || desired
             .target
             .is_some_and(|target| target.deployment_id == deployment_id);
     is_current && replica.observed.key.index < desired.replicas
+}
+
+/// Whether the live version has to make room for the one that is to take over.
+fn is_in_place(desired: &Desired) -> bool {
+    desired.rollout == Rollout::InPlace && desired.target.is_some()
 }
 
 /// Whether visitors may be sent to it: it runs, and its probe succeeded or it has the route from
@@ -292,9 +310,17 @@ fn plan_starts(
     plan: &mut Plan,
 ) {
     let takes_over = is_takeover_ready(desired, replicas);
-    let live = desired.live.filter(|_| !takes_over);
+    let live = desired
+        .live
+        .filter(|_| !takes_over && !is_in_place(desired));
     let target = desired.target.map(|target| target.deployment_id);
-    for deployment_id in live.into_iter().chain(target) {
+    let has_room = |version: &DeploymentId| {
+        desired.rollout == Rollout::Beside
+            || replicas
+                .iter()
+                .all(|replica| replica.observed.key.deployment_id == *version)
+    };
+    for deployment_id in live.into_iter().chain(target).filter(has_room) {
         for index in 0..desired.replicas {
             let found = of(replicas, deployment_id).find(|r| r.observed.key.index == index);
             let start_at = match found.map(|replica| &replica.observed) {

@@ -1,7 +1,7 @@
 //! Projects: what the user wants to run.
 
 use serde::{Deserialize, Serialize};
-use tose_api::project::{ProjectStatus, Source};
+use tose_api::project::{BuildOptions, ProjectStatus, Source, Volume};
 use tose_api::{Cpu, Hostname, ImageRef, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
 
 /// Whether a project is to run. Set by the user alone, never by what happens.
@@ -34,6 +34,12 @@ pub struct RunSpec {
     pub ram: Ram,
     /// The path that answers 2xx or 3xx once a replica is ready.
     pub health_check_path: Option<String>,
+    /// What runs in place of the image's own entrypoint and command; see [`crate::command::split`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_command: Option<String>,
+    /// Folders that outlive replicas. With any, two versions never run at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
 }
 
 /// A project.
@@ -55,6 +61,10 @@ pub struct Project {
     pub image: Option<ImageRef>,
     /// What the next deployment runs with.
     pub run: RunSpec,
+    /// How its image is built.
+    pub build: Option<BuildOptions>,
+    /// Where it runs.
+    pub region: Slug,
     /// How many replicas run while it is not stopped.
     pub replicas: u32,
     /// Whether it is to run.

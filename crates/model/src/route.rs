@@ -50,17 +50,20 @@ impl RouteTable {
         project_id: ProjectId,
         routes: BTreeMap<Hostname, Route>,
     ) -> bool {
-        let is_same = self
-            .routes
-            .iter()
-            .filter(|(_, route)| route.project_id == project_id)
-            .eq(routes.iter());
-        if is_same {
+        if self.has(project_id, &routes) {
             return false;
         }
         self.routes
             .retain(|_, route| route.project_id != project_id);
         self.routes.extend(routes);
         true
+    }
+
+    /// Whether `routes` are all routes of `project_id`.
+    pub fn has(&self, project_id: ProjectId, routes: &BTreeMap<Hostname, Route>) -> bool {
+        self.routes
+            .iter()
+            .filter(|(_, route)| route.project_id == project_id)
+            .eq(routes.iter())
     }
 }

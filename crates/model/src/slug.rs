@@ -2,14 +2,11 @@
 
 use sha2::{Digest, Sha256};
 use tose_api::{Hostname, Slug};
-
-use crate::error::{Error, Result};
+use uuid::Uuid;
 
 /// The slug for a name: transliterated to ASCII, in lower case, everything else to single dashes.
-///
-/// # Errors
-/// `Invalid` when nothing of the name is left.
-pub fn from_name(name: &str) -> Result<Slug> {
+/// A name of which nothing is left gets one from `id`.
+pub fn from_name(name: &str, id: &Uuid) -> Slug {
     let mut text = String::new();
     for c in deunicode::deunicode(name).chars() {
         if c.is_ascii_alphanumeric() {
@@ -19,11 +16,13 @@ pub fn from_name(name: &str) -> Result<Slug> {
         }
     }
     text.truncate(40);
-    text.trim_matches('-').parse().map_err(|_| {
-        Error::invalid_field(
-            "slug",
-            "no slug can be made from this name; send one such as \"my-app\"",
-        )
+    text.trim_matches('-').parse().unwrap_or_else(|_| {
+        let id = id.simple().to_string();
+        // The tail of a UUIDv7 is its random part.
+        let tail = &id[id.len() - 10..];
+        format!("app-{tail}")
+            .parse()
+            .expect("hex digits make a slug")
     })
 }
 
@@ -63,9 +62,10 @@ mod tests {
             ("  --a__b--  ", "a-b"),
             (&"x".repeat(60), &"x".repeat(40)),
         ] {
-            assert_eq!(from_name(name).expect("a slug").as_str(), slug, "{name}");
+            assert_eq!(from_name(name, &Uuid::nil()).as_str(), slug, "{name}");
         }
-        assert!(from_name("!!!").is_err());
+        let made_up = from_name("!!!", &Uuid::from_u128(0xab));
+        assert_eq!(made_up.as_str(), "app-00000000ab");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tose_api::{DeploymentId, ProjectId, Timestamp};
 use tose_model::driver::{ObservedReplica, ReplicaKey, ReplicaName, ReplicaState};
-use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Step, Target, plan};
+use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Rollout, Step, Target, plan};
 use uuid::Uuid;
 
 fn at(seconds: &str) -> Timestamp {
@@ -45,6 +45,11 @@ fn parse_desired(words: &[&str]) -> Desired {
                 deadline: at(deadline),
             }
         }),
+        rollout: if words.contains(&"in-place") {
+            Rollout::InPlace
+        } else {
+            Rollout::Beside
+        },
     }
 }
 

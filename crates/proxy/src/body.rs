@@ -204,6 +204,7 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
+        self.visitor.tally().end();
         self.visitor.enter(Phase::Idle);
     }
 }

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use crate::forward;
 use crate::io::{Activity, ObservedTcp};
 use crate::limits::{Limits, MAX_LINGER_BYTES};
+use crate::meter::Tally;
 use crate::tunnel::Tunnel;
 use crate::worker::{Seat, Worker};
 
@@ -83,6 +84,11 @@ impl Visitor {
         &self.ip_value
     }
 
+    /// What this connection's requests count for their projects.
+    pub(crate) fn tally(&self) -> &Tally {
+        self.activity.tally()
+    }
+
     /// Starts the deadline of `phase`.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
@@ -95,6 +101,7 @@ impl Visitor {
 
     /// Remembers where this connection goes once it is upgraded.
     pub(crate) fn set_tunnel(&self, tunnel: Tunnel) {
+        self.tally().keep();
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
@@ -133,6 +140,9 @@ impl Visitor {
     /// Moves the deadline where bytes moved, and wakes the task when it has passed.
     pub(crate) fn sweep(&self, limits: &Limits) {
         let has_moved = self.activity.take_moved();
+        if has_moved {
+            self.tally().settle();
+        }
         match self.phase.get() {
             Phase::Idle if self.activity.has_read() => self.enter(Phase::Head),
             Phase::Waiting | Phase::Streaming | Phase::Tunnel if has_moved => {

@@ -7,14 +7,21 @@
 mod client;
 pub(crate) mod server;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use tose_api::ProjectId;
+use tose_model::traffic::Traffic;
 
 pub use client::Client;
 
 /// The longest line of either side.
 const MAX_LINE_BYTES: usize = 64 * 1024;
+/// How the answer to a line begins that holds no known request; older versions say it too.
+const NO_REQUEST: &str = "this is no request";
+/// How many projects' traffic goes into one line: at most 1 KB each.
+const MAX_PROJECTS: usize = 50;
 /// The most listeners that one message of the kernel carries.
 const MAX_LISTENERS: usize = 253;
 
@@ -31,6 +38,11 @@ pub enum Request {
     InFlight {
         /// The replica's name.
         replica: String,
+    },
+    /// What visitors asked of each project and got; a part of it, see [`Response::Traffic`].
+    Traffic {
+        /// The last project of the part before.
+        after: Option<ProjectId>,
     },
     /// Give the listeners to the asking process; both accept until one finishes.
     HandOver,
@@ -54,6 +66,15 @@ pub enum Response {
         /// Requests and tunnels.
         count: u64,
     },
+    /// To [`Request::Traffic`].
+    Traffic {
+        /// What marks the numbers of this process.
+        start_id: String,
+        /// Some projects in the order of their ids.
+        projects: BTreeMap<ProjectId, Traffic>,
+        /// Whether there are projects after the last of these.
+        has_more: bool,
+    },
     /// To [`Request::HandOver`]; the listeners come with the line's first byte.
     HandedOver {
         /// How many come.
@@ -66,6 +87,16 @@ pub enum Response {
         /// Why.
         message: String,
     },
+}
+
+/// What a proxy has counted since its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// Differs between proxies, so that numbers of one are not taken for those of another.
+    pub start_id: String,
+    /// The traffic of each project that had any. A project that has no route any more is in it for
+    /// another minute.
+    pub projects: BTreeMap<ProjectId, Traffic>,
 }
 
 /// How a proxy is.

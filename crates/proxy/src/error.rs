@@ -85,6 +85,12 @@ pub enum Error {
     /// The proxy said something that has no place there.
     #[error("the proxy gave an answer that does not fit the question")]
     UnexpectedAnswer,
+    /// The proxy is of a version that does not know the question.
+    #[error("the running proxy is too old to answer {request}")]
+    TooOld {
+        /// What was asked.
+        request: &'static str,
+    },
     /// The proxy could not do what was asked.
     #[error("the proxy refused: {0}")]
     Refused(String),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT, CONNECTION, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
+use tokio::time::Instant;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::connection::{Phase, Visitor};
@@ -30,6 +31,7 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     visitor.enter(Phase::Waiting);
+    visitor.tally().begin(Instant::now());
     worker.count_request();
     let accept = request.headers().get(ACCEPT).cloned();
     let forwarded = Exchange {
@@ -46,6 +48,7 @@ pub(crate) async fn answer(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    visitor.tally().answer(response.status().as_u16());
     visitor.enter(Phase::Streaming);
     response
 }
@@ -103,6 +106,8 @@ impl Exchange<'_> {
             .and_then(|host| host.to_str().ok())
             .and_then(|host| host::with_name(host, |name| self.worker.find(name)))
             .ok_or_else(|| Failure::UnknownHost(host.cloned()))?;
+        let counters = target.meter.of_worker(self.worker.index());
+        self.visitor.tally().attribute(counters);
         if target.has_replicas() {
             Ok(target)
         } else {

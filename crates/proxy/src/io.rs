@@ -1,4 +1,5 @@
-//! A TCP stream that notes when bytes move, so that deadlines need no timer of their own.
+//! A TCP stream that notes when bytes move, so that deadlines need no timer of their own, and how
+//! many, so that they can be counted.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -9,11 +10,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::meter::Tally;
+
 /// What moved since somebody last looked.
 #[derive(Default)]
 pub(crate) struct Activity {
     has_read: Cell<bool>,
     has_moved: Cell<bool>,
+    tally: Tally,
 }
 
 impl Activity {
@@ -32,13 +36,20 @@ impl Activity {
         self.has_moved.replace(false)
     }
 
-    fn note_read(&self) {
-        self.has_read.set(true);
-        self.has_moved.set(true);
+    /// How many bytes moved, and for whom.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
-    fn note_written(&self) {
+    fn note_read(&self, count: usize) {
+        self.has_read.set(true);
         self.has_moved.set(true);
+        self.tally.note_read(count);
+    }
+
+    fn note_written(&self, count: usize) {
+        self.has_moved.set(true);
+        self.tally.note_written(count);
     }
 }
 
@@ -63,8 +74,9 @@ impl AsyncRead for ObservedTcp {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.activity.note_read();
+        let count = buf.filled().len() - before;
+        if count > 0 {
+            self.activity.note_read(count);
         }
         Poll::Ready(Ok(()))
     }
@@ -77,7 +89,7 @@ impl AsyncWrite for ObservedTcp {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
-        self.activity.note_written();
+        self.activity.note_written(written);
         Poll::Ready(Ok(written))
     }
 
@@ -87,7 +99,7 @@ impl AsyncWrite for ObservedTcp {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
-        self.activity.note_written();
+        self.activity.note_written(written);
         Poll::Ready(Ok(written))
     }
 
@@ -96,7 +108,9 @@ impl AsyncWrite for ObservedTcp {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
+        self.activity.tally.note_flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

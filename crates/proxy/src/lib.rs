@@ -22,6 +22,7 @@ mod host;
 mod io;
 mod limits;
 mod listener;
+mod meter;
 mod page;
 mod process;
 mod request_id;

@@ -5,6 +5,7 @@
 //! Killed at any line it leaves a proxy that serves.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,11 +22,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
+use tose_api::ProjectId;
 use tose_model::route::RouteTable;
+use tose_model::traffic::Traffic;
 
 use crate::control::server::{self, Socket};
 use crate::control::{Client, Status};
 use crate::error::{Error, Result, chain};
+use crate::meter::Meters;
 use crate::table::{Replicas, Table};
 use crate::worker::{self, Command, Setup, Statistics};
 use crate::{Config, listener, snapshot};
@@ -36,11 +40,13 @@ const DRAIN_SLACK: Duration = Duration::from_secs(5);
 /// The state of the main thread.
 pub(crate) struct Process {
     version: String,
+    start_id: String,
     routes_file: PathBuf,
     http_addr: Option<SocketAddr>,
     workers: Vec<Worker>,
     listeners: RefCell<Vec<TcpListener>>,
     replicas: RefCell<Replicas>,
+    meters: RefCell<Meters>,
     generation: Cell<u64>,
     snapshot_error: RefCell<Option<String>>,
     /// Held through a reload, so that tables reach the workers in order.
@@ -123,7 +129,8 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
         tracing::error!(%error, "starting without routes");
     }
     let mut replicas = Replicas::default();
-    let table = Arc::new(replicas.compile(table));
+    let mut meters = Meters::new(config.workers.get());
+    let table = Arc::new(replicas.compile(table, &mut meters));
     let http_addr = match listeners.first() {
         Some(listener) => Some(listener.local_addr().map_err(start_error("listener"))?),
         None => None,
@@ -140,11 +147,14 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
     }
     let process = Process {
         version: config.version.clone(),
+        // Random, and of this process alone.
+        start_id: format!("{:016x}", config.request_id_seed),
         routes_file: config.routes_file.clone(),
         http_addr,
         workers,
         listeners: RefCell::new(listeners),
         replicas: RefCell::new(replicas),
+        meters: RefCell::new(meters),
         generation: Cell::new(table.generation),
         snapshot_error: RefCell::new(snapshot_error),
         predecessor: Mutex::new(predecessor),
@@ -222,7 +232,7 @@ fn spawn_workers(
                 .map(TcpListener::try_clone)
                 .collect::<io::Result<Vec<_>>>();
             worker::spawn(Setup {
-                index: index as u64,
+                index,
                 listeners: own.map_err(start_error("listener"))?,
                 table: Arc::clone(table),
                 limits: config.limits.clone(),
@@ -303,7 +313,7 @@ impl Process {
                 return Err(error);
             }
         };
-        let table = Arc::new(self.replicas.borrow_mut().compile(table));
+        let table = Arc::new(self.compile(table));
         self.tell_workers(|confirm| Command::Use(Arc::clone(&table), confirm))
             .await;
         if let Some(client) = predecessor.as_mut()
@@ -314,6 +324,29 @@ impl Process {
         self.generation.set(table.generation);
         *self.snapshot_error.borrow_mut() = None;
         Ok(table.generation)
+    }
+
+    fn compile(&self, table: RouteTable) -> Table {
+        let routes = table.routes.values();
+        let routed = routes.map(|route| route.project_id).collect();
+        let mut meters = self.meters.borrow_mut();
+        meters.retain(&routed, Instant::now());
+        self.replicas.borrow_mut().compile(table, &mut meters)
+    }
+
+    /// What marks the numbers of this process: those of another begin anew.
+    pub(crate) fn start_id(&self) -> &str {
+        &self.start_id
+    }
+
+    /// The traffic of so many projects after `after`, and whether there are further ones. What a
+    /// predecessor still finishes is not in it: it would be gone again with the predecessor.
+    pub(crate) fn traffic(
+        &self,
+        after: Option<ProjectId>,
+        most: usize,
+    ) -> (BTreeMap<ProjectId, Traffic>, bool) {
+        self.meters.borrow_mut().totals(after, most, Instant::now())
     }
 
     /// Requests and tunnels on a replica, here and in a predecessor that drains.

@@ -13,6 +13,8 @@ use std::sync::{Arc, Weak};
 use tose_api::Slug;
 use tose_model::route::{Backend, Route, RouteTable};
 
+use crate::meter::{Meter, Meters};
+
 /// Every host that this process knows.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -29,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) project: Slug,
     /// Why nothing serves it.
     pub(crate) reason: Option<String>,
+    /// What its requests count for.
+    pub(crate) meter: Meter,
     replicas: Vec<Arc<Replica>>,
 }
 
@@ -121,8 +125,8 @@ impl Drop for Lease {
 }
 
 impl Replicas {
-    /// Makes the table that workers use.
-    pub(crate) fn compile(&mut self, table: RouteTable) -> Table {
+    /// Makes the table that workers use, with a meter for each project in it.
+    pub(crate) fn compile(&mut self, table: RouteTable, meters: &mut Meters) -> Table {
         self.known.retain(|_, replica| replica.strong_count() > 0);
         for replica in self.known.values().filter_map(Weak::upgrade) {
             replica.is_retired.store(true, Ordering::Relaxed);
@@ -131,7 +135,7 @@ impl Replicas {
         let targets = table
             .routes
             .into_iter()
-            .map(|(host, route)| (host.as_str().into(), Arc::new(self.target(route))))
+            .map(|(host, route)| (host.as_str().into(), Arc::new(self.target(route, meters))))
             .collect();
         Table {
             generation,
@@ -149,7 +153,7 @@ impl Replicas {
             .sum()
     }
 
-    fn target(&mut self, route: Route) -> Target {
+    fn target(&mut self, route: Route, meters: &mut Meters) -> Target {
         let replicas = route
             .backends
             .into_iter()
@@ -159,6 +163,7 @@ impl Replicas {
             workspace: route.workspace,
             project: route.project,
             reason: route.reason,
+            meter: meters.meter(route.project_id),
             replicas,
         }
     }
@@ -211,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_replica_with_the_fewest_requests_is_picked_and_equals_take_turns() {
-        let table = Replicas::default().compile(table(&["a", "b"]));
+        let table = Replicas::default().compile(table(&["a", "b"]), &mut Meters::new(1));
         let target = table.find("shop.example.com").unwrap();
         let first = target.pick(0, 0, &[]).unwrap();
         let second = target.pick(0, 0, &[]).unwrap();
@@ -224,7 +229,7 @@ mod tests {
 
     #[test]
     fn tried_replicas_are_left_out_and_avoided_ones_come_last() {
-        let table = Replicas::default().compile(table(&["a", "b"]));
+        let table = Replicas::default().compile(table(&["a", "b"]), &mut Meters::new(1));
         let target = table.find("shop.example.com").unwrap();
         let bad = target.pick(0, 0, &[]).unwrap();
         bad.replica().avoid_until(5);
@@ -248,13 +253,13 @@ mod tests {
     #[test]
     fn a_lease_counts_across_tables_until_it_ends() {
         let mut replicas = Replicas::default();
-        let old = replicas.compile(table(&["a"]));
+        let old = replicas.compile(table(&["a"]), &mut Meters::new(1));
         let lease = old
             .find("shop.example.com")
             .unwrap()
             .pick(0, 0, &[])
             .unwrap();
-        let new = replicas.compile(table(&[]));
+        let new = replicas.compile(table(&[]), &mut Meters::new(1));
         drop(old);
         assert_eq!(replicas.in_flight("a"), 1);
         assert!(lease.replica().is_retired());

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a command is carried out between two polls of any request, so once a worker has
 //! confirmed a table no request of it starts with an older one. Nothing here is shared with other
-//! threads but the route table, the replicas' counters and the statistics.
+//! threads but the route table, the replicas' counters, the meters and the statistics.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -37,8 +37,8 @@ pub(crate) enum Command {
 
 /// What a worker starts with.
 pub(crate) struct Setup {
-    /// Its number in this process.
-    pub(crate) index: u64,
+    /// Its number in this process, from 0.
+    pub(crate) index: usize,
     /// Where it accepts visitors.
     pub(crate) listeners: Vec<std::net::TcpListener>,
     /// The first table.
@@ -90,6 +90,7 @@ enum Stage {
 
 /// The state of one worker.
 pub(crate) struct Worker {
+    index: usize,
     limits: Limits,
     http: http1::Builder,
     table: RefCell<Arc<Table>>,
@@ -173,10 +174,11 @@ async fn run(
     http.header_read_timeout(None)
         .max_header_size(MAX_HEAD_BYTES);
     let worker = Rc::new(Worker {
+        index: setup.index,
         http,
         table: RefCell::new(setup.table),
         pools: Pools::new(&setup.limits),
-        request_ids: RequestIds::new(setup.request_id_seed, setup.index),
+        request_ids: RequestIds::new(setup.request_id_seed, setup.index as u64),
         statistics,
         clock: Rc::default(),
         rotation: Cell::new(0),
@@ -325,6 +327,11 @@ impl Worker {
     /// Milliseconds since the process started, up to one tick ago.
     pub(crate) fn now_ms(&self) -> u64 {
         self.clock.get()
+    }
+
+    /// Its number in this process.
+    pub(crate) fn index(&self) -> usize {
+        self.index
     }
 
     /// Deadlines and caps.

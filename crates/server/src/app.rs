@@ -6,33 +6,58 @@
 //! Not here: HTTP (`http`), SQL (`tose-store`), and work that takes long (`tasks`).
 
 mod account;
+mod api_key;
+mod auth;
+mod credentials;
 pub(crate) mod deployment;
 pub(crate) mod domain;
 pub(crate) mod env_var;
+mod event;
+pub(crate) mod exec;
 pub(crate) mod git;
+mod hook;
+pub(crate) mod idempotency;
+mod invitation;
 pub(crate) mod log;
+mod member;
+pub(crate) mod metrics;
 pub(crate) mod project;
 pub(crate) mod status;
+mod upload;
 pub(crate) mod workspace;
 
-pub use account::{Bootstrapped, bootstrap};
+pub use account::{Bootstrapped, bootstrap, reset_password};
+pub(crate) use auth::{LoggedIn, SESSION_LIFETIME};
+pub(crate) use credentials::Presented;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
 use tose_api::log::LogSource;
-use tose_api::{DeploymentId, EventId, ProjectId, Timestamp};
+use tose_api::{DeploymentId, EventId, ProjectId, Timestamp, WorkspaceId};
 use tose_logs::{LogStore, StreamId};
-use tose_model::access::Access;
+use tose_model::access::{Access, Actor};
 use tose_model::error::{Error, Result};
 use tose_model::log::LogLine;
 use tose_model::{Clock, Driver, IdGen};
 use tose_store::{NewEvent, Store};
+use uuid::Uuid;
 
+use crate::app::credentials::KnownKeys;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
+use crate::dns::Dns;
+use crate::limiter::Limiter;
+use crate::mail::Mailer;
+use crate::metrics::MetricsStore;
+use crate::password::Passwords;
 use crate::routes::RouteBook;
 use crate::secrets::{Vault, VaultError};
+use crate::telemetry::Telemetry;
 
 /// Everything that use cases and tasks work with. Shared by reference counting.
 pub struct Platform {
@@ -42,13 +67,84 @@ pub struct Platform {
     pub(crate) data_plane: Arc<dyn DataPlane>,
     pub(crate) routes: RouteBook,
     pub(crate) logs: LogStore,
+    pub(crate) metrics: MetricsStore,
+    pub(crate) telemetry: Telemetry,
     pub(crate) vault: Vault,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGen>,
     pub(crate) signals: Signals,
+    pub(crate) passwords: Passwords,
+    pub(crate) mailer: Mailer,
+    pub(crate) dns: Dns,
+    pub(crate) limits: Limits,
+    pub(crate) known_keys: KnownKeys,
+    /// Calls that are brought to their end though the client may be gone.
+    pub(crate) background: TaskTracker,
     /// Fresh with each start: the owner of this process's leases.
     pub(crate) boot_id: String,
 }
+
+/// What is counted, and how often it may happen.
+pub(crate) struct Limits {
+    /// Calls by key or login.
+    pub(crate) calls: Limiter<Uuid>,
+    /// Calls without either, by address.
+    pub(crate) strangers: Limiter<IpAddr>,
+    /// What was refused, by address.
+    pub(crate) failures: Limiter<IpAddr>,
+    /// Logins by account, whether right or wrong.
+    pub(crate) logins: Limiter<String>,
+    /// Deployments by project.
+    pub(crate) deployments: Limiter<ProjectId>,
+    sockets: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
+    max_sockets: usize,
+}
+
+impl Limits {
+    pub(crate) fn new(config: &Config, clock: &Arc<dyn Clock>) -> Self {
+        let limits = &config.limits;
+        let (rate, burst) = (limits.calls_per_minute, limits.call_burst);
+        let failures = limits.failures_per_minute;
+        Self {
+            calls: Limiter::new("calls", rate, burst, clock),
+            strangers: Limiter::new("calls", rate, burst, clock),
+            failures: Limiter::new("refused keys or logins", failures, failures, clock),
+            logins: Limiter::new("logins to this account", failures, failures, clock),
+            deployments: Limiter::new(
+                "deployments of this project",
+                limits.deployments_per_minute,
+                limits.deployments_per_minute,
+                clock,
+            ),
+            sockets: Mutex::default(),
+            max_sockets: limits.max_sockets,
+        }
+    }
+
+    /// A place among the workspace's WebSockets, held until it is dropped.
+    ///
+    /// # Errors
+    /// `RateLimited` when all are taken.
+    pub(crate) fn socket(&self, workspace_id: WorkspaceId) -> Result<OwnedSemaphorePermit> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.retain(|_, places| places.available_permits() < self.max_sockets);
+        let places = sockets
+            .entry(workspace_id)
+            .or_insert_with(|| Arc::new(Semaphore::new(self.max_sockets)));
+        Arc::clone(places)
+            .try_acquire_owned()
+            .map_err(|_| Error::RateLimited {
+                message: format!(
+                    "the workspace has {} WebSockets open; close one first",
+                    self.max_sockets
+                ),
+                retry_after: SOCKET_RETRY,
+            })
+    }
+}
+
+/// When a WebSocket that found no place may be tried again.
+const SOCKET_RETRY: Duration = Duration::from_secs(5);
 
 /// How a use case tells the tasks that there is work. A signal that gets lost costs time, never
 /// work: the tasks look at the store by themselves as well.
@@ -98,9 +194,19 @@ impl Platform {
         action: &'static str,
         target: impl ToString,
     ) -> NewEvent {
+        self.event_by(access.actor().clone(), action, target)
+    }
+
+    /// The same for somebody who has no access to a workspace yet.
+    pub(crate) fn event_by(
+        &self,
+        actor: Actor,
+        action: &'static str,
+        target: impl ToString,
+    ) -> NewEvent {
         NewEvent {
             id: EventId::from_uuid(self.ids.uuid()),
-            actor: access.caller().email.clone(),
+            actor,
             action,
             target: target.to_string(),
             at: self.now(),
@@ -153,9 +259,9 @@ pub(crate) fn vault_error(error: VaultError) -> Error {
 
 /// Checks a name that people read.
 pub(crate) fn check_name(name: &str) -> Result<String> {
-    let name = name.trim();
     let length = name.chars().count();
-    if length == 0 || length > 100 || name.chars().any(char::is_control) {
+    let name = name.trim();
+    if name.is_empty() || length > 100 || name.chars().any(char::is_control) {
         return Err(Error::invalid_field(
             "name",
             "must have 1 to 100 characters, none of them a control character",

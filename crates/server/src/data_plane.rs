@@ -1,9 +1,13 @@
 //! The data plane as the control plane sees it: a process of its own that outlives this one.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use tose_api::ProjectId;
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
 use tose_model::route::RouteTable;
+use tose_model::traffic::Traffic;
 
 /// The data plane did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,10 @@ pub trait DataPlane: Send + Sync {
 
     /// Requests and tunnels that run on a replica at this moment.
     async fn in_flight(&self, replica: &ReplicaName) -> Result<u64, DataPlaneError>;
+
+    /// What visitors asked of each project and got, since the data plane's start; a project without
+    /// any is left out. The numbers begin anew when it is started again, see [`Traffic::since`].
+    async fn traffic(&self) -> Result<BTreeMap<ProjectId, Traffic>, DataPlaneError>;
 
     /// Makes sure that it runs, starting it if it does not.
     async fn ensure_running(&self) -> Result<(), DataPlaneError>;

@@ -3,13 +3,25 @@
 //! A handler parses, calls one use case, and converts. Not here: rules, store, engine.
 
 mod accept;
+mod auth;
 mod body;
 mod deployment;
+mod doc;
+mod docs;
+mod domain;
 mod env_var;
 mod error;
+mod etag;
+mod exec;
 mod git;
 mod guard;
+mod hook;
+mod idempotency;
+mod kept;
 mod log_socket;
+mod member;
+mod metrics;
+mod openapi;
 mod project;
 mod reply;
 mod routes;

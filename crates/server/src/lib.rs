@@ -7,11 +7,17 @@ pub mod app;
 mod build;
 pub mod config;
 pub mod data_plane;
+mod dns;
 mod http;
+mod limiter;
+mod mail;
+mod metrics;
+mod password;
 pub mod proxy_process;
 mod routes;
 pub mod secrets;
 mod tasks;
+mod telemetry;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -28,12 +34,17 @@ use tose_model::error::BoxError;
 use tose_model::{Clock, Driver, IdGen};
 use tose_store::Store;
 
-use crate::app::{Platform, Signals};
+use crate::app::{Limits, Platform, Signals};
 use crate::config::Config;
 use crate::data_plane::DataPlane;
+use crate::dns::Dns;
+use crate::mail::Mailer;
+use crate::metrics::MetricsStore;
+use crate::password::Passwords;
 use crate::routes::RouteBook;
 use crate::secrets::Vault;
 use crate::tasks::Tasks;
+use crate::telemetry::Telemetry;
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +79,7 @@ pub struct DataDir {
     pub installation: InstallationId,
     vault: Vault,
     logs: LogStore,
+    metrics: MetricsStore,
     // Held for its lock.
     _lock: File,
 }
@@ -86,11 +98,14 @@ impl DataDir {
             .map_err(StartError::because("the vault could not be opened"))?;
         let logs = LogStore::open(&path.join("logs"))
             .map_err(StartError::because("the log store could not be opened"))?;
+        let metrics = MetricsStore::open(&path.join("metrics"))
+            .map_err(StartError::because("the metrics could not be opened"))?;
         Ok(Self {
             store,
             installation,
             vault,
             logs,
+            metrics,
             _lock: lock,
         })
     }
@@ -194,13 +209,27 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         .map_err(StartError::because("the leases could not be cleared"))?;
     let (signals, wakes) = Signals::new();
     let api_addr = config.api_addr;
+    let passwords = Passwords::new(parts.ids.as_ref())
+        .map_err(StartError::because("passwords could not be set up"))?;
+    let mailer = Mailer::new(config.smtp.as_ref())
+        .map_err(StartError::because("mail could not be set up"))?;
+    let dns =
+        Dns::new(&config.name_servers).map_err(StartError::because("DNS could not be set up"))?;
     let platform = Arc::new(Platform {
+        passwords,
+        mailer,
+        dns,
+        limits: Limits::new(&config, &parts.clock),
+        known_keys: Default::default(),
+        background: TaskTracker::new(),
         config,
         store: data.store,
         driver: parts.driver,
         data_plane: parts.data_plane,
         routes: RouteBook::new(table),
         logs: data.logs,
+        metrics: data.metrics,
+        telemetry: Telemetry::new(),
         vault: data.vault,
         clock: parts.clock,
         ids: parts.ids,
@@ -241,6 +270,8 @@ impl Server {
     pub async fn stop(self) {
         self.stop.cancel();
         self.http.wait().await;
+        self.platform.background.close();
+        self.platform.background.wait().await;
         self.tasks.stop().await;
         if let Err(error) = self.platform.logs.flush().await {
             tracing::error!(

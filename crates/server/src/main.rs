@@ -67,6 +67,23 @@ enum AdminCommand {
         #[arg(long)]
         workspace: Slug,
     },
+    /// Give an account a fresh password, end its logins, and print the password
+    ResetPassword {
+        /// The account's e-mail address
+        #[arg(long)]
+        email: String,
+    },
+    /// Let an account do what concerns the whole installation, or not any more
+    Operator {
+        /// The account's e-mail address
+        #[arg(long)]
+        email: String,
+        /// Take the right away
+        #[arg(long)]
+        revoke: bool,
+    },
+    /// Check the database: rows that break a rule are printed as JSON, and the exit code is 1
+    Fsck,
     /// Stop the proxy and every app of this installation; their data stays
     Shutdown,
 }
@@ -96,6 +113,13 @@ fn run(cli: Cli) -> Result<()> {
         Command::Admin(AdminCommand::Bootstrap { email, workspace }) => {
             block_on(bootstrap(&config, &email, &workspace))
         }
+        Command::Admin(AdminCommand::ResetPassword { email }) => {
+            block_on(reset_password(&config, &email))
+        }
+        Command::Admin(AdminCommand::Operator { email, revoke }) => {
+            block_on(set_operator(&config, &email, revoke))
+        }
+        Command::Admin(AdminCommand::Fsck) => block_on(fsck(&config)),
         Command::Admin(AdminCommand::Shutdown) => {
             start_tracing(&config)?;
             block_on(shutdown(config))
@@ -244,17 +268,59 @@ async fn bootstrap(config: &Config, email: &str, workspace: &Slug) -> Result<()>
     print(&answer.to_string())
 }
 
+/// Opens the database of an installation that is there; a server may be running on it.
+async fn open_existing(config: &Config) -> Result<tose_store::Store> {
+    if !config.data_dir.join("tose.db").exists() {
+        bail!("there is no installation in {}", config.data_dir.display());
+    }
+    Ok(tose_server::open_store(&config.data_dir).await?)
+}
+
+async fn reset_password(config: &Config, email: &str) -> Result<()> {
+    let store = open_existing(config).await?;
+    let password = tose_server::app::reset_password(&store, &SystemIds, email).await;
+    store.close().await;
+    let answer = serde_json::json!({"email": email, "password": password?.expose_secret()});
+    print(&answer.to_string())
+}
+
+async fn set_operator(config: &Config, email: &str, revoke: bool) -> Result<()> {
+    let email = tose_api::Email::from_input(email)?;
+    let is_operator = if revoke {
+        tose_store::Operator::No
+    } else {
+        tose_store::Operator::Yes
+    };
+    let store = open_existing(config).await?;
+    let outcome = store.set_operator(&email, is_operator).await;
+    store.close().await;
+    outcome?;
+    print(&serde_json::json!({"email": email, "operator": !revoke}).to_string())
+}
+
+async fn fsck(config: &Config) -> Result<()> {
+    let store = open_existing(config).await?;
+    let findings = store.check().await;
+    store.close().await;
+    let findings = findings?;
+    for finding in &findings {
+        let line = serde_json::json!({"problem": finding.problem, "rows": finding.rows});
+        print(&line.to_string())?;
+    }
+    if findings.is_empty() {
+        return print("{\"problems\":0}");
+    }
+    bail!("{} rules are broken", findings.len())
+}
+
 /// How long the proxy may take to end its visitors' requests.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(50);
 
 async fn shutdown(config: Config) -> Result<()> {
-    if !config.data_dir.join("tose.db").exists() {
-        bail!("there is no installation in {}", config.data_dir.display());
-    }
+    let store = open_existing(&config).await?;
     let _lock = tose_server::lock_data_dir(&config.data_dir)?;
     stop_proxy(&config).await?;
-    let store = tose_server::open_store(&config.data_dir).await?;
     let installation = tose_server::installation_id(&store, &SystemIds).await?;
     store.close().await;
     let driver = connect_driver(&config, installation)?;

@@ -3,15 +3,18 @@
 //! Guarantees: the proxy is never ended because this process ends. A proxy of another build or for
 //! another address hands its listeners to the new one, so visitors notice nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::process::{Child, Command};
+use tose_api::ProjectId;
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
 use tose_model::route::RouteTable;
+use tose_model::traffic::Traffic;
 use tose_proxy::control::{Client, Status};
 
 use crate::config::{Config, Listen};
@@ -20,7 +23,7 @@ use crate::data_plane::{DataPlane, DataPlaneError};
 /// How long a new proxy may take until it answers.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is asked while it starts.
-const START_POLL: Duration = Duration::from_millis(20);
+const START_POLL: Duration = Duration::from_millis(2);
 /// How much of its log goes into an error.
 const LOG_TAIL: usize = 600;
 
@@ -162,6 +165,13 @@ impl DataPlane for ProxyProcess {
             .in_flight(replica.as_str())
             .await
             .map_err(failed(operation))
+    }
+
+    async fn traffic(&self) -> Result<BTreeMap<ProjectId, Traffic>, DataPlaneError> {
+        let operation = "tell what it has counted";
+        let mut client = self.connect().await.map_err(failed(operation))?;
+        let totals = client.traffic().await.map_err(failed(operation))?;
+        Ok(totals.projects)
     }
 
     async fn ensure_running(&self) -> Result<(), DataPlaneError> {

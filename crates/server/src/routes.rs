@@ -5,8 +5,10 @@
 //! at.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
-use tokio::sync::Mutex;
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{Mutex, oneshot};
 use tose_api::{Hostname, ProjectId};
 use tose_model::route::{Backend, Route, RouteTable};
 
@@ -14,13 +16,24 @@ use crate::data_plane::{DataPlane, DataPlaneError};
 
 /// The table that the data plane has.
 pub(crate) struct RouteBook {
+    /// Held while a table is published.
     table: Mutex<RouteTable>,
+    /// What is to be in the next table. Those who come while one is published share the next, so that
+    /// a thousand projects that change at once don't write a thousand tables.
+    waiting: std::sync::Mutex<Vec<Change>>,
+}
+
+struct Change {
+    project_id: ProjectId,
+    routes: BTreeMap<Hostname, Route>,
+    outcome: oneshot::Sender<Result<(), DataPlaneError>>,
 }
 
 impl RouteBook {
     pub(crate) fn new(table: RouteTable) -> Self {
         Self {
             table: Mutex::new(table),
+            waiting: std::sync::Mutex::default(),
         }
     }
 
@@ -32,15 +45,35 @@ impl RouteBook {
         project_id: ProjectId,
         routes: BTreeMap<Hostname, Route>,
     ) -> Result<(), DataPlaneError> {
+        let (outcome, mut answered) = oneshot::channel();
+        self.waiting().push(Change {
+            project_id,
+            routes,
+            outcome,
+        });
         let mut table = self.table.lock().await;
-        let mut next = table.clone();
-        if !next.replace_project(project_id, routes) {
-            return Ok(());
+        // Whoever had the lock before may have taken this change along.
+        match answered.try_recv() {
+            Ok(outcome) => return outcome,
+            Err(TryRecvError::Closed) => return Err(given_up()),
+            Err(TryRecvError::Empty) => {}
         }
-        next.generation += 1;
-        data_plane.publish(&next).await?;
-        *table = next;
-        Ok(())
+        let changes = std::mem::take(&mut *self.waiting());
+        let (routes, outcomes): (Vec<_>, Vec<_>) = changes
+            .into_iter()
+            .map(|change| ((change.project_id, change.routes), change.outcome))
+            .unzip();
+        let published = publish(&mut table, data_plane, routes).await;
+        for outcome in outcomes {
+            // One that waits no more has nothing to learn.
+            let _ = outcome.send(again(&published));
+        }
+        published
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Change>> {
+        // Each change is pushed and taken in one go, so a panic leaves a whole list.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names of the replicas that visitors of a project are sent to.
@@ -84,5 +117,152 @@ impl RouteBook {
         ids.sort_unstable();
         ids.dedup();
         ids
+    }
+}
+
+/// Makes one table of all changes, in their order, and publishes it.
+async fn publish(
+    table: &mut RouteTable,
+    data_plane: &dyn DataPlane,
+    changes: Vec<(ProjectId, BTreeMap<Hostname, Route>)>,
+) -> Result<(), DataPlaneError> {
+    if changes.iter().all(|(id, routes)| table.has(*id, routes)) {
+        return Ok(());
+    }
+    let mut next = table.clone();
+    for (project_id, routes) in changes {
+        next.replace_project(project_id, routes);
+    }
+    next.generation += 1;
+    data_plane.publish(&next).await?;
+    *table = next;
+    Ok(())
+}
+
+/// The same outcome for one more who waited for it.
+fn again(outcome: &Result<(), DataPlaneError>) -> Result<(), DataPlaneError> {
+    outcome.as_ref().copied().map_err(|error| DataPlaneError {
+        operation: error.operation,
+        source: error.source.to_string().into(),
+    })
+}
+
+fn given_up() -> DataPlaneError {
+    DataPlaneError {
+        operation: "take the new routes",
+        source: "the server is ending".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use async_trait::async_trait;
+    use tokio::sync::Semaphore;
+    use tose_model::driver::ReplicaName;
+    use tose_model::error::BoxError;
+    use tose_model::traffic::Traffic;
+
+    /// Takes a table for each permit.
+    #[derive(Default)]
+    struct Gate {
+        permits: Option<Semaphore>,
+        tables: std::sync::Mutex<Vec<RouteTable>>,
+        refuses: bool,
+    }
+
+    #[async_trait]
+    impl DataPlane for Gate {
+        async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
+            self.tables.lock().expect("no panic").push(table.clone());
+            if let Some(permits) = &self.permits {
+                permits.acquire().await.expect("an open gate").forget();
+            }
+            if self.refuses {
+                return Err(DataPlaneError {
+                    operation: "take the new routes",
+                    source: BoxError::from("refused"),
+                });
+            }
+            Ok(())
+        }
+
+        async fn in_flight(&self, _: &ReplicaName) -> Result<u64, DataPlaneError> {
+            Ok(0)
+        }
+
+        async fn traffic(&self) -> Result<BTreeMap<ProjectId, Traffic>, DataPlaneError> {
+            Ok(BTreeMap::new())
+        }
+
+        async fn ensure_running(&self) -> Result<(), DataPlaneError> {
+            Ok(())
+        }
+    }
+
+    fn routes_of(number: u128) -> (ProjectId, BTreeMap<Hostname, Route>) {
+        let project_id = ProjectId::from_uuid(uuid::Uuid::from_u128(number));
+        let slug = |text: &str| text.parse().expect("a slug");
+        let route = Route {
+            project_id,
+            workspace: slug("demo"),
+            project: slug("app"),
+            backends: Vec::new(),
+            reason: None,
+        };
+        let host = format!("app-{number}.localhost").parse().expect("a host");
+        (project_id, BTreeMap::from([(host, route)]))
+    }
+
+    #[tokio::test]
+    async fn changes_that_come_while_a_table_is_published_share_the_next() {
+        let gate = Gate {
+            permits: Some(Semaphore::new(0)),
+            ..Gate::default()
+        };
+        let book = RouteBook::new(RouteTable::default());
+        let all = futures_util::future::join_all((0..100).map(|number| {
+            let (project_id, routes) = routes_of(number);
+            book.replace(&gate, project_id, routes)
+        }));
+        let open = async {
+            // Everybody has asked by now: the futures are polled in order.
+            gate.permits.as_ref().expect("a gate").add_permits(2);
+        };
+        let (outcomes, ()) = tokio::join!(all, open);
+        assert!(outcomes.iter().all(Result::is_ok));
+        assert_eq!(book.projects().await.len(), 100);
+        let tables = gate.tables.lock().expect("no panic");
+        let sizes: Vec<usize> = tables.iter().map(|table| table.routes.len()).collect();
+        assert_eq!(sizes, [1, 100]);
+    }
+
+    #[tokio::test]
+    async fn a_refused_table_is_refused_to_all_and_changes_nothing() {
+        let gate = Gate {
+            refuses: true,
+            ..Gate::default()
+        };
+        let book = RouteBook::new(RouteTable::default());
+        let all = futures_util::future::join_all((0..3).map(|number| {
+            let (project_id, routes) = routes_of(number);
+            book.replace(&gate, project_id, routes)
+        }));
+        assert!(all.await.iter().all(Result::is_err));
+        assert!(book.projects().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_there_already_is_not_published() {
+        let gate = Gate::default();
+        let book = RouteBook::new(RouteTable::default());
+        for _ in 0..2 {
+            let (project_id, routes) = routes_of(1);
+            book.replace(&gate, project_id, routes)
+                .await
+                .expect("published");
+        }
+        assert_eq!(gate.tables.lock().expect("no panic").len(), 1);
     }
 }

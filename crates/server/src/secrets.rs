@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
-use tose_api::{DeploymentId, EnvKey, ProjectId, WorkspaceId};
+use tose_api::{DeploymentId, EnvKey, ProjectId, UserId, WorkspaceId};
 use tose_model::IdGen;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use zeroize::Zeroizing;
@@ -69,6 +69,10 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         project_id: ProjectId,
     },
+    /// The secret of an authenticator app.
+    TotpSecret { user_id: UserId },
+    /// The answer to a call with an `Idempotency-Key`.
+    Answer { name: &'a str },
 }
 
 impl Place<'_> {
@@ -93,6 +97,10 @@ impl Place<'_> {
             } => {
                 format!("v{KEY_VERSION}/git_connections.deploy_key/{workspace_id}/{project_id}")
             }
+            Self::TotpSecret { user_id } => {
+                format!("v{KEY_VERSION}/users.totp_secret/{user_id}")
+            }
+            Self::Answer { name } => format!("v{KEY_VERSION}/idempotency_keys.answer/{name}"),
         }
     }
 }
@@ -253,19 +261,43 @@ pub fn fresh_api_key(ids: &dyn IdGen) -> FreshApiKey {
     }
 }
 
-/// The hash under which a key is stored.
+/// The hash under which a key or token is stored. A fast hash is enough for 160 random bits.
 pub fn hash_api_key(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
+/// A fresh token for a login, an invitation, a reset or a hook: 40 lower-case hex digits.
+pub fn fresh_token(ids: &dyn IdGen) -> SecretString {
+    let mut random = Zeroizing::new([0; API_KEY_BYTES]);
+    ids.fill(random.as_mut_slice());
+    SecretString::from(hex::encode(random.as_slice()))
+}
+
+/// What a page has to send along with a login's cookie. It follows from the login's token, which
+/// no page can read, and does not lead back to it.
+pub fn csrf_token(session_token: &str) -> String {
+    let digest = Sha256::digest(format!("csrf/{session_token}"));
+    hex::encode(&digest[..API_KEY_BYTES])
+}
+
+/// What a workspace has to put into a name's DNS to prove that the name is its own.
+pub fn domain_token(workspace_id: WorkspaceId, hostname: &str) -> String {
+    let digest = Sha256::digest(format!("domain/{workspace_id}/{hostname}"));
+    format!("tose-verify={}", hex::encode(&digest[..16]))
+}
+
 /// Whether a text has the form of a key; one that has not needs no look at the store.
 pub fn is_api_key_shaped(text: &str) -> bool {
-    text.strip_prefix(API_KEY_PREFIX).is_some_and(|hex| {
-        hex.len() == 2 * API_KEY_BYTES
-            && hex
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    })
+    text.strip_prefix(API_KEY_PREFIX)
+        .is_some_and(is_token_shaped)
+}
+
+/// Whether a text has the form of a token.
+pub fn is_token_shaped(text: &str) -> bool {
+    text.len() == 2 * API_KEY_BYTES
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@
 
 mod builder;
 mod capture;
+mod domains;
 mod probe;
 mod project_pass;
 mod reconciler;
+mod sampler;
 mod supervisor;
 mod sweep;
 
@@ -45,6 +47,8 @@ impl Tasks {
             tasks.spawner(),
         ));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
+        tasks.spawn(domains::run(Arc::clone(platform)));
+        tasks.spawn(sampler::run(Arc::clone(platform)));
         tasks.spawn(supervisor::run(Arc::clone(platform)));
         tasks.spawn(sweep::run(Arc::clone(platform)));
         tasks.spawn(sweep::listen(Arc::clone(platform)));

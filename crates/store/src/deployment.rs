@@ -3,7 +3,6 @@
 //! Guarantees: a change of status is a compare-and-swap, so of two that race one loses and is told
 //! so; the unique indexes keep at most one deployment of a project waiting, one under way, one live.
 
-use sqlx::{Sqlite, Transaction};
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::envelope::Paging;
 use tose_api::{BranchName, DeploymentId, ProjectId, Timestamp};
@@ -13,7 +12,7 @@ use tose_model::deployment::state::{Event, next};
 use tose_model::project::RunSpec;
 use tose_model::secret::Sealed;
 
-use crate::database::{Store, commit};
+use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 use crate::row;
@@ -150,7 +149,7 @@ impl Store {
         new: &NewDeployment,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         let generation: Option<i64> = sqlx::query_scalar(
             "UPDATE projects SET generation = generation + 1, desired = 'running'
              WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING generation",
@@ -300,7 +299,7 @@ impl Store {
 
     /// Asks the build of a deployment to end.
     pub async fn request_cancel(&self, scope: &WorkspaceScope, id: DeploymentId) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         sqlx::query(
             "UPDATE deployments SET cancel_requested = 1
              WHERE workspace_id = $1 AND id = $2 AND status = 'building'",
@@ -328,7 +327,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<DeploymentStatus> {
         let to = next(from, what).ok_or(Error::Conflict("the deployment cannot do that now"))?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         if what == Event::Promoted {
             let project_id: Option<String> = sqlx::query_scalar(
                 "SELECT project_id FROM deployments WHERE workspace_id = $1 AND id = $2",
@@ -396,7 +395,7 @@ impl Store {
         id: DeploymentId,
         commit_view: &CommitView,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         sqlx::query(
             "UPDATE deployments SET commit_sha = $3, commit_message = $4, commit_author = $5
              WHERE workspace_id = $1 AND id = $2",
@@ -415,7 +414,7 @@ impl Store {
 
 /// Supersedes the project's deployment in `from`, of which there is one at most.
 async fn supersede(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     project_id: ProjectId,
     from: DeploymentStatus,
     now: Timestamp,
@@ -436,7 +435,7 @@ async fn supersede(
 }
 
 async fn insert(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     scope: &WorkspaceScope,
     new: &NewDeployment,
     generation: i64,

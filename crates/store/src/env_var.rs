@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Sqlite, Transaction};
 use tose_api::env_var::EnvVarsChanged;
 use tose_api::{EnvKey, ProjectId, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::secret::Sealed;
 
-use crate::database::{Store, commit};
+use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 use crate::row;
@@ -63,6 +62,23 @@ impl Store {
             .collect()
     }
 
+    /// Sets one variable; answers whether it is secret.
+    pub async fn set_env_var(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        key: &EnvKey,
+        variable: &NewEnvVar,
+        now: Timestamp,
+        event: &NewEvent,
+    ) -> Result<bool> {
+        let mut tx = self.begin_in(scope).await?;
+        let is_secret = upsert(&mut tx, scope, project_id, key, variable, now).await?;
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await?;
+        Ok(is_secret)
+    }
+
     /// Sets variables in one transaction; with `keep_others` false, all others are removed.
     pub async fn set_env_vars(
         &self,
@@ -73,7 +89,7 @@ impl Store {
         now: Timestamp,
         event: &NewEvent,
     ) -> Result<EnvVarsChanged> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         let before: Vec<String> = sqlx::query_scalar(
             "SELECT key FROM env_vars WHERE workspace_id = $1 AND project_id = $2",
         )
@@ -115,7 +131,7 @@ impl Store {
         key: &str,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         if delete(&mut tx, scope, project_id, key).await? == 0 {
             return Err(Error::NotFound("variable"));
         }
@@ -134,19 +150,20 @@ pub enum KeepOthers {
 }
 
 async fn upsert(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     scope: &WorkspaceScope,
     project_id: ProjectId,
     key: &EnvKey,
     variable: &NewEnvVar,
     now: Timestamp,
-) -> Result<()> {
-    sqlx::query(
+) -> Result<bool> {
+    let is_secret: Option<i64> = sqlx::query_scalar(
         "INSERT INTO env_vars (project_id, workspace_id, key, value, is_secret, updated_at)
-         VALUES ($1, $2, $3, $4, COALESCE($5, 0), $6)
+         SELECT id, workspace_id, $3, $4, COALESCE($5, 0), $6 FROM projects
+         WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
          ON CONFLICT (project_id, key) DO UPDATE SET value = excluded.value,
              is_secret = COALESCE($5, env_vars.is_secret), updated_at = excluded.updated_at
-         WHERE env_vars.workspace_id = excluded.workspace_id",
+         RETURNING is_secret",
     )
     .bind(project_id.to_string())
     .bind(scope.id().to_string())
@@ -154,14 +171,16 @@ async fn upsert(
     .bind(variable.value.as_bytes())
     .bind(variable.is_secret.map(i64::from))
     .bind(now.as_nanos())
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await
     .map_err(Error::query("write a variable"))?;
-    Ok(())
+    is_secret
+        .map(|is_secret| is_secret != 0)
+        .ok_or(Error::NotFound("project"))
 }
 
 async fn delete(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     scope: &WorkspaceScope,
     project_id: ProjectId,
     key: &str,

@@ -25,6 +25,12 @@ pub enum Error {
     /// The row is not there (or not in this workspace).
     #[error("{0} not found")]
     NotFound(&'static str),
+    /// The store was closed.
+    #[error("the database is closed")]
+    Closed,
+    /// The commit failed; the store's log says why.
+    #[error("the database could not commit")]
+    NotCommitted,
     /// The row is not in the state that the change starts from.
     #[error("{0}")]
     Conflict(&'static str),

@@ -51,17 +51,17 @@ impl Store {
         connection: &GitConnection,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
-        sqlx::query(
+        let mut tx = self.begin_in(scope).await?;
+        let done = sqlx::query(
             "INSERT INTO git_connections (project_id, workspace_id, repo_full_name, repo_url, branch,
                  auto_deploy, root_directory, dockerfile_path, deploy_key, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10 FROM projects
+             WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
              ON CONFLICT (project_id) DO UPDATE SET repo_full_name = excluded.repo_full_name,
                  repo_url = excluded.repo_url, branch = excluded.branch,
                  auto_deploy = excluded.auto_deploy, root_directory = excluded.root_directory,
                  dockerfile_path = excluded.dockerfile_path, deploy_key = excluded.deploy_key,
-                 created_at = excluded.created_at
-             WHERE git_connections.workspace_id = excluded.workspace_id",
+                 created_at = excluded.created_at",
         )
         .bind(project_id.to_string())
         .bind(scope.id().to_string())
@@ -76,6 +76,9 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(Error::query("write a git connection"))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("project"));
+        }
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
@@ -106,7 +109,7 @@ impl Store {
         project_id: ProjectId,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         let done =
             sqlx::query("DELETE FROM git_connections WHERE workspace_id = $1 AND project_id = $2")
                 .bind(scope.id().to_string())

@@ -1,34 +1,51 @@
 //! All SQL, and nothing but SQL: one file per resource.
 //!
 //! Invariants: every function that reads or writes a workspace's row takes a `WorkspaceScope` and
-//! puts it into the statement; the few that tasks need for all workspaces are named `…_for_task(s)`.
+//! puts it into the statement; the few that tasks need for all workspaces are named `…_for_task(s)`,
+//! those that count for operators `count_all_…`.
 //! Each function is one short transaction. A deployment's status is changed by compare-and-swap
 //! with the table of `tose_model::deployment::state`.
 //!
 //! Not here: what a change means, ciphers (values arrive sealed), and any other IO.
 
 mod account;
+mod api_key;
+mod count;
 mod database;
 mod deployment;
 mod domain;
 mod env_var;
 mod error;
 mod event;
+mod fsck;
 mod git;
+mod idempotency;
+mod invitation;
 mod lease;
+mod member;
 mod project;
 mod row;
+mod session;
 mod setting;
+mod user;
 mod workspace;
 
-pub use account::{Bootstrap, NewApiKey};
+pub use account::Bootstrap;
+pub use api_key::{ApiKey, KeyHolder, NewApiKey};
+pub use count::ProjectGroup;
 pub use database::Store;
 pub use deployment::{NewDeployment, Transition};
-pub use domain::Domain;
+pub use domain::{Domain, Verdict};
 pub use env_var::{EnvVar, KeepOthers, NewEnvVar};
 pub use error::{Error, Result};
 pub use event::NewEvent;
+pub use fsck::Finding;
 pub use git::GitConnection;
+pub use idempotency::Claim;
+pub use invitation::Invitation;
 pub use lease::Lease;
-pub use project::{NewProject, ProjectChanges, ProjectFacts, ProjectRef};
+pub use member::Member;
+pub use project::{NewProject, ProjectChanges, ProjectFacts, ProjectRecord, ProjectRef};
+pub use session::{NewSession, Session};
+pub use user::{NewUser, Operator, User};
 pub use workspace::{NewWorkspace, Workspace};

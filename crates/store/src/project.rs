@@ -1,16 +1,19 @@
 //! Projects.
 
-use sqlx::{Sqlite, Transaction};
+use tose_api::deployment::{CommitView, DeploymentStatus, DeploymentView};
 use tose_api::envelope::Paging;
-use tose_api::project::Source;
+use tose_api::git::GitConnectionView;
+use tose_api::project::{BuildOptions, Source};
 use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp, WorkspaceId};
-use tose_model::access::WorkspaceScope;
+use tose_model::access::{Membership, WorkspaceScope};
 use tose_model::project::{DesiredState, Project, RunSpec};
 
-use crate::database::{Store, commit};
+use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 use crate::row;
+use crate::session::into_membership;
+use crate::workspace;
 
 /// A project to be made.
 #[derive(Debug, Clone)]
@@ -27,6 +30,10 @@ pub struct NewProject {
     pub image: Option<ImageRef>,
     /// What it runs with.
     pub run: RunSpec,
+    /// How its image is built.
+    pub build: Option<BuildOptions>,
+    /// Where it runs.
+    pub region: Slug,
     /// How many replicas.
     pub replicas: u32,
     /// A fresh id for its default domain.
@@ -48,8 +55,23 @@ pub struct ProjectChanges {
     pub image: Option<ImageRef>,
     /// What the next deployment runs with.
     pub run: RunSpec,
+    /// How its image is built.
+    pub build: Option<BuildOptions>,
     /// How many replicas.
     pub replicas: u32,
+}
+
+/// A project with all that its view shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectRecord {
+    /// The project.
+    pub project: Project,
+    /// What its status is read from.
+    pub facts: ProjectFacts,
+    /// Its repository.
+    pub git: Option<GitConnectionView>,
+    /// The version that visitors get.
+    pub live: Option<DeploymentView>,
 }
 
 /// What the status of a project is read from, besides the project itself.
@@ -101,26 +123,97 @@ struct ProjectRow {
     in_progress: i64,
     live: i64,
     newest_failed: i64,
+    start_command: Option<String>,
+    volumes: String,
+    build: Option<String>,
+    region: String,
 }
+
+/// What [`ProjectRecord`] has besides.
+#[derive(sqlx::FromRow)]
+struct RecordRow {
+    #[sqlx(flatten)]
+    project: ProjectRow,
+    repo_full_name: Option<String>,
+    repo_url: Option<String>,
+    git_branch: Option<String>,
+    auto_deploy: Option<i64>,
+    root_directory: Option<String>,
+    dockerfile_path: Option<String>,
+    has_deploy_key: i64,
+    git_created_at: Option<i64>,
+    live_id: Option<String>,
+    live_trigger: Option<String>,
+    commit_sha: Option<String>,
+    commit_message: Option<String>,
+    commit_author: Option<String>,
+    live_image: Option<String>,
+    live_created_by: Option<String>,
+    live_created_at: Option<i64>,
+    build_started_at: Option<i64>,
+    build_finished_at: Option<i64>,
+    live_at: Option<i64>,
+}
+
+/// The columns of [`ProjectRow`].
+macro_rules! project_columns {
+    () => {
+        concat!(
+            "p.id, p.workspace_id, w.slug AS workspace, p.name, p.slug, p.source, p.image, p.port,
+             p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.desired, p.generation,
+             p.created_at, p.updated_at, p.ready_replicas, p.start_command, p.volumes, p.build,
+             p.region, d.hostname AS hostname, ",
+            fact_columns!()
+        )
+    };
+}
+
+/// What a project's status is read from, besides columns of its own.
+macro_rules! fact_columns {
+    () => {
+        "(EXISTS (SELECT 1 FROM deployments x WHERE x.project_id = p.id AND x.status = 'queued')
+          OR EXISTS (SELECT 1 FROM deployments x WHERE x.project_id = p.id
+                     AND x.status IN ('building', 'deploying'))) AS in_progress,
+         EXISTS (SELECT 1 FROM deployments x WHERE x.project_id = p.id AND x.status = 'running')
+             AS live,
+         COALESCE((SELECT x.status = 'failed' FROM deployments x WHERE x.project_id = p.id
+                   ORDER BY x.generation DESC LIMIT 1), 0) AS newest_failed"
+    };
+}
+
+pub(crate) use fact_columns;
 
 /// Everything that a project is read from; a `WHERE` clause follows.
 macro_rules! select_project {
     ($rest:literal) => {
         concat!(
-            "SELECT p.id, p.workspace_id, w.slug AS workspace, p.name, p.slug, p.source, p.image,
-                    p.port, p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.desired,
-                    p.generation, p.created_at, p.updated_at, p.ready_replicas,
-                    d.hostname AS hostname,
-                    (SELECT COUNT(*) FROM deployments x WHERE x.project_id = p.id
-                        AND x.status IN ('queued', 'building', 'deploying')) AS in_progress,
-                    (SELECT COUNT(*) FROM deployments x WHERE x.project_id = p.id
-                        AND x.status = 'running') AS live,
-                    COALESCE((SELECT CASE WHEN x.status = 'failed' THEN 1 ELSE 0 END
-                        FROM deployments x WHERE x.project_id = p.id
-                        ORDER BY x.generation DESC LIMIT 1), 0) AS newest_failed
-             FROM projects p
+            "SELECT ",
+            project_columns!(),
+            " FROM projects p
              JOIN workspaces w ON w.id = p.workspace_id
              LEFT JOIN domains d ON d.project_id = p.id AND d.is_default = 1 ",
+            $rest
+        )
+    };
+}
+
+/// Everything that a project's view is read from; a `WHERE` clause follows.
+macro_rules! select_record {
+    ($rest:literal) => {
+        concat!(
+            "SELECT ",
+            project_columns!(),
+            ", g.repo_full_name, g.repo_url, g.branch AS git_branch, g.auto_deploy,
+               g.root_directory, g.dockerfile_path, g.deploy_key IS NOT NULL AS has_deploy_key,
+               g.created_at AS git_created_at, l.id AS live_id, l.trigger AS live_trigger,
+               l.commit_sha, l.commit_message, l.commit_author, l.image AS live_image,
+               l.created_by AS live_created_by, l.created_at AS live_created_at,
+               l.build_started_at, l.build_finished_at, l.live_at
+             FROM projects p
+             JOIN workspaces w ON w.id = p.workspace_id
+             LEFT JOIN domains d ON d.project_id = p.id AND d.is_default = 1
+             LEFT JOIN git_connections g ON g.project_id = p.id
+             LEFT JOIN deployments l ON l.project_id = p.id AND l.status = 'running' ",
             $rest
         )
     };
@@ -148,15 +241,7 @@ impl ProjectRow {
             newest_failed: self.newest_failed > 0,
             ready: row::to_u32("projects.ready_replicas", self.ready_replicas)?,
         };
-        let desired = match self.desired.as_str() {
-            "running" => DesiredState::Running,
-            "stopped" => DesiredState::Stopped,
-            _ => {
-                return Err(Error::Corrupt {
-                    column: "projects.desired",
-                });
-            }
-        };
+        let desired = parse_desired(&self.desired)?;
         let quantity = |column, number| row::to_u32(column, number);
         let run =
             RunSpec {
@@ -174,6 +259,8 @@ impl ProjectRow {
                         column: "projects.ram_milli",
                     })?,
                 health_check_path: self.health_check_path,
+                start_command: self.start_command,
+                volumes: row::parse_json("projects.volumes", &self.volumes)?,
             };
         let hostname = self.hostname.ok_or(Error::Corrupt {
             column: "domains.hostname",
@@ -187,6 +274,11 @@ impl ProjectRow {
             source: row::parse_enum("projects.source", self.source)?,
             image: row::parse_optional("projects.image", self.image.as_deref())?,
             run,
+            build: self
+                .build
+                .map(|build| row::parse_json("projects.build", &build))
+                .transpose()?,
+            region: row::parse("projects.region", &self.region)?,
             replicas: row::to_u32("projects.replicas", self.replicas)?,
             desired,
             generation: row::to_u64("projects.generation", self.generation)?,
@@ -216,11 +308,14 @@ impl Store {
         new: &NewProject,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
+        workspace::require(&mut tx, scope).await?;
         sqlx::query(
             "INSERT INTO projects (id, workspace_id, name, slug, source, image, port, cpu_milli,
-                 ram_milli, health_check_path, replicas, desired, generation, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'running', 0, $12, $12)",
+                 ram_milli, health_check_path, replicas, desired, generation, created_at, updated_at,
+                 start_command, volumes, build, region)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'running', 0, $12, $12, $13, $14,
+                 $15, $16)",
         )
         .bind(new.id.to_string())
         .bind(scope.id().to_string())
@@ -234,6 +329,10 @@ impl Store {
         .bind(&new.run.health_check_path)
         .bind(i64::from(new.replicas))
         .bind(new.now.as_nanos())
+        .bind(&new.run.start_command)
+        .bind(row::to_json("projects.volumes", &new.run.volumes)?)
+        .bind(build_text(new.build.as_ref())?)
+        .bind(new.region.as_str())
         .execute(&mut *tx)
         .await
         .map_err(Error::insert("write a project", "the project's slug"))?;
@@ -259,6 +358,19 @@ impl Store {
         found.ok_or(Error::NotFound("project"))?.into_parts()
     }
 
+    /// The id of the project with this slug.
+    pub async fn get_project_id(&self, scope: &WorkspaceScope, slug: &str) -> Result<ProjectId> {
+        let found: Option<String> = sqlx::query_scalar(
+            "SELECT id FROM projects WHERE workspace_id = $1 AND slug = $2 AND deleted_at IS NULL",
+        )
+        .bind(scope.id().to_string())
+        .bind(slug)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("find a project"))?;
+        row::parse("projects.id", &found.ok_or(Error::NotFound("project"))?)
+    }
+
     /// The project with this id, unless it was deleted.
     pub async fn find_project(
         &self,
@@ -276,13 +388,30 @@ impl Store {
         found.map(ProjectRow::into_parts).transpose()
     }
 
+    /// The project with this slug and all that its view shows.
+    pub async fn get_project_record(
+        &self,
+        scope: &WorkspaceScope,
+        slug: &str,
+    ) -> Result<ProjectRecord> {
+        let found: Option<RecordRow> = sqlx::query_as(select_record!(
+            "WHERE p.workspace_id = $1 AND p.slug = $2 AND p.deleted_at IS NULL"
+        ))
+        .bind(scope.id().to_string())
+        .bind(slug)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("read a project's record"))?;
+        found.ok_or(Error::NotFound("project"))?.into_record()
+    }
+
     /// One page of the workspace's projects, newest first, and how many there are.
-    pub async fn list_projects(
+    pub async fn list_project_records(
         &self,
         scope: &WorkspaceScope,
         paging: Paging,
-    ) -> Result<(Vec<(Project, ProjectFacts)>, u64)> {
-        let rows: Vec<ProjectRow> = sqlx::query_as(select_project!(
+    ) -> Result<(Vec<ProjectRecord>, u64)> {
+        let rows: Vec<RecordRow> = sqlx::query_as(select_record!(
             "WHERE p.workspace_id = $1 AND p.deleted_at IS NULL
              ORDER BY p.created_at DESC, p.id DESC LIMIT $2 OFFSET $3"
         ))
@@ -299,11 +428,72 @@ impl Store {
         .fetch_one(self.readers())
         .await
         .map_err(Error::query("count projects"))?;
-        let projects = rows
+        let records = rows
             .into_iter()
-            .map(ProjectRow::into_parts)
+            .map(RecordRow::into_record)
             .collect::<Result<_>>()?;
-        Ok((projects, row::to_u64("count", total)?))
+        Ok((records, row::to_u64("count", total)?))
+    }
+
+    /// Keeps the hash of the project's deploy hook, or takes it away.
+    pub async fn set_deploy_hook(
+        &self,
+        scope: &WorkspaceScope,
+        id: ProjectId,
+        token_hash: Option<&[u8; 32]>,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin_in(scope).await?;
+        sqlx::query(
+            "UPDATE projects SET deploy_hook_hash = $3
+             WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .bind(token_hash.map(<[u8; 32]>::as_slice))
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("change a deploy hook"))?;
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+
+    /// Whether the project has a deploy hook.
+    pub async fn has_deploy_hook(&self, scope: &WorkspaceScope, id: ProjectId) -> Result<bool> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM projects
+             WHERE workspace_id = $1 AND id = $2 AND deploy_hook_hash IS NOT NULL",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .fetch_one(self.readers())
+        .await
+        .map_err(Error::query("look for a deploy hook"))?;
+        Ok(count > 0)
+    }
+
+    /// The workspace of the project that these slugs name and whose deploy hook has this hash.
+    pub async fn find_hook_workspace(
+        &self,
+        workspace: &str,
+        project: &str,
+        token_hash: &[u8; 32],
+    ) -> Result<Option<Membership>> {
+        let found: Option<(String, String)> = sqlx::query_as(
+            "SELECT w.id, w.slug FROM projects p
+             JOIN workspaces w ON w.id = p.workspace_id AND w.deleted_at IS NULL
+             WHERE p.deploy_hook_hash = $3 AND p.slug = $2 AND w.slug = $1
+               AND p.deleted_at IS NULL",
+        )
+        .bind(workspace)
+        .bind(project)
+        .bind(token_hash.as_slice())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("find a deploy hook"))?;
+        found
+            .map(|(id, slug)| into_membership((id, slug, "member".to_owned())))
+            .transpose()
     }
 
     /// Replaces the configuration if nobody changed it since `generation` was read.
@@ -319,11 +509,11 @@ impl Store {
         now: Timestamp,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         let done = sqlx::query(
             "UPDATE projects SET name = $4, source = $5, image = $6, port = $7, cpu_milli = $8,
                  ram_milli = $9, health_check_path = $10, replicas = $11, updated_at = $12,
-                 generation = generation + 1
+                 start_command = $13, volumes = $14, build = $15, generation = generation + 1
              WHERE workspace_id = $1 AND id = $2 AND generation = $3 AND deleted_at IS NULL",
         )
         .bind(scope.id().to_string())
@@ -338,6 +528,9 @@ impl Store {
         .bind(&changes.run.health_check_path)
         .bind(i64::from(changes.replicas))
         .bind(now.as_nanos())
+        .bind(&changes.run.start_command)
+        .bind(row::to_json("projects.volumes", &changes.run.volumes)?)
+        .bind(build_text(changes.build.as_ref())?)
         .execute(&mut *tx)
         .await
         .map_err(Error::query("change a project"))?;
@@ -359,7 +552,7 @@ impl Store {
         now: Timestamp,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         for statement in [
             "UPDATE projects SET desired = 'stopped', generation = generation + 1, updated_at = $3
              WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
@@ -386,7 +579,7 @@ impl Store {
         now: Timestamp,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         for statement in [
             "UPDATE projects SET deleted_at = $3, desired = 'stopped', generation = generation + 1
              WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
@@ -434,7 +627,7 @@ impl Store {
         id: ProjectId,
         ready: u32,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         sqlx::query(
             "UPDATE projects SET ready_replicas = $3
              WHERE workspace_id = $1 AND id = $2 AND ready_replicas <> $3",
@@ -450,7 +643,7 @@ impl Store {
 
     /// Removes the row of a deleted project, and its deployments' with it.
     pub async fn purge_project(&self, scope: &WorkspaceScope, id: ProjectId) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         sqlx::query(
             "DELETE FROM projects WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NOT NULL",
         )
@@ -466,7 +659,7 @@ impl Store {
 /// Runs one of the statements that a stop or a deletion consists of: `$1` is the workspace, `$2` the
 /// project, and `$3` the time where there is one.
 async fn run_on_project(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     statement: &'static str,
     scope: &WorkspaceScope,
     id: ProjectId,
@@ -503,13 +696,81 @@ impl RefRow {
     }
 }
 
+pub(crate) fn parse_desired(text: &str) -> Result<DesiredState> {
+    match text {
+        "running" => Ok(DesiredState::Running),
+        "stopped" => Ok(DesiredState::Stopped),
+        _ => Err(Error::Corrupt {
+            column: "projects.desired",
+        }),
+    }
+}
+
+fn build_text(build: Option<&BuildOptions>) -> Result<Option<String>> {
+    build
+        .map(|build| row::to_json("projects.build", build))
+        .transpose()
+}
+
+impl RecordRow {
+    fn into_record(self) -> Result<ProjectRecord> {
+        let git = match (self.repo_url, self.git_branch, self.git_created_at) {
+            (Some(repo_url), Some(branch), Some(created_at)) => Some(GitConnectionView {
+                repo_full_name: self.repo_full_name,
+                repo_url: row::parse("git_connections.repo_url", &repo_url)?,
+                branch: row::parse("git_connections.branch", &branch)?,
+                auto_deploy: self.auto_deploy == Some(1),
+                root_directory: row::parse_optional(
+                    "git_connections.root_directory",
+                    self.root_directory.as_deref(),
+                )?,
+                dockerfile_path: row::parse_optional(
+                    "git_connections.dockerfile_path",
+                    self.dockerfile_path.as_deref(),
+                )?,
+                has_deploy_key: self.has_deploy_key != 0,
+                created_at: row::to_time(created_at),
+            }),
+            _ => None,
+        };
+        let live = match (self.live_id, self.live_trigger, self.live_created_at) {
+            (Some(id), Some(trigger), Some(created_at)) => Some(DeploymentView {
+                id: row::parse("deployments.id", &id)?,
+                status: DeploymentStatus::Running,
+                trigger: row::parse_enum("deployments.trigger", trigger)?,
+                commit: self.commit_sha.map(|sha| CommitView {
+                    sha,
+                    message: self.commit_message.unwrap_or_default(),
+                    author: self.commit_author.unwrap_or_default(),
+                }),
+                image: self.live_image,
+                error: None,
+                created_at: row::to_time(created_at),
+                build_started_at: self.build_started_at.map(row::to_time),
+                build_finished_at: self.build_finished_at.map(row::to_time),
+                live_at: self.live_at.map(row::to_time),
+                finished_at: None,
+                created_by: self.live_created_by.unwrap_or_default(),
+            }),
+            _ => None,
+        };
+        let (project, facts) = self.project.into_parts()?;
+        Ok(ProjectRecord {
+            project,
+            facts,
+            git,
+            live,
+        })
+    }
+}
+
 /// SQLite and PostgreSQL have no unsigned numbers; a generation never comes near the limit.
 pub(crate) fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 async fn insert_default_domain(
-    tx: &mut Transaction<'static, Sqlite>,
+    tx: &mut Tx,
     scope: &WorkspaceScope,
     new: &NewProject,
 ) -> Result<()> {

@@ -26,6 +26,19 @@ pub(crate) fn parse_enum<T: serde::de::DeserializeOwned>(
     serde_json::from_value(serde_json::Value::String(text)).map_err(|_| Error::Corrupt { column })
 }
 
+/// Reads a value that is stored as JSON.
+pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
+    column: &'static str,
+    text: &str,
+) -> Result<T> {
+    serde_json::from_str(text).map_err(|_| Error::Corrupt { column })
+}
+
+/// The JSON that a value is stored as.
+pub(crate) fn to_json<T: serde::Serialize>(column: &'static str, value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|_| Error::Corrupt { column })
+}
+
 pub(crate) fn to_u32(column: &'static str, number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| Error::Corrupt { column })
 }

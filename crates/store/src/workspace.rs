@@ -1,12 +1,13 @@
 //! Workspaces.
 
-use sqlx::{Sqlite, Transaction};
+use tose_api::workspace::Role;
 use tose_api::{Slug, Timestamp, UserId, WorkspaceId};
 use tose_model::access::WorkspaceScope;
 
-use crate::database::{Store, commit};
+use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
+use crate::member;
 use crate::row;
 
 /// A workspace.
@@ -90,7 +91,7 @@ impl Store {
         name: &str,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         sqlx::query("UPDATE workspaces SET name = $2 WHERE id = $1 AND deleted_at IS NULL")
             .bind(scope.id().to_string())
             .bind(name)
@@ -109,7 +110,7 @@ impl Store {
         now: Timestamp,
         event: &NewEvent,
     ) -> Result<()> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_in(scope).await?;
         let id = scope.id().to_string();
         event::insert(&mut tx, scope.id(), event).await?;
         for statement in [
@@ -130,6 +131,7 @@ impl Store {
         }
         for statement in [
             "DELETE FROM api_keys WHERE workspace_id = $1",
+            "DELETE FROM invitations WHERE workspace_id = $1",
             "DELETE FROM env_vars WHERE workspace_id = $1",
             "DELETE FROM git_connections WHERE workspace_id = $1",
             "DELETE FROM domains WHERE workspace_id = $1",
@@ -140,7 +142,9 @@ impl Store {
                 .await
                 .map_err(Error::query("delete a workspace's rows"))?;
         }
-        commit(tx).await
+        commit(tx).await?;
+        self.credentials_changed();
+        Ok(())
     }
 
     /// Workspaces that were deleted and have no project left: only their network and row remain.
@@ -179,10 +183,21 @@ impl Store {
     }
 }
 
-pub(crate) async fn find_id(
-    tx: &mut Transaction<'static, Sqlite>,
-    slug: &Slug,
-) -> Result<Option<WorkspaceId>> {
+/// Refuses a workspace that is gone: nothing new is made in it.
+pub(crate) async fn require(tx: &mut Tx, scope: &WorkspaceScope) -> Result<()> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM workspaces WHERE id = $1 AND deleted_at IS NULL")
+            .bind(scope.id().to_string())
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(Error::query("look for a workspace"))?;
+    if count == 0 {
+        return Err(Error::NotFound("workspace"));
+    }
+    Ok(())
+}
+
+pub(crate) async fn find_id(tx: &mut Tx, slug: &Slug) -> Result<Option<WorkspaceId>> {
     let id: Option<String> =
         sqlx::query_scalar("SELECT id FROM workspaces WHERE slug = $1 AND deleted_at IS NULL")
             .bind(slug.as_str())
@@ -192,11 +207,7 @@ pub(crate) async fn find_id(
     row::parse_optional("workspaces.id", id.as_deref())
 }
 
-pub(crate) async fn insert(
-    tx: &mut Transaction<'static, Sqlite>,
-    new: &NewWorkspace,
-    owner: UserId,
-) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace, owner: UserId) -> Result<()> {
     sqlx::query("INSERT INTO workspaces (id, slug, name, created_at) VALUES ($1, $2, $3, $4)")
         .bind(new.id.to_string())
         .bind(new.slug.as_str())
@@ -205,14 +216,5 @@ pub(crate) async fn insert(
         .execute(&mut **tx)
         .await
         .map_err(Error::insert("write a workspace", "the workspace's slug"))?;
-    sqlx::query(
-        "INSERT INTO members (workspace_id, user_id, role, created_at) VALUES ($1, $2, 'owner', $3)",
-    )
-    .bind(new.id.to_string())
-    .bind(owner.to_string())
-    .bind(new.now.as_nanos())
-    .execute(&mut **tx)
-    .await
-    .map_err(Error::query("write a membership"))?;
-    Ok(())
+    member::insert(tx, new.id, owner, Role::Owner, new.now).await
 }

@@ -48,6 +48,19 @@ def fetch(host, port):
         return "unreachable"
 
 
+def store(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def text_of(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return f"{path} is not there"
+
+
 def count_start():
     try:
         with open("/tmp/starts") as file:
@@ -79,6 +92,10 @@ def act(verb, rest):
         listen("0.0.0.0:" + os.environ["PORT"], int(rest))
     elif verb == "fetch":
         print(fetch(*rest.split(" ")), flush=True)
+    elif verb == "store":
+        store(*rest.split(" ", 1))
+    elif verb == "print-file":
+        print(text_of(rest), flush=True)
     elif verb == "allocate":
         held.append(bytearray(os.urandom(1 << 20) * int(rest)))
     elif verb == "crash":

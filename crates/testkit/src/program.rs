@@ -36,6 +36,10 @@ pub enum Act {
     Serve { status: u16 },
     /// Asks `http://host:port/` and prints `fetched STATUS` or `unreachable`.
     Fetch { host: String, port: u16 },
+    /// Writes a file that has this text and nothing else.
+    Store { path: String, text: String },
+    /// Prints the text of a file, or `PATH is not there`.
+    PrintFile { path: String },
     /// Uses so much more memory.
     Allocate { mib: u64 },
     /// Ends with this code, on the first starts of the replica only.
@@ -122,6 +126,8 @@ impl fmt::Display for Act {
             Self::Listen { addr } => write!(f, "listen {addr}"),
             Self::Serve { status } => write!(f, "serve {status}"),
             Self::Fetch { host, port } => write!(f, "fetch {host} {port}"),
+            Self::Store { path, text } => write!(f, "store {path} {text}"),
+            Self::PrintFile { path } => write!(f, "print-file {path}"),
             Self::Allocate { mib } => write!(f, "allocate {mib}"),
             Self::Crash { times, code } => write!(f, "crash {times} {code}"),
             Self::IgnoreTerm => write!(f, "ignore-term"),
@@ -171,6 +177,13 @@ fn parse_act(line: &str) -> Option<Act> {
             host: first.to_owned(),
             port: second.parse().ok()?,
         },
+        "store" => Act::Store {
+            path: first.to_owned(),
+            text: second.to_owned(),
+        },
+        "print-file" => Act::PrintFile {
+            path: rest.to_owned(),
+        },
         "allocate" => Act::Allocate {
             mib: rest.parse().ok()?,
         },
@@ -208,6 +221,13 @@ mod tests {
             Act::Fetch {
                 host: "web".to_owned(),
                 port: 80,
+            },
+            Act::Store {
+                path: "/data/note".to_owned(),
+                text: "two words".to_owned(),
+            },
+            Act::PrintFile {
+                path: "/data/note".to_owned(),
             },
             Act::Allocate { mib: 1 },
             Act::Crash { times: 2, code: 7 },

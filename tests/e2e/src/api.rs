@@ -108,6 +108,25 @@ impl Api {
         self.call(Method::PUT, path, Some(body)).await.data()
     }
 
+    /// `POST` of bytes below the workspace; the data.
+    pub async fn post_bytes(&self, path: &str, kind: &str, bytes: Vec<u8>) -> Value {
+        let url = format!("{}/api/workspaces/{}{path}", self.base_url, self.workspace);
+        let call = self
+            .http
+            .post(url)
+            .header("x-api-key", &self.key)
+            .header("content-type", kind)
+            .body(bytes);
+        let response = call.send().await.expect("an answer");
+        let status = response.status();
+        let answer = Answer {
+            request: format!("POST {path}"),
+            status,
+            body: response.json().await.expect("JSON"),
+        };
+        answer.data()
+    }
+
     /// `DELETE` below the workspace; the data.
     pub async fn delete(&self, path: &str) -> Value {
         self.call(Method::DELETE, path, None).await.data()

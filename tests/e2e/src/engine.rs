@@ -127,6 +127,10 @@ pub(crate) async fn remove_all(label: &str) {
     for network in networks.lines() {
         docker_quietly(&["network", "rm", network]).await;
     }
+    let volumes = docker(&["volume", "ls", "--quiet", "--filter", &filter]).await;
+    for volume in volumes.lines() {
+        docker_quietly(&["volume", "rm", volume]).await;
+    }
     for image in images(label).await {
         docker_quietly(&["rmi", "--force", &image]).await;
     }

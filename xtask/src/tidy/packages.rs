@@ -80,7 +80,7 @@ struct Outside {
     advice: &'static str,
 }
 
-const OUTSIDE: [Outside; 9] = [
+const OUTSIDE: [Outside; 10] = [
     outside("sqlx", &["crates/store"], "SQL lives in crates/store"),
     outside(
         "bollard",
@@ -98,6 +98,11 @@ const OUTSIDE: [Outside; 9] = [
         "chacha20poly1305",
         &["crates/server"],
         "secrets are sealed in crates/server/src/secrets.rs",
+    ),
+    outside(
+        "prometheus-client",
+        &["crates/server"],
+        "the server's telemetry lives in crates/server/src/telemetry.rs",
     ),
     outside(
         "clap",

@@ -79,6 +79,16 @@ const PLACES: [Place; 5] = [
                 "clone",
                 "git gets the deploy key",
             ),
+            permit(
+                "crates/server/src/app/auth.rs",
+                "find_totp_step",
+                "a login's code is checked against the authenticator's secret",
+            ),
+            permit(
+                "crates/server/src/app/idempotency.rs",
+                "claim_call",
+                "who repeats a call gets its answer again, a fresh key in it included",
+            ),
         ],
         advice: "use what is opened already, or add the function to xtask/src/tidy/places.rs with its reason",
     },

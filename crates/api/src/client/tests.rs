@@ -2,15 +2,11 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
-
-use futures_util::SinkExt;
 
 use super::*;
-use crate::Kind;
+use crate::{Kind, Timestamp};
+
+mod stream;
 
 const KEY: &str = "tose_sk_0123456789abcdef0123456789abcdef01234567";
 
@@ -170,91 +166,64 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_stream_carries_lines_up_to_its_end() {
+async fn a_source_tree_is_sent_as_a_gzipped_archive() {
     let (listener, client) = listen().await;
     let server = async {
         let (mut connection, head) = accept(&listener).await;
-        let nonce = head
-            .lines()
-            .find_map(|line| line.strip_prefix("sec-websocket-key: "));
-        let accepted = derive_accept_key(nonce.expect("a nonce").as_bytes());
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accepted}\r\n\r\n"
+        let mut body = [0; 7];
+        connection.read_exact(&mut body).await.expect("a body");
+        let answer = http(
+            "409 Conflict",
+            "",
+            r#"{"success":false,"error":"no","code":"taken"}"#,
         );
         connection
             .write_all(answer.as_bytes())
             .await
             .expect("the client reads");
-        let mut socket = WebSocketStream::from_raw_socket(connection, Role::Server, None).await;
-        for frame in [
-            "2026-01-01T00:00:00Z [END]",
-            "[ERROR] skipped 3 lines",
-            "[END]",
-        ] {
-            socket
-                .send(Message::text(frame))
-                .await
-                .expect("the client reads");
-        }
-        socket.close(None).await.expect("the client reads");
-        head
+        (head, body)
     };
     let (workspace, project) = (slug("demo"), slug("hello"));
-    let since = Timestamp::from_nanos(0);
-    let query = LogQuery {
-        tail: Some(5),
-        since: Some(since),
-        follow: false,
-        format: LogFormat::Json,
-    };
-    let client = async {
-        let mut stream = client
-            .stream_live_logs(&workspace, &project, query)
-            .await
-            .expect("a stream");
-        let mut events = Vec::new();
-        while let Some(event) = stream.next().await {
-            events.push(event.expect("an event"));
-        }
-        events
-    };
-    let (head, events) = tokio::join!(server, client);
-    let path = "/api/workspaces/demo/projects/hello/live-logs";
-    let parameters = "tail=5&since=1970-01-01T00%3A00%3A00Z&follow=false&format=json";
+    let call = client.upload(&workspace, &project, b"the end".to_vec());
+    let ((head, body), result) = tokio::join!(server, call);
+    let path = "/api/workspaces/demo/projects/hello/deployments/upload";
     assert!(
-        head.starts_with(&format!("GET {path}?{parameters} HTTP/1.1\r\n")),
+        head.starts_with(&format!("POST {path} HTTP/1.1\r\n")),
         "{head}"
     );
     assert!(
-        !head.lines().next().unwrap_or_default().contains(KEY),
+        head.contains("content-type: application/gzip\r\n"),
         "{head}"
     );
-    let line = LogEvent::Line("2026-01-01T00:00:00Z [END]".to_owned());
-    let error = LogEvent::Error("skipped 3 lines".to_owned());
-    assert_eq!(events, [line, error, LogEvent::End]);
+    assert!(head.contains("content-length: 7\r\n"), "{head}");
+    assert_eq!(&body, b"the end");
+    assert_eq!(result.expect_err("a refusal").kind(), Kind::Conflict);
 }
 
 #[tokio::test]
-async fn a_refused_stream_says_why() {
-    let (listener, client) = listen().await;
-    let body = r#"{"success":false,"error":"no such project","code":"not_found"}"#;
-    let answer = http("404 Not Found", "", body);
+async fn only_what_is_asked_for_stands_in_a_query() {
+    let answer = http("404 Not Found", "", "{}");
     let (workspace, project) = (slug("demo"), slug("hello"));
+    let (listener, client) = listen().await;
+    let query = MetricsQuery {
+        start: Some(Timestamp::from_nanos(0)),
+        end: None,
+        step: Some(60),
+    };
+    let call = client.get_metrics(&workspace, &project, query);
+    let (head, _) = tokio::join!(serve(&listener, &answer), call);
+    let parameters = "start=1970-01-01T00%3A00%3A00Z&step=60";
+    assert!(
+        head.contains(&format!("/hello/metrics?{parameters} HTTP")),
+        "{head}"
+    );
+
     let id = "0198c0de-0000-7000-8000-000000000000"
         .parse()
         .expect("an id");
-    let query = LogQuery {
-        tail: None,
-        since: None,
-        follow: true,
-        format: LogFormat::Text,
-    };
-    let call = client.stream_build_logs(&workspace, &project, id, query);
-    let (head, result) = tokio::join!(serve(&listener, &answer), call);
-    assert!(head.contains(
-        "/deployments/0198c0de-0000-7000-8000-000000000000/build-logs?follow=true&format=text "
-    ));
-    assert_eq!(result.expect_err("a refusal").kind(), Kind::NotFound);
+    let call = client.get_deployment_log(&workspace, &project, id, Some(7), None);
+    let (head, _) = tokio::join!(serve(&listener, &answer), call);
+    assert!(head.contains("/logs?after=7 HTTP"), "{head}");
 }
 
 #[test]

@@ -13,13 +13,16 @@ use serde::de::DeserializeOwned;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{ApiKey, Error, LogStream, Page, Paging, Refusal, Result, ServerUrl};
+use super::socket::{Socket, client_end};
+use super::{ApiKey, Error, Page, Paging, Refusal, Result, ServerUrl};
 use crate::{Failure, Kind, Success};
 
 /// Until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the first byte of a request to the last of its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same for a source tree that is sent; the server gives it 15 minutes.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 /// How often a `GET` is sent again when no connection came about.
 const CONNECT_RETRIES: u32 = 2;
 /// Before each of these.
@@ -71,7 +74,8 @@ impl Transport {
         url.query_pairs_mut()
             .append_pair("page", &page.to_string())
             .append_pair("limit", &paging.limit().to_string());
-        let answer = self.exchange(Method::GET, url, None).await?;
+        let request = self.request(Method::GET, url, None);
+        let answer = self.exchange(request, CONNECT_RETRIES).await?;
         let success: Success<Vec<T>> = self.parse(&answer)?;
         let Some(meta) = success.meta else {
             return Err(self.not_understood(serde::de::Error::missing_field("meta")));
@@ -89,17 +93,45 @@ impl Transport {
         url: Url,
         body: Option<Vec<u8>>,
     ) -> Result<T> {
-        let answer = self.exchange(method, url, body).await?;
-        let success: Success<T> = self.parse(&answer)?;
-        Ok(success.data)
+        let retries = if method == Method::GET {
+            CONNECT_RETRIES
+        } else {
+            0
+        };
+        self.data(self.request(method, url, body), retries).await
+    }
+
+    /// Sends `body` (JSON) as a `POST` whose answer may take as long as `limit`.
+    pub(super) async fn post_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        url: Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<T> {
+        let request = self.request(Method::POST, url, body).timeout(limit);
+        self.data(request, 0).await
+    }
+
+    /// Sends a gzipped tar archive.
+    pub(super) async fn upload<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        archive: Vec<u8>,
+    ) -> Result<T> {
+        let request = self
+            .request(Method::POST, url, None)
+            .header(CONTENT_TYPE, "application/gzip")
+            .timeout(UPLOAD_TIMEOUT)
+            .body(archive);
+        self.data(request, 0).await
     }
 
     /// Opens a WebSocket. The HTTP client makes the connection, so that certificates, proxies and
     /// refusals are treated as for every other request.
-    pub(super) async fn open_stream(&self, url: Url) -> Result<LogStream> {
+    pub(super) async fn open_socket(&self, url: Url) -> Result<Socket> {
         let nonce = generate_key();
         let request = self
-            .request(Method::GET, url)
+            .request(Method::GET, url, None)
             .header(CONNECTION, "Upgrade")
             .header(UPGRADE, "websocket")
             .header(SEC_WEBSOCKET_VERSION, "13")
@@ -117,19 +149,17 @@ impl Transport {
             .upgrade()
             .await
             .map_err(|error| self.failed(error))?;
-        Ok(LogStream::new(connection, self.server.to_string()).await)
+        Ok(client_end(connection).await)
     }
 
-    async fn exchange(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> Result<Answer> {
-        let retries = if method == Method::GET {
-            CONNECT_RETRIES
-        } else {
-            0
-        };
-        let mut request = self.request(method, url);
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
-        }
+    /// Sends the request and answers the envelope's data.
+    async fn data<T: DeserializeOwned>(&self, request: RequestBuilder, retries: u32) -> Result<T> {
+        let answer = self.exchange(request, retries).await?;
+        let success: Success<T> = self.parse(&answer)?;
+        Ok(success.data)
+    }
+
+    async fn exchange(&self, request: RequestBuilder, retries: u32) -> Result<Answer> {
         let response = self.dispatch(request, retries).await?;
         let answer = self.read(response).await?;
         if answer.status.is_success() {
@@ -139,15 +169,22 @@ impl Transport {
         }
     }
 
-    fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.http
+    fn request(&self, method: Method, url: Url, body: Option<Vec<u8>>) -> RequestBuilder {
+        let request = self
+            .http
             .request(method, url)
-            .header("x-api-key", self.key.header())
+            .header("x-api-key", self.key.header());
+        match body {
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(body),
+            None => request,
+        }
     }
 
     async fn dispatch(&self, request: RequestBuilder, retries: u32) -> Result<Response> {
         for _ in 0..retries {
-            let attempt = request.try_clone().expect("the body is held in memory");
+            let attempt = request
+                .try_clone()
+                .expect("what is sent again is held in memory");
             match attempt.send().await {
                 Err(error) if error.is_connect() => tokio::time::sleep(RETRY_PAUSE).await,
                 result => return result.map_err(|error| self.failed(error)),

@@ -27,7 +27,7 @@ pub(crate) struct DeployArgs {
     redeploy: bool,
 }
 
-/// How to build, and whether to wait.
+/// How to build, and whether to wait for it.
 #[derive(Args)]
 pub(crate) struct BuildArgs {
     /// Build this commit instead of the branch's newest
@@ -36,6 +36,13 @@ pub(crate) struct BuildArgs {
     /// Build every layer anew
     #[arg(long)]
     no_cache: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// Whether to wait.
+#[derive(Args)]
+pub(crate) struct WaitArgs {
     /// Return at once instead of following the deployment
     #[arg(long)]
     detach: bool,
@@ -56,10 +63,7 @@ pub(crate) async fn run(ctx: &Context, args: DeployArgs) -> Result<()> {
         return build(ctx, &client, &target, args.branch, args.build).await;
     }
     let deployment = client.redeploy(&target.workspace, &target.project).await?;
-    match args.build.detach {
-        true => detach(ctx, &client, &target, &deployment).await,
-        false => follow(ctx, &client, &target, &deployment).await,
-    }
+    conclude(ctx, &client, &target, &deployment, &args.build.wait).await
 }
 
 /// Builds and deploys the project.
@@ -78,9 +82,20 @@ pub(crate) async fn build(
     let deployment = client
         .create_deployment(&target.workspace, &target.project, &body)
         .await?;
-    match args.detach {
-        true => detach(ctx, client, target, &deployment).await,
-        false => follow(ctx, client, target, &deployment).await,
+    conclude(ctx, client, target, &deployment, &args.wait).await
+}
+
+/// Follows a deployment that was asked for to its result, unless nobody wants to wait.
+pub(crate) async fn conclude(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    deployment: &DeploymentView,
+    wait: &WaitArgs,
+) -> Result<()> {
+    match wait.detach {
+        true => detach(ctx, client, target, deployment).await,
+        false => follow(ctx, client, target, deployment).await,
     }
 }
 

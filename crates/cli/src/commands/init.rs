@@ -73,7 +73,16 @@ pub(crate) struct InitArgs {
 pub(crate) async fn run(ctx: &Context, args: &InitArgs) -> Result<()> {
     let client = ctx.client()?;
     let project = ensure_project(ctx, &client, args).await?;
+    if lacks_repository(&project) {
+        ctx.output
+            .warn("no repository is connected: `tose init --repo URL` connects one");
+    }
     ctx.output.result(&project, &summary(&ctx.output, &project))
+}
+
+/// Whether there is nothing that the project could be built from.
+pub(crate) fn lacks_repository(project: &ProjectView) -> bool {
+    project.source == Source::Git && project.git_connection.is_none()
 }
 
 /// Makes sure that this folder has a project, and that it is as `args` say.
@@ -87,24 +96,30 @@ pub(crate) async fn ensure_project(
         (None, None) => git::origin(&ctx.directory).await,
         _ => None,
     };
-    let project = find_or_create(ctx, client, args, origin.as_ref()).await?;
-    link(ctx, &project)?;
+    let project = ensure_linked(ctx, client, args, origin.as_ref()).await?;
     if project.source == Source::Image {
         return Ok(project);
     }
     let (workspace, slug) = (&project.workspace, &project.slug);
     match git::plan(args, project.git_connection.as_ref(), origin, deploy_key)? {
-        Step::Nothing => return Ok(project),
-        Step::Missing => {
-            ctx.output
-                .warn("no repository is connected: `tose init --repo URL` connects one");
-            return Ok(project);
-        }
+        Step::Nothing | Step::Missing => return Ok(project),
         Step::Connect(body) => client.connect_git(workspace, slug, &body).await?,
         Step::Update(body) => client.update_git(workspace, slug, &body).await?,
     };
     let project = client.get_project(workspace, slug).await?;
     note_connection(ctx, &project);
+    Ok(project)
+}
+
+/// Makes sure that this folder has a project, wherever that project's source is.
+pub(crate) async fn ensure_linked(
+    ctx: &Context,
+    client: &Client,
+    args: &InitArgs,
+    origin: Option<&RepoUrl>,
+) -> Result<ProjectView> {
+    let project = find_or_create(ctx, client, args, origin).await?;
+    link(ctx, &project)?;
     Ok(project)
 }
 
@@ -278,6 +293,10 @@ async fn create(
         source: None,
         image: args.image.clone(),
         health_check_path: args.health_path.as_deref().and_then(non_empty),
+        start_command: None,
+        volumes: None,
+        build: None,
+        region: None,
     };
     Ok(client.create_project(workspace, &body).await?)
 }
@@ -317,6 +336,7 @@ fn changes(project: &ProjectView, args: &InitArgs) -> Option<UpdateProject> {
         source: differing(&source, &project.source),
         image: differing(&args.image.clone().map(Some), &project.image),
         health_check_path: differing(&health_check_path, &project.health_check_path),
+        ..UpdateProject::default()
     };
     let is_empty = matches!(
         body,
@@ -329,6 +349,10 @@ fn changes(project: &ProjectView, args: &InitArgs) -> Option<UpdateProject> {
             source: None,
             image: None,
             health_check_path: None,
+            start_command: None,
+            volumes: None,
+            build: None,
+            region: None,
         }
     );
     (!is_empty).then_some(body)

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use tose_api::client::ApiKey;
 
+use super::whoami::standing;
 use crate::config::Login;
 use crate::context::Context;
 use crate::error::Error;
@@ -47,17 +48,13 @@ pub(crate) async fn run(ctx: &Context, args: LoginArgs) -> Result<()> {
         .client_with(server.clone(), api_key.clone())?
         .get_me()
         .await?;
-    let workspace = me.workspace.clone();
+    let workspace = me.workspace.clone().ok_or(Error::NoWorkspace)?;
     ctx.config.keep(&Login {
         api_url: server.clone(),
         api_key,
         workspace,
     })?;
-    let (email, role) = (&me.email, me.role.as_str());
-    let text = format!(
-        "logged in to {server} as {email}, {role} of {}",
-        me.workspace
-    );
+    let text = format!("logged in to {server} as {}", standing(&me));
     ctx.output.result(&me, &text)
 }
 

@@ -14,18 +14,35 @@ const COMMANDS: &[&str] = &[
     "up",
     "deploy",
     "deployments",
+    "rollback",
     "status",
     "logs",
+    "exec",
     "env",
     "env list",
     "env set",
     "env unset",
     "env pull",
     "env push",
+    "domains",
+    "domains list",
+    "domains add",
+    "domains verify",
+    "domains remove",
     "open",
     "down",
+    "scale",
     "restart",
     "start",
+    "members",
+    "members list",
+    "members invite",
+    "members role",
+    "members remove",
+    "keys",
+    "keys list",
+    "keys create",
+    "keys revoke",
     "completions",
     "version",
 ];
@@ -47,7 +64,7 @@ fn the_help_of_each_command_is_known() {
 #[test]
 fn no_command_is_missing_above() {
     let sandbox = Sandbox::new();
-    for parent in ["", "env"] {
+    for parent in ["", "domains", "env", "keys", "members"] {
         let mut arguments: Vec<_> = parent.split_whitespace().collect();
         arguments.push("--help");
         let help = sandbox.run(&arguments).ok().stdout;

@@ -50,6 +50,8 @@ fn a_login_is_checked_and_kept_for_its_owner_only() {
     {
       "user_id": "0198c0de-0000-7000-8000-00000000000a",
       "email": "ada@example.com",
+      "name": null,
+      "two_factor": false,
       "workspace": "demo",
       "role": "owner"
     }

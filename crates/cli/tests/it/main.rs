@@ -5,18 +5,26 @@
 
 mod harness;
 mod stand_in;
+mod terminal;
 mod views;
 
 mod completions;
 mod deploy;
 mod deployments;
+mod domains;
 mod down;
 mod env;
+mod exec;
 mod help;
 mod init;
+mod keys;
 mod login;
 mod logs;
+mod members;
 mod open;
 mod project;
 mod prompt;
+mod rollback;
+mod scale;
+mod upload;
 mod usage;

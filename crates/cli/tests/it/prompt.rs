@@ -1,40 +1,13 @@
 //! Questions, for those who can be asked.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Write;
 use std::process::Stdio;
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::harness::{KEY, Sandbox};
 use crate::stand_in::{StandIn, success};
+use crate::terminal::{read_until, terminal};
 use crate::views::me;
-
-/// Both ends of a terminal: what a person has, and what a program has.
-fn terminal() -> (File, File) {
-    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&person).expect("a terminal");
-    unlockpt(&person).expect("a terminal");
-    let path = ptsname(&person, Vec::new()).expect("a path");
-    let path = path.to_str().expect("text");
-    let program = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("a terminal");
-    (person.into(), program)
-}
-
-/// Reads from the terminal until `text` has come.
-fn read_until(person: &mut File, text: &str) -> String {
-    let mut seen = Vec::new();
-    let mut byte = [0];
-    while !String::from_utf8_lossy(&seen).contains(text) {
-        person.read_exact(&mut byte).expect("more text");
-        seen.push(byte[0]);
-    }
-    String::from_utf8(seen).expect("text")
-}
 
 fn start(sandbox: &Sandbox, arguments: &[&str], program: File) -> std::process::Child {
     let stdin = Stdio::from(program.try_clone().expect("a terminal"));

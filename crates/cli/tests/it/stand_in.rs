@@ -21,7 +21,10 @@ pub(crate) struct Request {
     /// With the query.
     pub(crate) path: String,
     pub(crate) key: Option<String>,
+    /// With a mark in place of what is no text.
     pub(crate) body: String,
+    pub(crate) content_type: Option<String>,
+    pub(crate) bytes: Vec<u8>,
     nonce: Option<String>,
 }
 
@@ -31,6 +34,8 @@ pub(crate) enum Answer {
     Http(u16, &'static str, String),
     /// Frames of a WebSocket, which is closed after them.
     Frames(Vec<String>),
+    /// What is said and heard over a WebSocket, which is closed after it.
+    Talk(fn(&mut WebSocket<TcpStream>)),
     /// The same frame until the other end has gone.
     Endless(String),
 }
@@ -181,6 +186,12 @@ fn serve(
             socket.close(None).ok();
             while socket.read().is_ok() {}
         }
+        Answer::Talk(talk) => {
+            let mut socket = upgrade(connection, &request);
+            talk(&mut socket);
+            socket.close(None).ok();
+            while socket.read().is_ok() {}
+        }
         Answer::Endless(frame) => {
             let mut socket = upgrade(connection, &request);
             while socket.send(Message::text(frame.as_str())).is_ok() {}
@@ -199,6 +210,8 @@ fn read(connection: &TcpStream) -> Option<Request> {
         path,
         key: None,
         body: String::new(),
+        content_type: None,
+        bytes: Vec::new(),
         nonce: None,
     };
     let mut length = 0;
@@ -210,12 +223,14 @@ fn read(connection: &TcpStream) -> Option<Request> {
         };
         match name.to_ascii_lowercase().as_str() {
             "x-api-key" => request.key = Some(value.to_owned()),
+            "content-type" => request.content_type = Some(value.to_owned()),
             "sec-websocket-key" => request.nonce = Some(value.to_owned()),
             "content-length" => length = value.parse().ok()?,
             _ => {}
         }
     }
-    reader.take(length).read_to_string(&mut request.body).ok()?;
+    reader.take(length).read_to_end(&mut request.bytes).ok()?;
+    request.body = String::from_utf8_lossy(&request.bytes).into_owned();
     Some(request)
 }
 

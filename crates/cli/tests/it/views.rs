@@ -1,10 +1,11 @@
 //! Things that a server might answer.
 
+use tose_api::account::MeView;
 use tose_api::deployment::{DeploymentStatus, DeploymentView, Trigger};
 use tose_api::env_var::EnvVarView;
 use tose_api::git::GitConnectionView;
 use tose_api::project::{ProjectStatus, ProjectView, Source};
-use tose_api::workspace::{MeView, Role};
+use tose_api::workspace::Role;
 use tose_api::{RepoUrl, Timestamp};
 
 /// The id of every deployment here.
@@ -21,8 +22,11 @@ pub(crate) fn me() -> MeView {
             .parse()
             .expect("an id"),
         email: "ada@example.com".to_owned(),
-        workspace: "demo".parse().expect("a slug"),
-        role: Role::Owner,
+        name: None,
+        two_factor: false,
+        workspace: Some("demo".parse().expect("a slug")),
+        role: Some(Role::Owner),
+        csrf_token: None,
     }
 }
 
@@ -44,6 +48,10 @@ pub(crate) fn project() -> ProjectView {
         cpu: "0.5".parse().expect("cores"),
         ram: "0.5".parse().expect("GB"),
         health_check_path: None,
+        start_command: None,
+        volumes: Vec::new(),
+        build: None,
+        region: "local".parse().expect("a slug"),
         git_connection: None,
         live_deployment: None,
         created_at: time(0),

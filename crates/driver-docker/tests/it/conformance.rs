@@ -36,3 +36,13 @@ async fn images_conform() {
 async fn networks_conform() {
     check(conformance::network_cases()).await;
 }
+
+#[tokio::test]
+async fn volumes_conform() {
+    check(conformance::volume_cases()).await;
+}
+
+#[tokio::test]
+async fn commands_conform() {
+    check(conformance::exec_cases()).await;
+}

@@ -101,10 +101,12 @@ impl Site {
             workspace: "acme".parse().expect("a slug"),
             project: "web".parse().expect("a slug"),
             image: self.driver.built_image(self.project_id, self.deployment_id),
+            command: None,
             env: Vec::new(),
             port: "8080".parse().expect("a port"),
             cpu: "0.5".parse().expect("a quantity"),
             ram: "0.125".parse().expect("a quantity"),
+            volumes: Vec::new(),
         }
     }
 
@@ -119,6 +121,7 @@ impl Site {
             workspace_id: self.workspace_id,
             context: context(&[("Dockerfile", dockerfile)]),
             dockerfile: "Dockerfile".to_owned(),
+            target: None,
             args: BTreeMap::new(),
             // A build whose cached layer another test removes would fail.
             no_cache: true,
@@ -178,6 +181,10 @@ impl Site {
         {
             let step = EngineStep::RemoveReplica { name: replica.name };
             self.driver.apply(&step).await.expect("remove a replica");
+        }
+        for project_id in self.driver.list_volumes().await.expect("list volumes") {
+            let step = EngineStep::RemoveVolumes { project_id };
+            self.driver.apply(&step).await.expect("remove volumes");
         }
         for workspace_id in self.driver.list_networks().await.expect("list networks") {
             let step = EngineStep::RemoveNetwork { workspace_id };

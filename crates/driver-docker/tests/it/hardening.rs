@@ -2,9 +2,9 @@
 
 use bollard::query_parameters::InspectContainerOptions;
 use futures_util::StreamExt;
-use tose_model::driver::{Driver, DriverError, EngineStep, ReplicaState, Scope};
+use tose_model::driver::{Driver, DriverError, EngineStep, ReplicaState, Scope, VolumeMount};
 
-use crate::engine::on_site;
+use crate::engine::{BASE_IMAGE, on_site};
 
 #[tokio::test]
 async fn a_replica_has_the_limits_and_no_more_rights_than_it_needs() {
@@ -165,4 +165,63 @@ async fn what_an_author_can_mend_is_said_plainly() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_command_of_its_own_leaves_nothing_of_the_images() {
+    on_site(async |site| {
+        let steps = "ENTRYPOINT [\"echo\", \"entrypoint\"]\nCMD [\"command\"]";
+        let request = site.request(&format!("FROM {BASE_IMAGE}\n{steps}\n"));
+        site.build(request).await.1.expect("it builds");
+        let mut spec = site.spec();
+        let words = ["sh", "-c", "echo \"$@\"", "sh", "mine"];
+        for (command, expected) in [
+            (None, "entrypoint command"),
+            (Some(words.map(str::to_owned).to_vec()), "mine"),
+        ] {
+            spec.generation += 1;
+            spec.command = command;
+            site.driver
+                .apply(&EngineStep::StartReplica(Box::new(spec.clone())))
+                .await
+                .expect("it starts");
+            assert_eq!(site.output(&spec.name).await, [expected]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_that_cannot_be_mounted_is_said_plainly() {
+    on_site(async |site| {
+        let request = site.request(&format!("FROM {BASE_IMAGE}\nCMD [\"true\"]\n"));
+        site.build(request).await.1.expect("it builds");
+        for (path, expected) in [
+            (
+                "/etc/passwd",
+                "a volume's path is a file in the image: choose another one",
+            ),
+            (
+                "/",
+                "a volume cannot be mounted at its path: choose another one",
+            ),
+            (
+                "/proc",
+                "a volume cannot be mounted at its path: choose another one",
+            ),
+        ] {
+            let mut spec = site.spec();
+            spec.volumes.push(VolumeMount {
+                name: "data".parse().expect("a slug"),
+                path: path.to_owned(),
+            });
+            let step = EngineStep::StartReplica(Box::new(spec.clone()));
+            let error = site.driver.apply(&step).await.expect_err("not there");
+            assert!(matches!(error, DriverError::CannotStart(_)), "{error:?}");
+            assert_eq!(error.to_string(), expected);
+            let step = EngineStep::RemoveReplica { name: spec.name };
+            site.driver.apply(&step).await.expect("remove");
+        }
+    })
+    .await;
 }

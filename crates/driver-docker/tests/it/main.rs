@@ -7,6 +7,7 @@ mod building;
 mod conformance;
 mod connection;
 mod engine;
+mod exec;
 mod hardening;
 mod ownership;
 mod pulling;

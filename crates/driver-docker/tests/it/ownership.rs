@@ -1,12 +1,13 @@
-//! Containers that look like ours and are not.
+//! Containers and volumes that look like ours and are not.
 
 use std::collections::HashMap;
 
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions,
 };
-use tose_model::driver::{Driver, EngineStep, Scope};
+use tose_model::driver::{Driver, EngineStep, Scope, VolumeMount};
 
 use crate::engine::{BASE_IMAGE, Site, on_site};
 
@@ -82,6 +83,79 @@ async fn a_container_that_only_has_the_name_is_left_alone() {
         removed.expect_err("it is not ours");
         assert_eq!(seen.expect("observe"), []);
         assert!(was_there);
+    })
+    .await;
+}
+
+/// Makes a volume that the driver did not.
+async fn make_volume(site: &Site, name: &str, labels: HashMap<String, String>) {
+    let request = VolumeCreateRequest {
+        name: Some(name.to_owned()),
+        labels: Some(labels),
+        ..VolumeCreateRequest::default()
+    };
+    let made = site.docker.create_volume(request).await;
+    made.expect("a volume");
+}
+
+/// Whether it is still there; it is removed with that.
+async fn take_volume_away(site: &Site, name: &str) -> bool {
+    let removed = site
+        .docker
+        .remove_volume(name, None::<RemoveVolumeOptions>)
+        .await;
+    removed.is_ok()
+}
+
+#[tokio::test]
+async fn a_volume_is_ours_only_by_its_name_and_its_labels() {
+    on_site(async |site| {
+        let named = format!(
+            "tose-{}-{}-data",
+            site.installation,
+            site.project_id.as_uuid().simple()
+        );
+        let forged = format!("forged-{}", site.installation);
+        let labels = [
+            ("tose.installation", site.installation.clone()),
+            ("tose.project", site.project_id.to_string()),
+            ("tose.volume", "data".to_owned()),
+        ];
+        let labels = labels.map(|(label, value)| (label.to_owned(), value));
+        make_volume(site, &named, HashMap::new()).await;
+        make_volume(site, &forged, HashMap::from(labels)).await;
+        let listed = site.driver.list_volumes().await;
+        site.build(site.request(&format!(
+            "FROM {BASE_IMAGE}\nCMD [\"sleep\", \"infinity\"]\n"
+        )))
+        .await
+        .1
+        .expect("it builds");
+        let mut spec = site.spec();
+        spec.volumes.push(VolumeMount {
+            name: "data".parse().expect("a slug"),
+            path: "/data".to_owned(),
+        });
+        let started = site
+            .driver
+            .apply(&EngineStep::StartReplica(Box::new(spec)))
+            .await;
+        let removed = site
+            .driver
+            .apply(&EngineStep::RemoveVolumes {
+                project_id: site.project_id,
+            })
+            .await;
+        let seen = site.driver.observe(Scope::Installation).await;
+        let were_there = (
+            take_volume_away(site, &named).await,
+            take_volume_away(site, &forged).await,
+        );
+        assert_eq!(listed.expect("list"), []);
+        started.expect_err("the name is taken");
+        removed.expect("there is none");
+        assert_eq!(seen.expect("observe"), []);
+        assert_eq!(were_there, (true, true));
     })
     .await;
 }

@@ -1,5 +1,6 @@
 //! The asking end of the control socket.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{MAX_LINE_BYTES, MAX_LISTENERS, Request, Response, Status};
+use super::{MAX_LINE_BYTES, MAX_LISTENERS, NO_REQUEST, Request, Response, Status, Totals};
 use crate::error::{Error, Result};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -87,6 +88,46 @@ impl Client {
         {
             Response::InFlight { count } => Ok(count),
             _ => Err(Error::UnexpectedAnswer),
+        }
+    }
+
+    /// What the proxy has counted since its start. One of a version that does not count is
+    /// [`Error::TooOld`].
+    pub async fn traffic(&mut self) -> Result<Totals> {
+        let mut totals: Option<Totals> = None;
+        loop {
+            let last = totals.as_ref().and_then(|totals| {
+                let (project_id, _) = totals.projects.last_key_value()?;
+                Some(*project_id)
+            });
+            let request = Request::Traffic { after: last };
+            let answer = self.ask("a traffic request", &request, ANSWER_LIMIT).await;
+            let answer = answer.map_err(|error| match error {
+                Error::Refused(message) if message.starts_with(NO_REQUEST) => Error::TooOld {
+                    request: "a traffic request",
+                },
+                error => error,
+            })?;
+            let Response::Traffic {
+                start_id,
+                projects,
+                has_more,
+            } = answer.response
+            else {
+                return Err(Error::UnexpectedAnswer);
+            };
+            // A part that brings nothing new would be asked for for ever.
+            if has_more && projects.keys().all(|project_id| Some(*project_id) <= last) {
+                return Err(Error::UnexpectedAnswer);
+            }
+            let so_far = totals.get_or_insert_with(|| Totals {
+                start_id,
+                projects: BTreeMap::new(),
+            });
+            so_far.projects.extend(projects);
+            if !has_more {
+                return totals.ok_or(Error::UnexpectedAnswer);
+            }
         }
     }
 

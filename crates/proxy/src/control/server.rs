@@ -16,7 +16,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{MAX_LINE_BYTES, MAX_LISTENERS, Request, Response};
+use super::{MAX_LINE_BYTES, MAX_LISTENERS, MAX_PROJECTS, NO_REQUEST, Request, Response};
 use crate::error::{Error, Result};
 use crate::process::Process;
 
@@ -111,7 +111,7 @@ async fn answer_lines(process: &Process, stream: UnixStream) -> io::Result<()> {
             }
             Ok(request) => send(stream.get_mut(), &answer(process, request).await).await?,
             Err(error) => {
-                let message = format!("this is no request: {error}");
+                let message = format!("{NO_REQUEST}: {error}");
                 send(stream.get_mut(), &Response::Error { message }).await?;
             }
         }
@@ -130,6 +130,14 @@ async fn answer(process: &Process, request: Request) -> Response {
         Request::InFlight { replica } => Response::InFlight {
             count: process.in_flight(&replica).await,
         },
+        Request::Traffic { after } => {
+            let (projects, has_more) = process.traffic(after, MAX_PROJECTS);
+            Response::Traffic {
+                start_id: process.start_id().to_owned(),
+                projects,
+                has_more,
+            }
+        }
         Request::HandOver | Request::Finish => Response::Error {
             message: "this request is answered elsewhere".to_owned(),
         },

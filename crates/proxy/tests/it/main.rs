@@ -9,4 +9,5 @@ mod harness;
 mod limits;
 mod pages;
 mod smuggling;
+mod traffic;
 mod upgrade;

@@ -1,20 +1,15 @@
-//! Who calls, and the first account.
+//! The caller themselves, and what an operator does to accounts from the command line.
 
-use std::time::Duration;
-
-use subtle::ConstantTimeEq;
-use tose_api::workspace::MeView;
-use tose_api::{ApiKeyId, Slug, UserId, WorkspaceId};
-use tose_model::access::Caller;
+use tose_api::account::{MeView, UpdateMe};
+use tose_api::{ApiKeyId, Email, Slug, UserId, WorkspaceId};
+use tose_model::access::{Caller, Credential};
 use tose_model::error::{Error, Result};
 use tose_model::secret::SecretString;
 use tose_store::{Bootstrap, NewApiKey, NewWorkspace};
 
-use crate::app::Platform;
+use crate::app::{Platform, check_name};
+use crate::password::Passwords;
 use crate::secrets;
-
-/// How exact `last_used_at` is: a key that is used all the time costs one write in this time.
-const LAST_USED_RESOLUTION: Duration = Duration::from_secs(60);
 
 /// What `tosed admin bootstrap` made.
 pub struct Bootstrapped {
@@ -27,37 +22,35 @@ pub struct Bootstrapped {
 }
 
 impl Platform {
-    /// Who holds this API key.
-    ///
-    /// # Errors
-    /// `Unauthenticated`, the same for a key that is malformed, unknown, expired or of a former member.
-    pub(crate) async fn authenticate(&self, key: &str) -> Result<Caller> {
-        const REFUSED: Error = Error::Unauthenticated(
-            "the API key is not valid; send a current one in the header X-API-Key",
-        );
-        if !secrets::is_api_key_shaped(key) {
-            return Err(REFUSED);
-        }
-        let hash = secrets::hash_api_key(key);
-        let now = self.now();
-        let found = self.store.find_caller(&hash, now).await?;
-        let (caller, stored_hash, last_used_at) = found.ok_or(REFUSED)?;
-        if !bool::from(stored_hash.ct_eq(hash.as_slice())) {
-            return Err(REFUSED);
-        }
-        if last_used_at.is_none_or(|at| now.since(at) >= LAST_USED_RESOLUTION) {
-            self.store.touch_api_key(caller.api_key_id, now).await?;
-        }
-        Ok(caller)
+    /// Who calls; `csrf_token` is theirs to know if they came by a login.
+    pub(crate) async fn me(&self, caller: &Caller, csrf_token: Option<String>) -> Result<MeView> {
+        let user = self.store.get_user(caller.user_id).await?;
+        let membership = match &caller.credential {
+            Credential::ApiKey { membership, .. } => Some(membership.clone()),
+            Credential::Session { .. } => None,
+        };
+        Ok(MeView {
+            user_id: user.id,
+            email: user.email.to_string(),
+            name: user.name,
+            two_factor: user.two_factor,
+            role: membership.as_ref().map(|membership| membership.role),
+            workspace: membership.map(|membership| membership.workspace),
+            csrf_token,
+        })
     }
 
-    pub(crate) fn me(&self, caller: &Caller) -> MeView {
-        MeView {
-            user_id: caller.user_id,
-            email: caller.email.clone(),
-            workspace: caller.workspace.clone(),
-            role: caller.role,
+    pub(crate) async fn update_me(
+        &self,
+        caller: &Caller,
+        input: UpdateMe,
+        csrf_token: Option<String>,
+    ) -> Result<MeView> {
+        if let Some(name) = input.name {
+            let name = check_name(&name)?;
+            self.store.rename_user(caller.user_id, &name).await?;
         }
+        self.me(caller, csrf_token).await
     }
 }
 
@@ -72,11 +65,11 @@ pub async fn bootstrap(
     email: &str,
     workspace: &Slug,
 ) -> Result<Bootstrapped> {
-    let email = check_email(email)?;
+    let email = parse_email(email)?;
     let now = clock.now();
     let key = secrets::fresh_api_key(ids);
     let new = Bootstrap {
-        email,
+        email: email.to_string(),
         user_id: UserId::from_uuid(ids.uuid()),
         workspace: NewWorkspace {
             id: WorkspaceId::from_uuid(ids.uuid()),
@@ -89,6 +82,7 @@ pub async fn bootstrap(
             name: "bootstrap".to_owned(),
             hash: key.hash,
             prefix: key.prefix,
+            expires_at: None,
         },
         now,
     };
@@ -100,18 +94,24 @@ pub async fn bootstrap(
     })
 }
 
-/// Checks an e-mail address for its form only, and puts it in lower case.
-fn check_email(email: &str) -> Result<String> {
-    let email = email.trim().to_lowercase();
-    let is_plain = |part: &str| {
-        !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control())
-    };
-    match email.split_once('@') {
-        Some((local, host))
-            if is_plain(local) && is_plain(host) && !host.contains('@') && email.len() <= 254 =>
-        {
-            Ok(email)
-        }
-        _ => Err(Error::invalid_field("email", "must be an e-mail address")),
-    }
+/// Gives an account a fresh password and ends its logins; answers the password, shown once.
+///
+/// # Errors
+/// When there is no account with this address.
+pub async fn reset_password(
+    store: &tose_store::Store,
+    ids: &dyn tose_model::IdGen,
+    email: &str,
+) -> Result<SecretString> {
+    let email = parse_email(email)?;
+    let user = store.find_user_by_email(&email).await?;
+    let user = user.ok_or(Error::NotFound("user"))?;
+    let password = secrets::fresh_token(ids);
+    let hash = Passwords::new(ids)?.hash(password.clone(), ids).await?;
+    store.set_password(user.id, &hash, None).await?;
+    Ok(password)
+}
+
+pub(crate) fn parse_email(email: &str) -> Result<Email> {
+    Email::from_input(email).map_err(|_| Error::invalid_field("email", "must be an e-mail address"))
 }

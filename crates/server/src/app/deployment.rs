@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tose_api::deployment::{
-    CommitView, CreateDeployment, DeploymentStatus, DeploymentView, Trigger,
+    CommitView, CreateDeployment, DeploymentLogView, DeploymentStatus, DeploymentView, Trigger,
 };
 use tose_api::envelope::{Meta, Paging};
 use tose_api::project::Source;
 use tose_api::{BranchName, DeploymentId};
+use tose_logs::StreamId;
 use tose_model::access::{Access, WorkspaceScope};
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
@@ -17,6 +18,7 @@ use tose_model::project::{DesiredState, Project};
 use tose_model::secret::{ExposeSecret, SecretString};
 use tose_store::{NewDeployment, Transition};
 
+use crate::app::project::is_reserved;
 use crate::app::{Platform, vault_error};
 use crate::secrets::Place;
 
@@ -25,12 +27,20 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 
 /// What a new deployment is made from.
 struct Recipe {
+    /// A fresh id, unless something was kept under one already.
+    id: Option<DeploymentId>,
     trigger: Trigger,
     commit: Option<CommitView>,
     branch: Option<BranchName>,
     no_cache: bool,
     image: Option<String>,
+    /// The settings and variables of an earlier deployment; today's when absent.
+    like: Option<Box<Deployment>>,
 }
+
+/// The most lines of a log in one answer, and how many when the caller does not say.
+pub(crate) const MAX_LOG_LINES: usize = 5000;
+pub(crate) const DEFAULT_LOG_LINES: usize = 1000;
 
 impl Platform {
     /// Builds the connected repository, or deploys the project's image.
@@ -39,6 +49,16 @@ impl Platform {
         access: &Access,
         slug: &str,
         input: CreateDeployment,
+    ) -> Result<DeploymentView> {
+        self.deploy(access, slug, input, Trigger::Manual).await
+    }
+
+    pub(crate) async fn deploy(
+        &self,
+        access: &Access,
+        slug: &str,
+        input: CreateDeployment,
+        trigger: Trigger,
     ) -> Result<DeploymentView> {
         let project = self.find_project(access, slug).await?;
         let asked_commit = input.commit.map(check_commit).transpose()?;
@@ -56,18 +76,21 @@ impl Platform {
                 }
             }
             Source::Image if asked_commit.is_some() || input.branch.is_some() => {
-                return Err(Error::invalid(
+                return Err(Error::conflict(
+                    "not_git",
                     "commit and branch are for projects that are built from Git",
                 ));
             }
             Source::Image => {}
         }
         let recipe = Recipe {
-            trigger: Trigger::Manual,
+            id: None,
+            trigger,
             commit: asked_commit,
             branch: input.branch,
             no_cache: input.no_cache,
             image: None,
+            like: None,
         };
         self.queue(access, &project, recipe, "deployment.create")
             .await
@@ -116,6 +139,90 @@ impl Platform {
         Ok(())
     }
 
+    /// An earlier deployment's image, settings and variables again: what worked then.
+    pub(crate) async fn rollback(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<DeploymentView> {
+        let (project, earlier) = self.find_deployment(access, slug, id).await?;
+        if earlier.live_at.is_none() {
+            return Err(Error::conflict(
+                "never_live",
+                "this deployment was never live; roll back to one that was",
+            ));
+        }
+        let image = earlier
+            .image
+            .clone()
+            .ok_or_else(|| Error::internal("a deployment was live without an image", "a bug"))?;
+        let kept = self.driver.list_images(project.id).await?;
+        if is_reserved(&image) && !kept.iter().any(|kept| kept.image == image) {
+            return Err(Error::conflict(
+                "image_gone",
+                "the image of this deployment was removed to save space; deploy its commit again",
+            ));
+        }
+        let recipe = Recipe {
+            id: None,
+            trigger: Trigger::Rollback,
+            commit: earlier.commit.clone(),
+            branch: earlier.branch.clone(),
+            no_cache: false,
+            image: Some(image),
+            like: Some(Box::new(earlier)),
+        };
+        self.queue(access, &project, recipe, "deployment.rollback")
+            .await
+    }
+
+    /// Builds a source tree that was sent along: it lies in the archive of the deployment `id`.
+    pub(crate) async fn deploy_upload(
+        &self,
+        access: &Access,
+        project: &Project,
+        id: DeploymentId,
+    ) -> Result<DeploymentView> {
+        let recipe = Recipe {
+            id: Some(id),
+            trigger: Trigger::Upload,
+            commit: None,
+            branch: None,
+            no_cache: false,
+            image: None,
+            like: None,
+        };
+        self.queue(access, project, recipe, "deployment.upload")
+            .await
+    }
+
+    /// A part of what was said about a deployment.
+    pub(crate) async fn deployment_log(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<DeploymentLogView> {
+        let (_, deployment) = self.find_deployment(access, slug, id).await?;
+        let failed = |error| Error::internal("the log store failed", error);
+        let stream = StreamId::Build(deployment.id);
+        // Asked first: a log that is complete now has all its lines.
+        let is_finished = self.logs.is_finished(stream).await.map_err(failed)?;
+        let records = self.logs.read(stream, after, limit).await.map_err(failed)?;
+        let is_whole = records.len() < limit;
+        Ok(DeploymentLogView {
+            next: records.last().map(|record| record.seq).or(after),
+            complete: is_finished && is_whole,
+            lines: records
+                .into_iter()
+                .map(|record| crate::app::log::line_view(&record.line))
+                .collect(),
+        })
+    }
+
     pub(crate) async fn get_deployment(
         &self,
         access: &Access,
@@ -148,6 +255,14 @@ impl Platform {
         id: &str,
     ) -> Result<DeploymentView> {
         let (project, deployment) = self.find_deployment(access, slug, id).await?;
+        if deployment.status.is_in_progress() {
+            let event = self.event(
+                access,
+                "deployment.stop",
+                format!("{slug}/{}", deployment.id),
+            );
+            self.store.add_event(access.scope(), &event).await?;
+        }
         match deployment.status {
             DeploymentStatus::Running => {
                 self.stop_project(access, slug).await?;
@@ -240,11 +355,13 @@ impl Platform {
                 )
             })?;
         let recipe = Recipe {
+            id: None,
             trigger,
             commit: last.commit,
             branch: last.branch,
             no_cache: false,
             image: last.image,
+            like: None,
         };
         self.queue(access, project, recipe, action).await
     }
@@ -256,9 +373,25 @@ impl Platform {
         recipe: Recipe,
         action: &'static str,
     ) -> Result<DeploymentView> {
-        let id = DeploymentId::from_uuid(self.ids.uuid());
+        self.limits.deployments.count(&project.id)?;
+        let id = recipe
+            .id
+            .unwrap_or_else(|| DeploymentId::from_uuid(self.ids.uuid()));
         let now = self.now();
-        let env = self.open_env(project, access.scope()).await?;
+        let (run, env) = match recipe.like {
+            Some(earlier) => {
+                let env = self.open_deployment_env(&earlier)?;
+                let env = env
+                    .into_iter()
+                    .map(|(key, value, is_secret)| (key, (value, is_secret)))
+                    .collect();
+                (earlier.run, env)
+            }
+            None => {
+                let env = self.open_env(project, access.scope()).await?;
+                (project.run.clone(), env)
+            }
+        };
         let waiting = self
             .store
             .list_current_deployments(access.scope(), project.id)
@@ -271,10 +404,10 @@ impl Platform {
             branch: recipe.branch,
             no_cache: recipe.no_cache,
             image: recipe.image,
-            run: project.run.clone(),
+            run,
             env: self.seal_env(project, id, env)?,
             deadline_at: now.saturating_add(QUEUE_TIMEOUT),
-            created_by: access.caller().email.clone(),
+            created_by: access.actor().name.clone(),
             now,
         };
         let event = self.event(access, action, format!("{}/{id}", project.slug));

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tose_api::EnvKey;
-use tose_api::env_var::{EnvVarView, EnvVarsChanged, MASK, SetEnvVar, SetEnvVars};
+use tose_api::env_var::{ChangeEnvVar, EnvVarView, EnvVarsChanged, MASK, SetEnvVar, SetEnvVars};
 use tose_api::workspace::{Deleted, Role};
-use tose_model::access::Access;
+use tose_api::{EnvKey, ProjectId};
+use tose_model::access::{Access, WorkspaceScope};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_model::secret::{ExposeSecret, SecretString};
@@ -38,7 +38,7 @@ impl Platform {
         let variables = self.store.list_env_vars(access.scope(), project.id).await?;
         variables
             .iter()
-            .map(|variable| self.env_var_view(&project, variable, Reveal::No))
+            .map(|variable| self.env_var_view(access, &project, variable, Reveal::No))
             .collect()
     }
 
@@ -49,7 +49,7 @@ impl Platform {
         key: &str,
         reveal: Reveal,
     ) -> Result<EnvVarView> {
-        if reveal == Reveal::Yes && access.caller().role < Role::Admin {
+        if reveal == Reveal::Yes && access.role() < Role::Admin {
             return Err(Error::Forbidden(
                 "revealing a secret needs the role admin".to_owned(),
             ));
@@ -60,7 +60,7 @@ impl Platform {
             .iter()
             .find(|variable| variable.key.as_str() == key)
             .ok_or(Error::NotFound("variable"))?;
-        self.env_var_view(&project, variable, reveal)
+        self.env_var_view(access, &project, variable, reveal)
     }
 
     pub(crate) async fn set_env_var(
@@ -69,12 +69,58 @@ impl Platform {
         slug: &str,
         input: SetEnvVar,
     ) -> Result<EnvVarView> {
-        let key = input.key.clone();
-        let variables = BTreeMap::from([(input.key, (input.value, Some(input.is_secret)))]);
-        self.write_env_vars(access, slug, variables, KeepOthers::Yes)
-            .await?;
-        self.get_env_var(access, slug, key.as_str(), Reveal::No)
+        self.write_env_var(access, slug, input.key, input.value, Some(input.is_secret))
             .await
+    }
+
+    /// Sets one variable and keeps whether it is secret, unless the caller says.
+    pub(crate) async fn change_env_var(
+        &self,
+        access: &Access,
+        slug: &str,
+        key: &str,
+        input: ChangeEnvVar,
+    ) -> Result<EnvVarView> {
+        let key: EnvKey = key.parse().map_err(|error: tose_api::name::InvalidName| {
+            Error::invalid_field("key", error.to_string())
+        })?;
+        self.write_env_var(access, slug, key, input.value, input.is_secret)
+            .await
+    }
+
+    async fn write_env_var(
+        &self,
+        access: &Access,
+        slug: &str,
+        key: EnvKey,
+        value: String,
+        is_secret: Option<bool>,
+    ) -> Result<EnvVarView> {
+        check_value(&key, &value)?;
+        let project_id = self.store.get_project_id(access.scope(), slug).await?;
+        let place = place(access.scope(), project_id, &key);
+        let variable = NewEnvVar {
+            value: self.vault.seal(place, &value, self.ids.as_ref()),
+            is_secret,
+        };
+        let event = self.event(access, "env.set", slug);
+        let is_secret = self
+            .store
+            .set_env_var(
+                access.scope(),
+                project_id,
+                &key,
+                &variable,
+                event.at,
+                &event,
+            )
+            .await?;
+        Ok(EnvVarView {
+            key,
+            value: if is_secret { MASK.to_owned() } else { value },
+            is_secret,
+            updated_at: event.at,
+        })
     }
 
     pub(crate) async fn set_env_vars(
@@ -122,8 +168,8 @@ impl Platform {
         check_variables(&variables)?;
         let project = self.find_project(access, slug).await?;
         let seal = |key: &EnvKey, value: &str| {
-            self.vault
-                .seal(place(&project, key), value, self.ids.as_ref())
+            let place = place(access.scope(), project.id, key);
+            self.vault.seal(place, value, self.ids.as_ref())
         };
         let sealed = variables
             .iter()
@@ -155,7 +201,7 @@ impl Platform {
     pub(crate) async fn open_env(
         &self,
         project: &Project,
-        scope: &tose_model::access::WorkspaceScope,
+        scope: &WorkspaceScope,
     ) -> Result<BTreeMap<EnvKey, (SecretString, bool)>> {
         let variables = self.store.list_env_vars(scope, project.id).await?;
         variables
@@ -163,7 +209,7 @@ impl Platform {
             .map(|variable| {
                 let value = self
                     .vault
-                    .open(place(project, &variable.key), &variable.value)
+                    .open(place(scope, project.id, &variable.key), &variable.value)
                     .map_err(vault_error)?;
                 Ok((variable.key, (value, variable.is_secret)))
             })
@@ -172,6 +218,7 @@ impl Platform {
 
     fn env_var_view(
         &self,
+        access: &Access,
         project: &Project,
         variable: &EnvVar,
         reveal: Reveal,
@@ -179,7 +226,7 @@ impl Platform {
         let value = if variable.is_secret && reveal == Reveal::No {
             MASK.to_owned()
         } else {
-            let place = place(project, &variable.key);
+            let place = place(access.scope(), project.id, &variable.key);
             let value = self
                 .vault
                 .open(place, &variable.value)
@@ -195,10 +242,10 @@ impl Platform {
     }
 }
 
-fn place<'a>(project: &Project, key: &'a EnvKey) -> Place<'a> {
+fn place<'a>(scope: &WorkspaceScope, project_id: ProjectId, key: &'a EnvKey) -> Place<'a> {
     Place::EnvVar {
-        workspace_id: project.workspace_id,
-        project_id: project.id,
+        workspace_id: scope.id(),
+        project_id,
         key,
     }
 }
@@ -210,19 +257,23 @@ fn check_variables(variables: &BTreeMap<EnvKey, (String, Option<bool>)>) -> Resu
             format!("at most {MAX_VARIABLES} at once"),
         ));
     }
-    for (key, (value, _)) in variables {
-        if value.len() > MAX_VALUE {
-            return Err(Error::invalid_field(
-                key.as_str(),
-                format!("a value has at most {MAX_VALUE} bytes"),
-            ));
-        }
-        if value.contains('\0') {
-            return Err(Error::invalid_field(
-                key.as_str(),
-                "a value holds no NUL byte",
-            ));
-        }
+    variables
+        .iter()
+        .try_for_each(|(key, (value, _))| check_value(key, value))
+}
+
+fn check_value(key: &EnvKey, value: &str) -> Result<()> {
+    if value.len() > MAX_VALUE {
+        return Err(Error::invalid_field(
+            key.as_str(),
+            format!("a value has at most {MAX_VALUE} bytes"),
+        ));
+    }
+    if value.contains('\0') {
+        return Err(Error::invalid_field(
+            key.as_str(),
+            "a value holds no NUL byte",
+        ));
     }
     Ok(())
 }

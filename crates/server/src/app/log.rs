@@ -2,10 +2,12 @@
 
 use tose_api::DeploymentId;
 use tose_api::envelope::Paging;
+use tose_api::log::LogLineView;
 use tose_logs::{FollowFrom, Follower, StreamId};
 use tose_model::access::Access;
 use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
+use tose_model::log::LogLine;
 
 use crate::app::Platform;
 
@@ -69,5 +71,15 @@ impl Platform {
             .into_iter()
             .next()
             .ok_or(Error::NotFound("deployment"))
+    }
+}
+
+/// How a line is shown as JSON.
+pub(crate) fn line_view(line: &LogLine) -> LogLineView {
+    LogLineView {
+        timestamp: line.time,
+        pod: line.pod.to_string(),
+        stream: line.source,
+        message: String::from_utf8_lossy(&line.text).into_owned(),
     }
 }

@@ -1,15 +1,18 @@
 //! Projects: configuration and intent.
 
 use tose_api::envelope::{Meta, Paging};
-use tose_api::project::{CreateProject, ProjectView, Source, UpdateProject};
+use tose_api::project::{
+    BuildOptions, CreateProject, ProjectView, ScaleProject, Source, UpdateProject, Volume,
+};
 use tose_api::workspace::Deleted;
-use tose_api::{Cpu, DomainId, ImageRef, Port, ProjectId, Ram};
+use tose_api::{Cpu, DomainId, ImageRef, Port, ProjectId, Ram, Slug};
 use tose_model::access::Access;
+use tose_model::command;
 use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
 use tose_model::project::{DesiredState, Project, RunSpec, StatusFacts, status};
 use tose_model::slug;
-use tose_store::{NewProject, ProjectChanges, ProjectFacts};
+use tose_store::{NewProject, ProjectChanges, ProjectFacts, ProjectRecord};
 
 use crate::app::{Platform, check_name};
 
@@ -26,10 +29,11 @@ impl Platform {
         input: CreateProject,
     ) -> Result<ProjectView> {
         let name = check_name(&input.name)?;
-        let slug = match input.slug {
-            Some(slug) => slug,
-            None => slug::from_name(&name)?,
-        };
+        let id = ProjectId::from_uuid(self.ids.uuid());
+        let slug = input
+            .slug
+            .unwrap_or_else(|| slug::from_name(&name, id.as_uuid()));
+        let region = self.check_region(input.region)?;
         let inferred = if input.image.is_some() {
             Source::Image
         } else {
@@ -47,21 +51,26 @@ impl Platform {
                 .ram
                 .unwrap_or(Ram::from_milli(DEFAULT_RAM_MILLI).expect("in range")),
             health_check_path: input.health_check_path,
+            start_command: input.start_command,
+            volumes: input.volumes.unwrap_or_default(),
         };
         let replicas = input.replicas.unwrap_or(1);
-        self.check_project(source, input.image.as_ref(), &run, replicas)?;
+        let image = input.image.as_ref();
+        self.check_project(source, image, &run, replicas, input.build.as_ref())?;
         let base = &self.config.base_domain;
-        let workspace = &access.caller().workspace;
+        let workspace = access.workspace();
         let hostnames = (0..HOSTNAME_ATTEMPTS)
             .map(|attempt| slug::default_hostname(workspace, &slug, base, attempt))
             .collect();
         let new = NewProject {
-            id: ProjectId::from_uuid(self.ids.uuid()),
+            id,
             name,
             slug,
             source,
             image: input.image,
             run,
+            build: input.build,
+            region,
             replicas,
             domain_id: DomainId::from_uuid(self.ids.uuid()),
             hostnames,
@@ -76,8 +85,8 @@ impl Platform {
     }
 
     pub(crate) async fn get_project(&self, access: &Access, slug: &str) -> Result<ProjectView> {
-        let (project, facts) = self.store.get_project(access.scope(), slug).await?;
-        self.project_view(access, project, facts).await
+        let record = self.store.get_project_record(access.scope(), slug).await?;
+        Ok(self.project_view(record))
     }
 
     pub(crate) async fn list_projects(
@@ -85,11 +94,14 @@ impl Platform {
         access: &Access,
         paging: Paging,
     ) -> Result<(Vec<ProjectView>, Meta)> {
-        let (projects, total) = self.store.list_projects(access.scope(), paging).await?;
-        let mut views = Vec::with_capacity(projects.len());
-        for (project, facts) in projects {
-            views.push(self.project_view(access, project, facts).await?);
-        }
+        let (records, total) = self
+            .store
+            .list_project_records(access.scope(), paging)
+            .await?;
+        let views = records
+            .into_iter()
+            .map(|record| self.project_view(record))
+            .collect();
         Ok((views, paging.meta(total)))
     }
 
@@ -116,14 +128,19 @@ impl Platform {
                 health_check_path: input
                     .health_check_path
                     .unwrap_or(project.run.health_check_path),
+                start_command: input.start_command.unwrap_or(project.run.start_command),
+                volumes: input.volumes.unwrap_or(project.run.volumes),
             },
+            build: input.build.unwrap_or(project.build),
             replicas: input.replicas.unwrap_or(project.replicas),
         };
+        self.check_region(input.region)?;
         self.check_project(
             changes.source,
             changes.image.as_ref(),
             &changes.run,
             changes.replicas,
+            changes.build.as_ref(),
         )?;
         let event = self.event(access, "project.update", &project.slug);
         self.store
@@ -199,6 +216,7 @@ impl Platform {
         image: Option<&ImageRef>,
         run: &RunSpec,
         replicas: u32,
+        build: Option<&BuildOptions>,
     ) -> Result<()> {
         let limits = &self.config.limits;
         let mut problems = std::collections::BTreeMap::new();
@@ -208,7 +226,7 @@ impl Platform {
         if source == Source::Image && image.is_none() {
             note("image", "is needed when source is \"image\"".to_owned());
         }
-        if image.is_some_and(is_reserved) {
+        if image.is_some_and(|image| is_reserved(image.as_str())) {
             note(
                 "image",
                 "this name is reserved for images that the platform builds".to_owned(),
@@ -242,6 +260,21 @@ impl Platform {
                 "must begin with / and hold no spaces, 200 characters at most".to_owned(),
             );
         }
+        if let Some(Err(error)) = run.start_command.as_deref().map(command::split) {
+            note("start_command", error.to_string());
+        }
+        if let Err(problem) = check_volumes(&run.volumes) {
+            note("volumes", problem);
+        }
+        if build.is_some_and(|build| build.args.len() > MAX_BUILD_ARGS) {
+            note("build", format!("has at most {MAX_BUILD_ARGS} args"));
+        }
+        if problems.is_empty() && !run.volumes.is_empty() && replicas > 1 {
+            return Err(Error::conflict(
+                "one_replica_only",
+                "a project with volumes has one replica: more would write to the same files",
+            ));
+        }
         if problems.is_empty() {
             return Ok(());
         }
@@ -255,34 +288,58 @@ impl Platform {
         })
     }
 
-    async fn project_view(
+    /// Sets replicas, cpu and ram. More or fewer replicas come at once; a project that runs gets
+    /// other sizes by a restart.
+    pub(crate) async fn scale_project(
         &self,
         access: &Access,
-        project: Project,
-        facts: ProjectFacts,
+        slug: &str,
+        input: ScaleProject,
     ) -> Result<ProjectView> {
-        let connection = self
-            .store
-            .find_git_connection(access.scope(), project.id)
-            .await?;
-        let live = if facts.live {
-            let current = self
-                .store
-                .list_current_deployments(access.scope(), project.id)
-                .await?;
-            current
-                .into_iter()
-                .find(|deployment| deployment.live_at.is_some())
-        } else {
-            None
+        let before = self.find_project(access, slug).await?;
+        let changes = UpdateProject {
+            replicas: input.replicas,
+            cpu: input.cpu,
+            ram: input.ram,
+            ..UpdateProject::default()
         };
-        Ok(ProjectView {
-            id: project.id,
-            name: project.name.clone(),
-            slug: project.slug.clone(),
-            workspace: project.workspace.clone(),
+        let after = self.update_project(access, slug, changes).await?;
+        let has_other_size = (before.run.cpu, before.run.ram) != (after.cpu, after.ram);
+        if has_other_size && after.live_deployment.is_some() {
+            match self.restart_project(access, slug).await {
+                // The one that is on its way was made with the old sizes; the user sees both.
+                Ok(()) | Err(Error::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.get_project(access, slug).await
+    }
+
+    fn check_region(&self, region: Option<Slug>) -> Result<Slug> {
+        let own = &self.config.region;
+        match region {
+            Some(region) if region != *own => Err(Error::invalid_field(
+                "region",
+                format!("this server has the region {own} only"),
+            )),
+            _ => Ok(own.clone()),
+        }
+    }
+
+    fn project_view(&self, record: ProjectRecord) -> ProjectView {
+        let ProjectRecord {
+            project,
+            facts,
+            git,
+            live,
+        } = record;
+        ProjectView {
             status: status(&status_facts(&project, facts)),
             url: self.config.app_url(&project.hostname),
+            id: project.id,
+            name: project.name,
+            slug: project.slug,
+            workspace: project.workspace,
             source: project.source,
             image: project.image,
             port: project.run.port,
@@ -290,12 +347,66 @@ impl Platform {
             cpu: project.run.cpu,
             ram: project.run.ram,
             health_check_path: project.run.health_check_path,
-            git_connection: connection.map(crate::app::git::view),
-            live_deployment: live.map(|deployment| crate::app::deployment::view(&deployment)),
+            start_command: project.run.start_command,
+            volumes: project.run.volumes,
+            build: project.build,
+            region: project.region,
+            git_connection: git,
+            live_deployment: live,
             created_at: project.created_at,
             updated_at: project.updated_at,
-        })
+        }
     }
+}
+
+/// The most volumes of a project.
+const MAX_VOLUMES: usize = 5;
+/// The most characters of a mount path.
+const MAX_MOUNT_PATH: usize = 255;
+/// The most build arguments of a project.
+const MAX_BUILD_ARGS: usize = 50;
+/// Folders that belong to the system inside a container: a volume there breaks it.
+const SYSTEM_FOLDERS: [&str; 10] = [
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr",
+];
+
+fn check_volumes(volumes: &[Volume]) -> std::result::Result<(), String> {
+    if volumes.len() > MAX_VOLUMES {
+        return Err(format!("are {MAX_VOLUMES} at most"));
+    }
+    for (index, volume) in volumes.iter().enumerate() {
+        let path = volume.path.as_str();
+        let is_plain = path.len() <= MAX_MOUNT_PATH
+            && path.starts_with('/')
+            && !path.contains([':', ',', '\\'])
+            && !path.chars().any(|c| c.is_control() || c.is_whitespace())
+            && path
+                .split('/')
+                .skip(1)
+                .all(|part| !matches!(part, "" | "." | ".."));
+        if !is_plain {
+            return Err(format!(
+                "hold {path:?}, which is no absolute path such as /data"
+            ));
+        }
+        let is_system = SYSTEM_FOLDERS.iter().any(|folder| {
+            path.strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        if is_system {
+            return Err(format!(
+                "hold {path}, which belongs to the system; use a folder such as /data"
+            ));
+        }
+        let others = &volumes[index + 1..];
+        if others.iter().any(|other| other.name == volume.name) {
+            return Err(format!("hold the name {} twice", volume.name));
+        }
+        if others.iter().any(|other| other.path == volume.path) {
+            return Err(format!("hold the path {path} twice"));
+        }
+    }
+    Ok(())
 }
 
 /// The engine refuses to start a container with less.
@@ -303,20 +414,29 @@ const MIN_RAM_BYTES: u64 = 10 << 20;
 
 /// What the project's status is read from.
 pub(crate) fn status_facts(project: &Project, facts: ProjectFacts) -> StatusFacts {
+    facts_for_status(project.desired, project.replicas, facts)
+}
+
+pub(crate) fn facts_for_status(
+    desired: DesiredState,
+    replicas: u32,
+    facts: ProjectFacts,
+) -> StatusFacts {
     StatusFacts {
-        desired: project.desired,
-        in_progress: facts.in_progress && project.desired == DesiredState::Running,
+        desired,
+        in_progress: facts.in_progress && desired == DesiredState::Running,
         live: facts.live,
         newest_failed: facts.newest_failed,
         ready: facts.ready,
-        wanted: project.replicas,
+        wanted: replicas,
     }
 }
 
 /// Built images of all tenants lie on one engine: nobody runs another's by naming it.
-fn is_reserved(image: &ImageRef) -> bool {
-    let first = image.as_str().split('/').next().unwrap_or_default();
-    image.as_str().contains('/') && (first == "tose" || first.starts_with("tose-"))
+pub(crate) fn is_reserved(image: &str) -> bool {
+    image
+        .split_once('/')
+        .is_some_and(|(first, _)| first == "tose" || first.starts_with("tose-"))
 }
 
 fn is_health_path(path: &str) -> bool {

@@ -42,6 +42,8 @@ impl Platform {
         let used = pods.iter().fold(Usage::default(), |sum, (_, usage)| Usage {
             cpu_milli: sum.cpu_milli + usage.cpu_milli,
             memory_bytes: sum.memory_bytes + usage.memory_bytes,
+            received_bytes: sum.received_bytes + usage.received_bytes,
+            sent_bytes: sum.sent_bytes + usage.sent_bytes,
         });
         let resources = ResourcesView {
             cpu: UsageView {

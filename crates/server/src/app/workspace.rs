@@ -2,10 +2,10 @@
 
 use tose_api::WorkspaceId;
 use tose_api::workspace::{CreateWorkspace, Deleted, Role, UpdateWorkspace, WorkspaceView};
-use tose_model::access::{Access, Caller};
+use tose_model::access::{Access, Caller, Credential};
 use tose_model::error::Result;
 use tose_model::slug;
-use tose_store::{NewEvent, NewWorkspace, Workspace};
+use tose_store::{NewWorkspace, Workspace};
 
 use crate::app::{Platform, check_name};
 
@@ -16,24 +16,17 @@ impl Platform {
         input: CreateWorkspace,
     ) -> Result<WorkspaceView> {
         let name = check_name(&input.name)?;
-        let slug = match input.slug {
-            Some(slug) => slug,
-            None => slug::from_name(&name)?,
-        };
+        let id = WorkspaceId::from_uuid(self.ids.uuid());
         let now = self.now();
         let new = NewWorkspace {
-            id: WorkspaceId::from_uuid(self.ids.uuid()),
-            slug,
+            id,
+            slug: input
+                .slug
+                .unwrap_or_else(|| slug::from_name(&name, id.as_uuid())),
             name,
             now,
         };
-        let event = NewEvent {
-            id: tose_api::EventId::from_uuid(self.ids.uuid()),
-            actor: caller.email.clone(),
-            action: "workspace.create",
-            target: new.slug.to_string(),
-            at: now,
-        };
+        let event = self.event_by(caller.clone().into(), "workspace.create", &new.slug);
         self.store
             .create_workspace(&new, caller.user_id, &event)
             .await?;
@@ -46,9 +39,23 @@ impl Platform {
         Ok(view(workspace, Role::Owner))
     }
 
+    /// The workspaces that what the caller showed opens: a key its own, a login all of theirs.
+    pub(crate) async fn list_workspaces(&self, caller: &Caller) -> Result<Vec<WorkspaceView>> {
+        let memberships = match &caller.credential {
+            Credential::ApiKey { membership, .. } => vec![membership.clone()],
+            Credential::Session { .. } => self.store.list_memberships(caller.user_id).await?,
+        };
+        let mut views = Vec::with_capacity(memberships.len());
+        for membership in memberships {
+            let workspace = self.store.get_workspace(&membership.scope()).await?;
+            views.push(view(workspace, membership.role));
+        }
+        Ok(views)
+    }
+
     pub(crate) async fn get_workspace(&self, access: &Access) -> Result<WorkspaceView> {
         let workspace = self.store.get_workspace(access.scope()).await?;
-        Ok(view(workspace, access.caller().role))
+        Ok(view(workspace, access.role()))
     }
 
     pub(crate) async fn update_workspace(
@@ -58,7 +65,7 @@ impl Platform {
     ) -> Result<WorkspaceView> {
         if let Some(name) = input.name {
             let name = check_name(&name)?;
-            let event = self.event(access, "workspace.update", &access.caller().workspace);
+            let event = self.event(access, "workspace.update", access.workspace());
             self.store
                 .rename_workspace(access.scope(), &name, &event)
                 .await?;
@@ -67,7 +74,7 @@ impl Platform {
     }
 
     pub(crate) async fn delete_workspace(&self, access: &Access) -> Result<Deleted> {
-        let slug = access.caller().workspace.clone();
+        let slug = access.workspace().clone();
         let event = self.event(access, "workspace.delete", &slug);
         self.store
             .delete_workspace(access.scope(), self.now(), &event)

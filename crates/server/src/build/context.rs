@@ -1,11 +1,11 @@
-//! Packing a tree into the tar stream that the engine builds from.
+//! Packing a tree, or an archive that was sent, into the tar stream that the engine builds from.
 //!
 //! Guarantees: nothing outside the tree is read (links are packed as links, never followed); `.git`
 //! is left out; times and owners are fixed, so that an unchanged tree hits the engine's cache.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
@@ -26,10 +26,21 @@ pub(crate) enum ContextError {
     Io(#[from] io::Error),
 }
 
+/// Where the files of a context come from.
+#[derive(Debug)]
+enum Origin {
+    /// A folder.
+    Folder(PathBuf),
+    /// A folder of an archive that [`crate::build::archive::repack`] wrote.
+    Archive { file: PathBuf, folder: PathBuf },
+}
+
 /// A tree that can be built.
 #[derive(Debug)]
 pub(crate) struct Context {
-    root: PathBuf,
+    origin: Origin,
+    /// The text of `.dockerignore`, empty where there is none.
+    ignore_text: String,
     /// The Dockerfile, relative to the root.
     pub(crate) dockerfile: String,
     /// Its text.
@@ -55,23 +66,67 @@ impl Context {
         };
         let root = inside(tree.join(folder))
             .filter(|path| path.is_dir())
-            .ok_or_else(|| {
-                ContextError::Missing(format!(
-                    "the repository has no folder {folder}; check the project's root_directory"
-                ))
-            })?;
+            .ok_or_else(|| no_folder(folder))?;
         let name = dockerfile.unwrap_or("Dockerfile");
-        let file = inside(root.join(name)).filter(|path| path.is_file()).ok_or_else(|| {
-            ContextError::Missing(format!(
-                "the repository has no {name} in {}; add one, or set the project's dockerfile_path",
-                if folder == "." { "its root folder".to_owned() } else { format!("the folder {folder}") }
-            ))
-        })?;
+        let file = inside(root.join(name))
+            .filter(|path| path.is_file())
+            .ok_or_else(|| no_dockerfile(name, folder))?;
         let dockerfile_text = String::from_utf8_lossy(&std::fs::read(file)?).into_owned();
+        let ignore_text = match File::open(root.join(IGNORE_FILE)) {
+            Ok(file) => io::read_to_string(file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error.into()),
+        };
         Ok(Self {
-            root,
+            origin: Origin::Folder(root),
+            ignore_text,
             dockerfile: name.to_owned(),
             dockerfile_text,
+        })
+    }
+
+    /// Looks for the folder and the Dockerfile in an archive.
+    ///
+    /// # Errors
+    /// `Missing` when one of them is not there.
+    pub(crate) fn find_in_archive(
+        file: &Path,
+        root_directory: Option<&str>,
+        dockerfile: Option<&str>,
+    ) -> Result<Self, ContextError> {
+        let folder = root_directory.unwrap_or(".");
+        let root: PathBuf = plain(Path::new(folder));
+        let name = dockerfile.unwrap_or("Dockerfile");
+        let wanted = plain(&root.join(name));
+        let ignore_file = root.join(IGNORE_FILE);
+        let (mut has_folder, mut dockerfile_text, mut ignore_text) = (false, None, String::new());
+        let mut archive = tar::Archive::new(BufReader::new(File::open(file)?));
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            let path = entry.path()?.into_owned();
+            has_folder |= path.starts_with(&root);
+            if entry.header().entry_type().is_file() && (path == wanted || path == ignore_file) {
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes)?;
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                if path == wanted {
+                    dockerfile_text = Some(text);
+                } else {
+                    ignore_text = text;
+                }
+            }
+        }
+        if !has_folder {
+            return Err(no_folder(folder));
+        }
+        Ok(Self {
+            dockerfile_text: dockerfile_text.ok_or_else(|| no_dockerfile(name, folder))?,
+            dockerfile: name.to_owned(),
+            ignore_text,
+            origin: Origin::Archive {
+                file: file.to_owned(),
+                folder: root,
+            },
         })
     }
 
@@ -99,18 +154,69 @@ impl Context {
         let mut archive = tar::Builder::new(writer);
         archive.mode(tar::HeaderMode::Deterministic);
         archive.follow_symlinks(false);
-        self.pack_folder(&mut archive, Path::new(""), &ignored)?;
+        match &self.origin {
+            Origin::Folder(root) => {
+                self.pack_folder(&mut archive, root, Path::new(""), &ignored)?;
+            }
+            Origin::Archive { file, folder } => {
+                self.pack_archive(&mut archive, file, folder, &ignored)?;
+            }
+        }
         archive.into_inner()?.flush()
+    }
+
+    /// Copies the entries of an archive's folder. Their headers are fixed already.
+    fn pack_archive(
+        &self,
+        archive: &mut tar::Builder<ChannelWriter>,
+        file: &Path,
+        folder: &Path,
+        ignored: &Gitignore,
+    ) -> io::Result<()> {
+        let mut source = tar::Archive::new(BufReader::new(File::open(file)?));
+        for entry in source.entries()? {
+            let entry = entry?;
+            let path = entry.path()?.into_owned();
+            let Ok(relative) = path.strip_prefix(folder) else {
+                continue;
+            };
+            let kind = entry.header().entry_type();
+            if relative.as_os_str().is_empty() || self.is_left_out(relative, kind.is_dir(), ignored)
+            {
+                continue;
+            }
+            let mut header = entry.header().clone();
+            if kind.is_symlink() || kind.is_hard_link() {
+                let target = entry.link_name()?.unwrap_or_default().into_owned();
+                let target = match target.strip_prefix(folder) {
+                    Ok(inside) if kind.is_hard_link() => inside.to_owned(),
+                    _ => target,
+                };
+                archive.append_link(&mut header, relative, target)?;
+            } else {
+                archive.append_data(&mut header, relative, entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_left_out(&self, relative: &Path, is_dir: bool, ignored: &Gitignore) -> bool {
+        !self.is_needed(relative)
+            && matches!(
+                ignored.matched_path_or_any_parents(relative, is_dir),
+                Match::Ignore(_)
+            )
     }
 
     fn pack_folder(
         &self,
         archive: &mut tar::Builder<ChannelWriter>,
+        root: &Path,
         folder: &Path,
         ignored: &Gitignore,
     ) -> io::Result<()> {
         let mut entries: Vec<_> =
-            std::fs::read_dir(self.root.join(folder))?.collect::<io::Result<_>>()?;
+            std::fs::read_dir(root.join(folder))?.collect::<io::Result<_>>()?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let relative = folder.join(entry.file_name());
@@ -118,21 +224,17 @@ impl Context {
             if entry.file_name() == ".git" {
                 continue;
             }
-            let is_left_out = !self.is_needed(&relative)
-                && matches!(
-                    ignored.matched_path_or_any_parents(&relative, kind.is_dir()),
-                    Match::Ignore(_)
-                );
+            let is_left_out = self.is_left_out(&relative, kind.is_dir(), ignored);
             if kind.is_dir() {
                 // An ignored folder is walked all the same: an exception may name a file in it.
                 if !is_left_out {
-                    archive.append_dir(&relative, self.root.join(&relative))?;
+                    archive.append_dir(&relative, root.join(&relative))?;
                 }
                 if !is_left_out || ignored.num_whitelists() > 0 {
-                    self.pack_folder(archive, &relative, ignored)?;
+                    self.pack_folder(archive, root, &relative, ignored)?;
                 }
             } else if (kind.is_symlink() || kind.is_file()) && !is_left_out {
-                archive.append_path_with_name(self.root.join(&relative), &relative)?;
+                archive.append_path_with_name(root.join(&relative), &relative)?;
             }
         }
         Ok(())
@@ -140,19 +242,14 @@ impl Context {
 
     /// The engine reads these two itself, whatever `.dockerignore` says.
     fn is_needed(&self, relative: &Path) -> bool {
-        relative == Path::new(&self.dockerfile) || relative == Path::new(".dockerignore")
+        relative == Path::new(&self.dockerfile) || relative == Path::new(IGNORE_FILE)
     }
 
     /// `.dockerignore` in terms of `.gitignore`: its patterns are anchored at the root.
     fn ignored(&self) -> io::Result<Gitignore> {
         let mut builder = GitignoreBuilder::new("");
-        let path = self.root.join(".dockerignore");
-        let text = match File::open(&path) {
-            Ok(file) => io::read_to_string(file)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
-        for line in text
+        for line in self
+            .ignore_text
             .lines()
             .map(str::trim)
             .filter(|line| !line.starts_with('#'))
@@ -170,6 +267,33 @@ impl Context {
         }
         builder.build().map_err(io::Error::other)
     }
+}
+
+/// What says which files stay out.
+const IGNORE_FILE: &str = ".dockerignore";
+
+fn no_folder(folder: &str) -> ContextError {
+    ContextError::Missing(format!(
+        "the source has no folder {folder}; check the project's root_directory"
+    ))
+}
+
+fn no_dockerfile(name: &str, folder: &str) -> ContextError {
+    let place = if folder == "." {
+        "its root folder".to_owned()
+    } else {
+        format!("the folder {folder}")
+    };
+    ContextError::Missing(format!(
+        "the source has no {name} in {place}; add one, or set the project's dockerfile_path"
+    ))
+}
+
+/// A path without `.` parts.
+fn plain(path: &Path) -> PathBuf {
+    path.components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect()
 }
 
 /// Sends what is written to it, in pieces.

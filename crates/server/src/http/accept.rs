@@ -7,24 +7,28 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, header};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 use tracing::Instrument;
 
 use crate::app::Platform;
 use crate::http::error::{ApiError, Transport};
+use crate::telemetry::Operations;
 
 /// How long a request's head may take, from the first moment of its connection (or from the end of
 /// the request before) to its last byte.
@@ -33,6 +37,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a handler may take.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one may take that reads a source tree.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(900);
 /// How long requests that run may go on after the server was asked to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request head, in bytes.
@@ -126,7 +132,11 @@ pub(crate) async fn serve(listener: Listener, router: Router, stop: Cancellation
         let Some(counted) = census.admit(peer.ip()) else {
             continue;
         };
-        let connection = connection(&listener, stream, router.clone());
+        let service = WithPeer {
+            router: router.clone(),
+            peer,
+        };
+        let connection = connection(&listener, stream, service);
         connections.spawn(drive(connection, stop.clone(), counted));
     }
     drop(listener);
@@ -153,22 +163,55 @@ async fn drive(connection: Connection, stop: CancellationToken, counted: Counted
     drop(counted);
 }
 
-type Connection = http1::UpgradeableConnection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+type Connection = http1::UpgradeableConnection<TokioIo<TcpStream>, TowerToHyperService<WithPeer>>;
 
-fn connection(listener: &Listener, stream: TcpStream, router: Router) -> Connection {
+/// The router of one connection: tells handlers who is at its other end.
+#[derive(Clone)]
+struct WithPeer {
+    router: Router,
+    peer: SocketAddr,
+}
+
+impl Service<http::Request<Incoming>> for WithPeer {
+    type Response = Response;
+    type Error = std::convert::Infallible;
+    type Future = <Router as Service<http::Request<Incoming>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::<http::Request<Incoming>>::poll_ready(&mut self.router, cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        self.router.call(request)
+    }
+}
+
+fn connection(listener: &Listener, stream: TcpStream, service: WithPeer) -> Connection {
     // Without it small answers wait for the client's acknowledgement. It is a wish, not a need.
     let _ = stream.set_nodelay(true);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(listener.head_timeout)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades()
 }
 
-/// What every answer has: a request id, headers that browsers need, a line in the log, an end.
+/// What [`frame`] works with.
+#[derive(Clone)]
+pub(crate) struct Frame {
+    pub(crate) platform: Arc<Platform>,
+    pub(crate) operations: Arc<Operations>,
+}
+
+/// What every answer has: a request id, headers that browsers need, a line in the log, a place in
+/// the telemetry, an end.
 pub(crate) async fn frame(
-    State(platform): State<Arc<Platform>>,
+    State(Frame {
+        platform,
+        operations,
+    }): State<Frame>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -182,15 +225,23 @@ pub(crate) async fn frame(
         .extensions()
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
+    let operation = operations.find(route.as_deref(), &method);
     let began = tokio::time::Instant::now();
     let span = tracing::info_span!("request", request_id = %id);
-    let answer = tokio::time::timeout(HANDLER_TIMEOUT, next.run(request).instrument(span.clone()));
+    let limit = if path.ends_with("/deployments/upload") {
+        UPLOAD_TIMEOUT
+    } else {
+        HANDLER_TIMEOUT
+    };
+    let answer = tokio::time::timeout(limit, next.run(request).instrument(span.clone()));
     let mut response = match answer.await {
         Ok(response) => response,
         Err(_) => ApiError::from(Transport::TooSlow).into_response(),
     };
     let status = response.status().as_u16();
-    let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took = began.elapsed();
+    platform.telemetry.answered(operation, status, took);
+    let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::debug!(%method, path, route, status, elapsed_ms, "answered"));
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id_value);

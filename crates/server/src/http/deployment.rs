@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
 use tose_api::deployment::CreateDeployment;
+use tose_model::Error;
 use tose_model::access::Access;
 
 use crate::app::Platform;
+use crate::app::deployment::{DEFAULT_LOG_LINES, MAX_LOG_LINES};
 use crate::http::body::{OptionalBody, Page};
+use crate::http::error::Transport;
 use crate::http::project::ProjectPath;
 use crate::http::reply::{Reply, created, ok, page};
 
@@ -55,4 +61,71 @@ pub(crate) async fn stop(
     Path((_, project, id)): DeploymentPath,
 ) -> Reply {
     ok(platform.stop_deployment(&access, &project, &id).await?)
+}
+
+pub(crate) async fn rollback(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, id)): DeploymentPath,
+) -> Reply {
+    created(platform.rollback(&access, &project, &id).await?)
+}
+
+/// The largest number that every JSON reader keeps exact.
+pub(crate) const MAX_LINE_NUMBER: u64 = (1 << 53) - 1;
+
+/// `?after=&limit=`
+#[derive(Deserialize)]
+pub(crate) struct LogQuery {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(crate) async fn logs(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, id)): DeploymentPath,
+    query: Result<Query<LogQuery>, QueryRejection>,
+) -> Reply {
+    let Query(query) = query.map_err(|_| Error::invalid("after and limit have to be numbers"))?;
+    if query.after.is_some_and(|after| after > MAX_LINE_NUMBER) {
+        let problem = format!("must be a number from 0 to {MAX_LINE_NUMBER}");
+        return Err(Error::invalid_field("after", problem).into());
+    }
+    let limit = query.limit.unwrap_or(DEFAULT_LOG_LINES);
+    if !(1..=MAX_LOG_LINES).contains(&limit) {
+        let problem = format!("must be a number from 1 to {MAX_LOG_LINES}");
+        return Err(Error::invalid_field("limit", problem).into());
+    }
+    ok(platform
+        .deployment_log(&access, &project, &id, query.after, limit)
+        .await?)
+}
+
+/// Takes a gzipped tar archive of a source tree. The body is streamed to the disk.
+pub(crate) async fn upload(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+    request: Request,
+) -> Reply {
+    const KINDS: [&str; 4] = [
+        "application/gzip",
+        "application/x-gzip",
+        "application/x-tar+gzip",
+        "application/octet-stream",
+    ];
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    if !KINDS.contains(&kind) {
+        return Err(Transport::NotGzip.into());
+    }
+    let body = request.into_body().into_data_stream();
+    match platform.upload(&access, &project, body).await? {
+        Some(deployment) => created(deployment),
+        None => Err(Transport::TooLarge.into()),
+    }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::Extension;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
-use tose_api::env_var::{SetEnvVar, SetEnvVars};
+use tose_api::env_var::{ChangeEnvVar, SetEnvVar, SetEnvVars};
+use tose_model::Error;
 use tose_model::access::Access;
 
 use crate::app::Platform;
@@ -20,7 +22,7 @@ type EnvPath = Path<(String, String, String)>;
 #[derive(Deserialize)]
 pub(crate) struct RevealQuery {
     #[serde(default)]
-    reveal: Option<String>,
+    reveal: bool,
 }
 
 pub(crate) async fn list(
@@ -40,6 +42,17 @@ pub(crate) async fn set(
     created(platform.set_env_var(&access, &project, input).await?)
 }
 
+pub(crate) async fn change(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, key)): EnvPath,
+    Body(input): Body<ChangeEnvVar>,
+) -> Reply {
+    ok(platform
+        .change_env_var(&access, &project, &key, input)
+        .await?)
+}
+
 pub(crate) async fn set_bulk(
     State(platform): State<Arc<Platform>>,
     Extension(access): Extension<Access>,
@@ -53,11 +66,14 @@ pub(crate) async fn get(
     State(platform): State<Arc<Platform>>,
     Extension(access): Extension<Access>,
     Path((_, project, key)): EnvPath,
-    Query(query): Query<RevealQuery>,
+    query: Result<Query<RevealQuery>, QueryRejection>,
 ) -> Reply {
-    let reveal = match query.reveal.as_deref() {
-        Some("true") => Reveal::Yes,
-        _ => Reveal::No,
+    let Query(query) =
+        query.map_err(|_| Error::invalid_field("reveal", "must be true or false"))?;
+    let reveal = if query.reveal {
+        Reveal::Yes
+    } else {
+        Reveal::No
     };
     ok(platform
         .get_env_var(&access, &project, &key, reveal)

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::RETRY_AFTER;
 use tose_api::{Failure, Kind};
 use tose_model::Error;
+
+use crate::limiter::seconds;
 
 /// What a handler answers when it cannot do as asked.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) enum Transport {
     TooLarge,
     /// The body did not arrive in time.
     TooSlow,
+    /// The body is no gzipped tar archive by its content type.
+    NotGzip,
     /// A WebSocket was expected.
     NotAnUpgrade,
     /// The handler broke.
@@ -81,7 +86,13 @@ fn refused(error: &Error) -> Response {
         }
         _ => error.to_string(),
     };
-    failure(status, error.code(), text, fields)
+    let mut response = failure(status, error.code(), text, fields);
+    if let Error::RateLimited { retry_after, .. } = error
+        && let Ok(seconds) = seconds(*retry_after).to_string().parse()
+    {
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
 }
 
 fn status(kind: Kind) -> StatusCode {
@@ -119,12 +130,17 @@ impl Transport {
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
-                "the body has more than 1 MiB",
+                "the body is larger than this route takes",
             ),
             Self::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
                 "timeout",
                 "the request did not arrive in time; try again",
+            ),
+            Self::NotGzip => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_gzip",
+                "the body has to be a gzipped tar archive, with Content-Type: application/gzip",
             ),
             Self::NotAnUpgrade => (
                 StatusCode::BAD_REQUEST,

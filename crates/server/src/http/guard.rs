@@ -1,27 +1,46 @@
 //! Who may enter: runs before each handler, with the access that the route list names.
+//!
+//! A caller shows an API key, or the cookie of a login. A browser sends a cookie whoever made the
+//! page, so with one every call that changes something also needs `X-CSRF-Token`, and none may
+//! come from another origin.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{ConnectInfo, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use http::{HeaderMap, Method};
+use subtle::ConstantTimeEq;
 use tose_api::workspace::Role;
 use tose_model::Error;
-use tose_model::access::{Access, Caller, authorize};
+use tose_model::access::{Access, Caller, Credential, authorize};
+use uuid::Uuid;
 
-use crate::app::Platform;
+use crate::app::{Platform, Presented};
 use crate::http::error::ApiError;
+use crate::http::idempotency;
+use crate::secrets;
+
+/// The cookie that carries a login's token.
+pub(crate) const SESSION_COOKIE: &str = "__Host-tose_session";
+const X_CSRF_TOKEN: &str = "x-csrf-token";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What a route asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
     /// Nothing: anybody may call it.
     Nothing,
-    /// A valid key.
-    Key,
-    /// A valid key of the workspace in the path, of a member with this role or above.
+    /// A valid key or login.
+    Caller,
+    /// A login: a key that leaked must not be able to take the account.
+    Login,
+    /// A member of the workspace in the path with this role or above.
     Role(Role),
+    /// An account that may do what concerns the whole installation.
+    Operator,
 }
 
 /// Where the key may stand.
@@ -41,66 +60,283 @@ pub(crate) struct Guard {
     pub(crate) key_place: KeyPlace,
 }
 
-/// Lets a request through with a [`Caller`] or an [`Access`] beside it, or answers why not.
+/// What handlers may want to know of who calls, besides their access.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    /// Where the call came from, as far as it can be believed.
+    pub(crate) ip: Option<IpAddr>,
+    /// The token that a login's page has to send along.
+    pub(crate) csrf_token: Option<String>,
+}
+
+/// Lets a request through with a [`Peer`], and a [`Caller`] or an [`Access`] beside it, or answers
+/// why not.
 pub(crate) async fn check(
     State(guard): State<Guard>,
     params: RawPathParams,
     mut request: Request,
     next: Next,
 ) -> Response {
+    let platform = &guard.platform;
+    let ip = find_ip(platform, &request);
     // The body is no part of the decision, and a reference to it could not be held while waiting.
-    let key = find_key(&request, guard.key_place);
-    match admit(&guard, &params, key).await {
-        Ok(None) => {}
-        Ok(Some(Admitted::Caller(caller))) => {
-            request.extensions_mut().insert(caller);
-        }
-        Ok(Some(Admitted::Access(access))) => {
-            request.extensions_mut().insert(access);
-        }
+    let asked = Asked::new(&request, guard.key_place, ip);
+    let admitted = match admit(&guard, &params, asked).await {
+        Ok(admitted) => admitted,
         Err(error) => return ApiError::from(error).into_response(),
-    }
-    next.run(request).await
+    };
+    request.extensions_mut().insert(Peer {
+        ip,
+        csrf_token: admitted.csrf_token,
+    });
+    let replay_key = request.headers().get(IDEMPOTENCY_KEY).cloned();
+    let (owner, mut who) = match admitted.who {
+        None => return next.run(request).await,
+        Some(who) => (who.owner(), who),
+    };
+    let is_replayable = request.method() == Method::POST && guard.key_place == KeyPlace::Header;
+    let Some(key) = replay_key.filter(|_| is_replayable) else {
+        who.attach(&mut request);
+        return next.run(request).await;
+    };
+    idempotency::run(platform, &owner, &key, request, move |mut request, name| {
+        who.set_idempotency(name);
+        who.attach(&mut request);
+        next.run(request)
+    })
+    .await
 }
 
-enum Admitted {
+struct Admitted {
+    who: Option<Who>,
+    csrf_token: Option<String>,
+}
+
+enum Who {
     Caller(Caller),
-    Access(Access),
+    Access(Box<Access>),
 }
 
-async fn admit(
-    guard: &Guard,
-    params: &RawPathParams,
-    key: Option<String>,
-) -> Result<Option<Admitted>, Error> {
-    if guard.needs == Needs::Nothing {
-        return Ok(None);
+impl Who {
+    fn attach(self, request: &mut Request) {
+        match self {
+            Self::Caller(caller) => {
+                request.extensions_mut().insert(caller);
+            }
+            Self::Access(access) => {
+                request.extensions_mut().insert(*access);
+            }
+        }
     }
-    let key = key.ok_or(Error::Unauthenticated(
+
+    /// Whose idempotency keys these are.
+    fn owner(&self) -> String {
+        match self {
+            Self::Caller(caller) => caller.user_id.to_string(),
+            Self::Access(access) => access
+                .actor()
+                .user_id
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn set_idempotency(&mut self, name: String) {
+        match self {
+            Self::Caller(caller) => caller.idempotency = Some(name),
+            Self::Access(access) => access.set_idempotency(name),
+        }
+    }
+}
+
+/// What the decision is made from.
+struct Asked {
+    key: Option<String>,
+    session: Option<String>,
+    csrf_token: Option<String>,
+    is_same_origin: Option<bool>,
+    is_safe: bool,
+    is_socket: bool,
+    origin: Option<String>,
+    ip: Option<IpAddr>,
+}
+
+impl Asked {
+    fn new(request: &Request, place: KeyPlace, ip: Option<IpAddr>) -> Self {
+        let headers = request.headers();
+        Self {
+            key: find_key(request, place),
+            session: find_session(headers),
+            csrf_token: text(headers, X_CSRF_TOKEN).map(str::to_owned),
+            is_same_origin: text(headers, ORIGIN.as_str()).map(|origin| {
+                let host = text(headers, HOST.as_str()).unwrap_or_default();
+                origin
+                    .split_once("://")
+                    .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+            }),
+            is_safe: matches!(*request.method(), Method::GET | Method::HEAD),
+            is_socket: place == KeyPlace::HeaderOrQuery,
+            origin: text(headers, ORIGIN.as_str()).map(str::to_owned),
+            ip,
+        }
+    }
+
+    fn presented(&self) -> Option<Presented> {
+        match (&self.key, &self.session) {
+            (Some(key), _) => Some(Presented::Key(key.clone())),
+            (None, Some(token)) => Some(Presented::Session(token.clone())),
+            (None, None) => None,
+        }
+    }
+}
+
+async fn admit(guard: &Guard, params: &RawPathParams, asked: Asked) -> Result<Admitted, Error> {
+    let limits = &guard.platform.limits;
+    if guard.needs == Needs::Nothing {
+        if let Some(ip) = asked.ip {
+            limits.strangers.count(&ip)?;
+        }
+        return Ok(Admitted {
+            who: None,
+            csrf_token: None,
+        });
+    }
+    let presented = asked.presented().ok_or(Error::unauthenticated(
         "an API key is needed; send it in the header X-API-Key",
     ))?;
-    let caller = guard.platform.authenticate(&key).await?;
-    let Needs::Role(role) = guard.needs else {
-        return Ok(Some(Admitted::Caller(caller)));
+    let found = match guard.platform.authenticate(&presented, asked.ip).await {
+        Ok(found) => found,
+        Err(error) => {
+            if let Some(ip) = asked.ip {
+                limits.failures.count(&ip)?;
+            }
+            return Err(error);
+        }
     };
-    let slug = params
+    let caller = found.caller;
+    limits.calls.count(&credential_id(&caller))?;
+    let csrf_token = match &presented {
+        Presented::Session(token) => Some(check_page(guard, &asked, token)?),
+        Presented::Key(_) => None,
+    };
+    let who = match guard.needs {
+        Needs::Nothing | Needs::Caller => Who::Caller(caller),
+        Needs::Login if csrf_token.is_some() => Who::Caller(caller),
+        Needs::Login => {
+            return Err(Error::Forbidden(
+                "an API key cannot do this; log in with POST /api/auth/login".to_owned(),
+            ));
+        }
+        Needs::Operator if found.is_operator => Who::Caller(caller),
+        Needs::Operator => {
+            return Err(Error::Forbidden(
+                "this is for the operators of the server".to_owned(),
+            ));
+        }
+        Needs::Role(role) => {
+            let slug = params
+                .iter()
+                .find(|(name, _)| *name == "slug")
+                .map_or("", |(_, value)| value);
+            let membership = guard.platform.find_membership(&caller, slug).await?;
+            Who::Access(Box::new(authorize(caller, membership, role)?))
+        }
+    };
+    Ok(Admitted {
+        who: Some(who),
+        csrf_token,
+    })
+}
+
+fn credential_id(caller: &Caller) -> Uuid {
+    match &caller.credential {
+        Credential::ApiKey { id, .. } => *id.as_uuid(),
+        Credential::Session { id } => *id.as_uuid(),
+    }
+}
+
+/// Whether a call that came with a cookie was made by our own page; answers that page's token.
+fn check_page(guard: &Guard, asked: &Asked, session: &str) -> Result<String, Error> {
+    let expected = secrets::csrf_token(session);
+    let is_ours = asked.is_same_origin == Some(true)
+        || asked
+            .origin
+            .as_deref()
+            .is_some_and(|origin| origin == guard.platform.config.public_url.trim_end_matches('/'));
+    if asked.is_same_origin.is_some() && !is_ours {
+        return Err(Error::Forbidden(
+            "this call came from a page of another site".to_owned(),
+        ));
+    }
+    if asked.is_socket && !is_ours {
+        return Err(Error::Forbidden(
+            "a WebSocket with a cookie needs the header Origin of this site".to_owned(),
+        ));
+    }
+    if asked.is_safe {
+        return Ok(expected);
+    }
+    let is_right = asked
+        .csrf_token
+        .as_deref()
+        .is_some_and(|token| bool::from(token.as_bytes().ct_eq(expected.as_bytes())));
+    if is_right {
+        Ok(expected)
+    } else {
+        Err(Error::Forbidden(
+            "with a cookie this call needs the header X-CSRF-Token; GET /api/me answers it"
+                .to_owned(),
+        ))
+    }
+}
+
+/// The peer's address; behind a proxy that is trusted, the one that it says.
+fn find_ip(platform: &Platform, request: &Request) -> Option<IpAddr> {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip())?;
+    let is_trusted = |ip: &IpAddr| {
+        platform
+            .config
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(ip))
+    };
+    if !is_trusted(&peer) {
+        return Some(peer);
+    }
+    // From the right: each proxy adds whom it saw. The first that is no proxy of ours is the client.
+    let forwarded = text(request.headers(), "x-forwarded-for").unwrap_or_default();
+    let client = forwarded
+        .rsplit(',')
+        .map_while(|part| part.trim().parse::<IpAddr>().ok())
+        .find(|ip| !is_trusted(ip));
+    Some(client.unwrap_or(peer))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn find_session(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(COOKIE)
         .iter()
-        .find(|(name, _)| *name == "slug")
-        .map_or("", |(_, value)| value);
-    authorize(caller, slug, role).map(|access| Some(Admitted::Access(access)))
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            (name == SESSION_COOKIE).then(|| value.to_owned())
+        })
 }
 
 fn find_key(request: &Request, place: KeyPlace) -> Option<String> {
-    let header = |name: &str| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    if let Some(key) = header("x-api-key") {
+    let headers = request.headers();
+    if let Some(key) = text(headers, "x-api-key") {
         return Some(key.trim().to_owned());
     }
-    if let Some(key) = header(AUTHORIZATION.as_str()).and_then(|value| {
+    if let Some(key) = text(headers, AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     }) {

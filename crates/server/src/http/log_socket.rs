@@ -14,7 +14,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
-use tose_api::log::{END, ERROR_PREFIX, LogLineView, LogSource};
+use tose_api::log::{END, ERROR_PREFIX, LogSource};
 use tose_api::{DeploymentId, Timestamp};
 use tose_logs::{Event, FollowFrom, Follower};
 use tose_model::Error;
@@ -22,6 +22,7 @@ use tose_model::access::Access;
 use tose_model::log::LogLine;
 
 use crate::app::Platform;
+use crate::app::log::line_view;
 use crate::http::deployment::DeploymentPath;
 use crate::http::error::{ApiError, Transport};
 use crate::http::project::ProjectPath;
@@ -78,7 +79,7 @@ pub(crate) async fn live(
     };
     let follower = platform.follow_project_log(&access, &project, from).await?;
     let stream = Stream::new(follower, &query, None);
-    accept(upgrade, stream)
+    accept(&platform, &access, upgrade, stream)
 }
 
 pub(crate) async fn newest_build(
@@ -114,13 +115,13 @@ async fn build_log(
         .follow_build_log(&access, &project, deployment.as_deref())
         .await?;
     let outcome = Outcome {
-        platform,
-        access,
+        platform: Arc::clone(&platform),
+        access: access.clone(),
         project,
         id,
     };
     let stream = Stream::new(follower, &query, Some(outcome));
-    accept(upgrade, stream)
+    accept(&platform, &access, upgrade, stream)
 }
 
 fn parse(query: LogQueryResult) -> Result<LogQuery, ApiError> {
@@ -133,9 +134,18 @@ fn parse(query: LogQueryResult) -> Result<LogQuery, ApiError> {
     }
 }
 
-fn accept(upgrade: Upgrade, stream: Stream) -> Result<Response, ApiError> {
+fn accept(
+    platform: &Platform,
+    access: &Access,
+    upgrade: Upgrade,
+    stream: Stream,
+) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| Transport::NotAnUpgrade)?;
-    Ok(upgrade.on_upgrade(|socket| stream.run(socket)))
+    let place = platform.limits.socket(access.scope().id())?;
+    Ok(upgrade.on_upgrade(|socket| async move {
+        stream.run(socket).await;
+        drop(place);
+    }))
 }
 
 /// Where the result of a deployment is found once its log has ended.
@@ -249,15 +259,7 @@ impl Stream {
         let text = String::from_utf8_lossy(&line.text);
         let text = match self.format {
             Format::Text => format!("{} {text}", line.time),
-            Format::Json => {
-                let view = LogLineView {
-                    timestamp: line.time,
-                    pod: line.pod.to_string(),
-                    stream: line.source,
-                    message: text.into_owned(),
-                };
-                serde_json::to_string(&view).unwrap_or_default()
-            }
+            Format::Json => serde_json::to_string(&line_view(line)).unwrap_or_default(),
         };
         Message::Text(text.into())
     }

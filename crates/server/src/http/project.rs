@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use tose_api::project::{CreateProject, UpdateProject};
+use tose_api::project::{CreateProject, ScaleProject, UpdateProject};
 use tose_model::access::Access;
 
 use crate::app::Platform;
 use crate::http::body::{Body, Page};
-use crate::http::reply::{Reply, created, list as reply_list, ok, page};
+use crate::http::reply::{Reply, created, ok, page};
 
 /// The slugs of workspace and project in a path.
 pub(crate) type ProjectPath = Path<(String, String)>;
@@ -89,10 +89,11 @@ pub(crate) async fn restart(
     ok(platform.get_project(&access, &project).await?)
 }
 
-pub(crate) async fn domains(
+pub(crate) async fn scale(
     State(platform): State<Arc<Platform>>,
     Extension(access): Extension<Access>,
     Path((_, project)): ProjectPath,
+    Body(input): Body<ScaleProject>,
 ) -> Reply {
-    reply_list(platform.list_domains(&access, &project).await?)
+    ok(platform.scale_project(&access, &project, input).await?)
 }

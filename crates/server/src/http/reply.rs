@@ -21,6 +21,11 @@ pub(crate) fn created<T: Serialize>(data: T) -> Reply {
     Ok((StatusCode::CREATED, Json(Success::new(data))).into_response())
 }
 
+/// 202 with what is on its way.
+pub(crate) fn accepted<T: Serialize>(data: T) -> Reply {
+    Ok((StatusCode::ACCEPTED, Json(Success::new(data))).into_response())
+}
+
 /// 200 with one page of a list.
 pub(crate) fn page<T: Serialize>((data, meta): (Vec<T>, Meta)) -> Reply {
     Ok(Json(Success::page(data, meta)).into_response())

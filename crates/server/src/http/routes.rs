@@ -1,103 +1,167 @@
-//! Every route, with its handler and who may call it. There is no other list.
+//! Every route, with its handler, who may call it, and what it takes and answers. There is no other
+//! list: the router, the OpenAPI document and the tests of access are made from it.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{Html, IntoResponse};
 use axum::routing::{MethodRouter, delete, get, post, put};
-use tose_api::workspace::Role;
+use http::Method;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use serde_json::json;
+use tose_api::account::*;
+use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
+use tose_api::domain::{AddDomain, DomainView};
+use tose_api::env_var::{ChangeEnvVar, EnvVarView, EnvVarsChanged, SetEnvVar, SetEnvVars};
+use tose_api::event::EventView;
+use tose_api::exec::{Exec, ExecResult};
+use tose_api::git::{ConnectGit, GitConnectionView};
+use tose_api::member::*;
+use tose_api::metrics::MetricsView;
+use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
+use tose_api::workspace::*;
 
 use crate::app::Platform;
+use crate::http::doc::{Doc, Gives, doc};
 use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
-use crate::http::{accept, deployment, env_var, git, log_socket, project, system, workspace};
+use crate::http::kept::{self, Kept};
+use crate::http::{
+    accept, auth, deployment, docs, domain, env_var, etag, exec, git, hook, log_socket, member,
+    metrics, openapi, project, system, workspace,
+};
+use crate::telemetry::{Operation, Operations};
 
-/// The largest body that a call may have, in bytes.
-const MAX_BODY: usize = 1 << 20;
+/// The largest JSON body that a call may have, in bytes.
+pub(crate) const MAX_BODY: usize = 1 << 20;
 
 /// One line of the list.
-struct Route {
-    /// As the list shows it; the handler knows its method itself.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the test that writes the list down")
-    )]
-    method: &'static str,
-    path: String,
-    needs: Needs,
-    key_place: KeyPlace,
+pub(crate) struct Route {
+    /// `WS` for a WebSocket.
+    pub(crate) method: &'static str,
+    /// The canonical path, then its aliases.
+    pub(crate) paths: Vec<String>,
+    pub(crate) needs: Needs,
+    pub(crate) key_place: KeyPlace,
+    pub(crate) doc: Doc,
+    /// Whether its answer is the same for every member until something in the workspace changes.
+    is_kept: bool,
     handler: MethodRouter<Arc<Platform>>,
+}
+
+/// What the middleware of kept answers works with.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) platform: Arc<Platform>,
+    pub(crate) kept: Arc<Kept>,
 }
 
 const W: &str = "/api/workspaces/{slug}";
 const P: &str = "/api/workspaces/{slug}/projects/{project_slug}";
 
 const ANYBODY: Needs = Needs::Nothing;
-const KEY: Needs = Needs::Key;
+const CALLER: Needs = Needs::Caller;
+const LOGIN: Needs = Needs::Login;
 const MEMBER: Needs = Needs::Role(Role::Member);
 const ADMIN: Needs = Needs::Role(Role::Admin);
 const OWNER: Needs = Needs::Role(Role::Owner);
+const OPERATOR: Needs = Needs::Operator;
 
 #[rustfmt::skip]
-fn routes() -> Vec<Route> {
+pub(crate) fn routes() -> Vec<Route> {
     let w = |path: &str| format!("{W}{path}");
     let p = |path: &str| format!("{P}{path}");
+    const BUSY: (&str, &str) = ("deployment_in_progress", "a deployment is on its way already");
+    const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
+    const REUSED: (&str, &str) = ("idempotency_key_reused", "the key came with another request before");
     vec![
-        route("GET", "/healthz", ANYBODY, get(system::healthz)),
-        route("GET", "/readyz", ANYBODY, get(system::readyz)),
-        route("GET", "/api/version", ANYBODY, get(system::version)),
-        route("GET", "/api/me", KEY, get(system::me)),
+        route("GET", "/healthz", ANYBODY, get(system::healthz), doc("healthz", "Is the server alive").gives::<String>()),
+        route("GET", "/readyz", ANYBODY, get(system::readyz), doc("readyz", "Do store and engine answer").gives::<String>().engine()),
+        route("GET", "/api/version", ANYBODY, get(system::version), doc("get_version", "The server's version").gives::<VersionView>()),
+        route("GET", "/metrics", OPERATOR, get(metrics::scrape), doc("get_server_metrics", "What the server tells of itself, for Prometheus").raw("application/openmetrics-text")),
 
-        route("GET", "/api/workspaces", KEY, get(workspace::list)),
-        route("POST", "/api/workspaces", KEY, post(workspace::create)),
-        route("GET", w(""), MEMBER, get(workspace::get)),
-        route("PUT", w(""), ADMIN, put(workspace::update)),
-        route("DELETE", w(""), OWNER, delete(workspace::delete)),
+        route("POST", "/api/auth/register", ANYBODY, post(auth::register), doc("register", "Make an account and log in").takes::<Register>().creates::<SessionView>().text("The cookie of the answer is the login. Registration can be closed by the operator; invited people can always register.").conflict("taken", "the address has an account")),
+        route("POST", "/api/auth/login", ANYBODY, post(auth::login), doc("login", "Log in").takes::<Login>().gives::<SessionView>().text("The cookie of the answer is the login, for seven days at most and twelve hours without use. With two-factor on, `code` is needed: 401 with the code `two_factor_required` says so.")),
+        route("POST", "/api/auth/logout", LOGIN, post(auth::logout), doc("logout", "Log out").gives::<Done>()),
+        route("POST", "/api/auth/password/forgot", ANYBODY, post(auth::forgot_password), doc("forgot_password", "Ask for a new password by mail").takes::<ForgotPassword>().accepts::<Done>().conflict("no_mail", "this server sends no mail").text("The answer is the same whether the address has an account or not.")),
+        route("POST", "/api/auth/password/reset", ANYBODY, post(auth::reset_password), doc("reset_password", "Set a new password with the token of the mail").takes::<ResetPassword>().gives::<Done>()),
+        route("GET", "/api/me", CALLER, get(auth::me), doc("get_me", "Who calls").gives::<MeView>()),
+        route("PUT", "/api/me", CALLER, put(auth::update_me), doc("update_me", "Change one's own account").takes::<UpdateMe>().gives::<MeView>()),
+        route("POST", "/api/me/password", LOGIN, post(auth::change_password), doc("change_password", "Change one's own password").takes::<ChangePassword>().gives::<Done>().text("Every other login ends.")),
+        route("POST", "/api/me/totp", LOGIN, post(auth::start_totp), doc("start_totp", "Begin to switch two-factor on").gives::<TotpSecret>().conflict("conflict", "two-factor is on already").conflict(REUSED.0, REUSED.1)),
+        route("POST", "/api/me/totp/confirm", LOGIN, post(auth::confirm_totp), doc("confirm_totp", "Switch two-factor on").takes::<ConfirmTotp>().gives::<RecoveryCodes>().conflict("not_started", "no secret was asked for").conflict("conflict", "two-factor is on already").conflict(REUSED.0, REUSED.1)),
+        route("DELETE", "/api/me/totp", LOGIN, delete(auth::disable_totp), doc("disable_totp", "Switch two-factor off").takes::<DisableTotp>().gives::<Done>()),
+        route("POST", "/api/invitations/{token}/accept", CALLER, post(member::accept_invitation), doc("accept_invitation", "Accept an invitation").gives::<Membership>().text("Only the account of the address that was invited can.")),
 
-        route("GET", w("/projects"), MEMBER, get(project::list)),
-        route("POST", w("/projects"), ADMIN, post(project::create)),
-        route("GET", p(""), MEMBER, get(project::get)),
-        route("PUT", p(""), ADMIN, put(project::update)),
-        route("DELETE", p(""), ADMIN, delete(project::delete)),
-        route("GET", p("/status"), MEMBER, get(project::status)),
-        route("POST", p("/start"), MEMBER, post(project::start)),
-        route("POST", p("/stop"), ADMIN, post(project::stop)),
-        route("POST", p("/restart"), MEMBER, post(project::restart)),
-        route("GET", p("/domains"), MEMBER, get(project::domains)),
+        route("GET", "/api/workspaces", CALLER, get(workspace::list), doc("list_workspaces", "The caller's workspaces").lists::<WorkspaceView>().text("A key's own one; for a login all that the account is a member of.")),
+        route("POST", "/api/workspaces", CALLER, post(workspace::create), doc("create_workspace", "Make a workspace").takes::<CreateWorkspace>().creates::<WorkspaceView>().conflict("taken", "the slug is in use").conflict(REUSED.0, REUSED.1)),
+        route("GET", w(""), MEMBER, get(workspace::get), doc("get_workspace", "A workspace").gives::<WorkspaceView>()),
+        route("PUT", w(""), ADMIN, put(workspace::update), doc("update_workspace", "Change a workspace").takes::<UpdateWorkspace>().gives::<WorkspaceView>()),
+        route("DELETE", w(""), OWNER, delete(workspace::delete), doc("delete_workspace", "Delete a workspace with all that is in it").gives::<Deleted>()),
 
-        route("GET", p("/git"), MEMBER, get(git::get)),
-        route("POST", p("/git"), ADMIN, post(git::connect)),
-        route("PUT", p("/git"), ADMIN, put(git::update)),
-        route("DELETE", p("/git"), ADMIN, delete(git::disconnect)),
-        route("GET", p("/git-connection"), MEMBER, get(git::get)),
-        route("POST", p("/git-connection"), ADMIN, post(git::connect)),
-        route("PUT", p("/git-connection"), ADMIN, put(git::update)),
-        route("DELETE", p("/git-connection"), ADMIN, delete(git::disconnect)),
+        route("GET", w("/members"), MEMBER, get(member::list), doc("list_members", "The members").lists::<MemberView>()),
+        route("POST", w("/members"), ADMIN, post(member::add), doc("add_member", "Make an account a member").takes::<AddMember>().creates::<MemberView>().conflict("taken", "it is a member already").conflict(REUSED.0, REUSED.1)),
+        route("PUT", w("/members/{user_id}"), OWNER, put(member::change_role), doc("change_role", "Give a member another role").takes::<ChangeRole>().gives::<MemberView>().conflict("conflict", "it is the last owner")),
+        route("DELETE", w("/members/{user_id}"), MEMBER, delete(member::remove), doc("remove_member", "Take a member out, or leave").gives::<Deleted>().text("Everybody may leave; taking somebody else out needs admin and no lower role than theirs. Their keys end.").conflict("conflict", "it is the last owner")),
+        route("GET", w("/invitations"), ADMIN, get(member::list_invitations), doc("list_invitations", "Invitations that were not accepted").lists::<InvitationView>()),
+        route("POST", w("/invitations"), ADMIN, post(member::invite), doc("create_invitation", "Invite somebody").takes::<Invite>().creates::<InvitationView>().text("Single use, for that address, seven days. The token is in this answer only.").conflict("taken", "the address belongs to a member").conflict(REUSED.0, REUSED.1)),
+        route("DELETE", w("/invitations/{id}"), ADMIN, delete(member::delete_invitation), doc("delete_invitation", "Take an invitation back").gives::<Deleted>()),
+        route("GET", w("/api-keys"), ADMIN, get(member::list_keys), doc("list_api_keys", "The workspace's keys").lists::<ApiKeyView>()),
+        route("POST", w("/api-keys"), ADMIN, post(member::create_key), doc("create_api_key", "Make a key with the caller's role").takes::<CreateApiKey>().creates::<ApiKeyView>().text("The whole key is in this answer only.")),
+        route("DELETE", w("/api-keys/{key_id}"), ADMIN, delete(member::delete_key), doc("delete_api_key", "End a key").gives::<Deleted>()),
+        route("GET", w("/events"), MEMBER, get(member::events), doc("list_events", "Who did what to what, when, from where").pages::<EventView>()),
 
-        route("GET", p("/env"), MEMBER, get(env_var::list)),
-        route("POST", p("/env"), ADMIN, post(env_var::set)),
-        route("PUT", p("/env/bulk"), ADMIN, put(env_var::set_bulk)),
-        route("POST", p("/env/bulk"), ADMIN, post(env_var::set_bulk)),
-        route("GET", p("/env/{key}"), MEMBER, get(env_var::get)),
-        route("DELETE", p("/env/{key}"), ADMIN, delete(env_var::delete)),
-        route("GET", p("/env-vars"), MEMBER, get(env_var::list)),
-        route("POST", p("/env-vars"), ADMIN, post(env_var::set)),
-        route("PUT", p("/env-vars/bulk"), ADMIN, put(env_var::set_bulk)),
-        route("POST", p("/env-vars/bulk"), ADMIN, post(env_var::set_bulk)),
-        route("GET", p("/env-vars/{key}"), MEMBER, get(env_var::get)),
-        route("DELETE", p("/env-vars/{key}"), ADMIN, delete(env_var::delete)),
+        route("GET", w("/projects"), MEMBER, get(project::list), doc("list_projects", "The projects").pages::<ProjectView>()).kept(),
+        route("POST", w("/projects"), ADMIN, post(project::create), doc("create_project", "Make a project").takes::<CreateProject>().creates::<ProjectView>().conflict("taken", "the slug is in use").conflict("one_replica_only", "a project with volumes has one replica").conflict(REUSED.0, REUSED.1)),
+        route("GET", p(""), MEMBER, get(project::get), doc("get_project", "A project").gives::<ProjectView>()).kept(),
+        route("PUT", p(""), ADMIN, put(project::update), doc("update_project", "Change a project").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica")),
+        route("DELETE", p(""), ADMIN, delete(project::delete), doc("delete_project", "Delete a project with all that is in it").gives::<Deleted>()),
+        route("GET", p("/status"), MEMBER, get(project::status), doc("get_status", "What its replicas do now").gives::<StatusView>().engine()),
+        route("GET", p("/metrics"), MEMBER, get(metrics::get), doc("get_metrics", "What it used and served over time").gives::<MetricsView>().query("start", "The begin; an hour before the end when absent", json!({"type": "string", "format": "date-time"})).query("end", "The end; now when absent", json!({"type": "string", "format": "date-time"})).query("step", "Seconds of a point; such that there are about 120 points when absent", json!({"type": "integer", "minimum": 10, "maximum": 31_536_000})).text("Times are kept in steps of 10 s for a day, of 60 s for a week, of 3600 s for a year: `step` of the answer may be longer than asked for. At most 1000 steps.")),
+        route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/stop"), ADMIN, post(project::stop), doc("stop_project", "Stop a project, whatever it does").gives::<ProjectView>()),
+        route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/exec"), ADMIN, post(exec::run), doc("exec", "Run a command in a running replica").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "no replica is running").conflict(REUSED.0, REUSED.1)),
+        socket(p("/exec"), ADMIN, get(exec::attach), doc("attach_exec", "A command with its input and output").engine().query("command", "An argument; once for each, /bin/sh in a terminal when absent", json!({"type": "array", "items": {"type": "string"}})).query("tty", "Whether it gets a terminal", json!({"type": "boolean"})).query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("pod", "Which replica; the first that runs when absent", json!({"type": "string"})).text("Binary frames are bytes both ways. The client's text frames are `{\"resize\":{\"cols\":80,\"rows\":24}}` and `\"eof\"`, the server's `{\"exit_code\":0}` and `{\"error\":…}`.").conflict("not_running", "no replica is running")),
 
-        route("GET", p("/deployments"), MEMBER, get(deployment::list)),
-        route("POST", p("/deployments"), MEMBER, post(deployment::create)),
-        route("POST", p("/deployments/redeploy"), MEMBER, post(deployment::redeploy)),
-        route("POST", p("/redeploy"), MEMBER, post(deployment::redeploy)),
-        route("GET", p("/deployments/{id}"), MEMBER, get(deployment::get)),
-        route("POST", p("/deployments/{id}/stop"), MEMBER, post(deployment::stop)),
+        route("GET", p("/git"), MEMBER, get(git::get), doc("get_git", "The project's repository").gives::<GitConnectionView>()).also(p("/git-connection")),
+        route("POST", p("/git"), ADMIN, post(git::connect), doc("connect_git", "Connect a repository").takes::<ConnectGit>().creates::<GitConnectionView>()).also(p("/git-connection")),
+        route("PUT", p("/git"), ADMIN, put(git::update), doc("update_git", "Change the connection").takes::<ConnectGit>().gives::<GitConnectionView>()).also(p("/git-connection")),
+        route("DELETE", p("/git"), ADMIN, delete(git::disconnect), doc("disconnect_git", "Disconnect the repository").gives::<Deleted>()).also(p("/git-connection")),
 
-        socket(p("/live-logs"), MEMBER, get(log_socket::live)),
-        socket(p("/build-logs"), MEMBER, get(log_socket::newest_build)),
-        socket(p("/deployments/{id}/build-logs"), MEMBER, get(log_socket::build)),
+        route("GET", p("/env"), MEMBER, get(env_var::list), doc("list_env_vars", "The variables, secrets masked").lists::<EnvVarView>()).also(p("/env-vars")),
+        route("POST", p("/env"), ADMIN, post(env_var::set), doc("set_env_var", "Set a variable").takes::<SetEnvVar>().creates::<EnvVarView>()).also(p("/env-vars")),
+        route("PUT", p("/env/bulk"), ADMIN, put(env_var::set_bulk), doc("set_env_vars", "Set many variables, or all").takes::<SetEnvVars>().gives::<EnvVarsChanged>()).also(p("/env-vars/bulk")),
+        route("POST", p("/env/bulk"), ADMIN, post(env_var::set_bulk), doc("post_env_vars", "Set many variables, or all").takes::<SetEnvVars>().gives::<EnvVarsChanged>()).also(p("/env-vars/bulk")),
+        route("GET", p("/env/{key}"), MEMBER, get(env_var::get), doc("get_env_var", "A variable").gives::<EnvVarView>().query("reveal", "Shows a secret's value; needs admin", json!({"type": "boolean"}))).also(p("/env-vars/{key}")),
+        route("PUT", p("/env/{key}"), ADMIN, put(env_var::change), doc("change_env_var", "Set this variable").takes::<ChangeEnvVar>().gives::<EnvVarView>()).also(p("/env-vars/{key}")),
+        route("DELETE", p("/env/{key}"), ADMIN, delete(env_var::delete), doc("delete_env_var", "Take a variable away").gives::<Deleted>()).also(p("/env-vars/{key}")),
+
+        route("GET", p("/deployments"), MEMBER, get(deployment::list), doc("list_deployments", "The deployments").pages::<DeploymentView>()).kept(),
+        route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git").conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/deployments/redeploy"), MEMBER, post(deployment::redeploy), doc("redeploy", "Deploy the current image again, with today's variables").creates::<DeploymentView>().conflict(NOTHING.0, NOTHING.1).conflict(REUSED.0, REUSED.1)).also(p("/redeploy")),
+        route("POST", p("/deployments/upload"), MEMBER, post(deployment::upload), doc("upload", "Build and deploy a source tree that is sent along").takes_gzip().creates::<DeploymentView>().text("256 MiB at most unless the operator set another limit.")),
+        route("GET", p("/deployments/{id}"), MEMBER, get(deployment::get), doc("get_deployment", "A deployment").gives::<DeploymentView>()).kept(),
+        route("GET", p("/deployments/{id}/logs"), MEMBER, get(deployment::logs), doc("get_deployment_log", "What was said about a deployment").gives::<DeploymentLogView>().query("after", "Lines after this number, from an answer's `next`", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000}))),
+        route("POST", p("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_deployment", "Call a deployment off; stops the project if it is the live one").gives::<DeploymentView>().conflict("deployment_ended", "it has ended").conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/deployments/{id}/rollback"), MEMBER, post(deployment::rollback), doc("rollback", "Deploy this one's image, settings and variables again").creates::<DeploymentView>().engine().conflict("never_live", "it was never live").conflict("image_gone", "its image was removed").conflict(REUSED.0, REUSED.1)),
+
+        route("GET", p("/domains"), MEMBER, get(domain::list), doc("list_domains", "The host names").lists::<DomainView>()).kept(),
+        route("POST", p("/domains"), ADMIN, post(domain::add), doc("add_domain", "Bring a host name").takes::<AddDomain>().creates::<DomainView>().text("It leads here once one of its `dns_records` is seen, which is looked for at once and each minute.").conflict("taken", "another project has it").conflict("too_many_domains", "the project has as many as it may").conflict(REUSED.0, REUSED.1)),
+        route("DELETE", p("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
+        route("POST", p("/domains/{id}/verify"), ADMIN, post(domain::verify), doc("verify_domain", "Look at its DNS now").gives::<DomainView>()),
+
+        route("GET", p("/webhooks/deploy"), ADMIN, get(hook::get), doc("get_deploy_hook", "The deploy hook, without its address").gives::<DeployHookView>()),
+        route("POST", p("/webhooks/deploy"), ADMIN, post(hook::create), doc("create_deploy_hook", "Make a deploy hook, in place of the one there is").creates::<DeployHookView>().text("Its address is in this answer only.")),
+        route("DELETE", p("/webhooks/deploy"), ADMIN, delete(hook::delete), doc("delete_deploy_hook", "Take the deploy hook away").gives::<Deleted>()),
+        route("POST", p("/webhooks/deploy/{token}"), ANYBODY, post(hook::call), doc("call_deploy_hook", "Deploy, for CI systems").accepts::<DeploymentView>().text("The token is the proof.").conflict("no_source", "there is no repository")),
+
+        socket(p("/live-logs"), MEMBER, get(log_socket::live), doc("live_logs", "What the replicas write")),
+        socket(p("/build-logs"), MEMBER, get(log_socket::newest_build), doc("newest_build_log", "The newest deployment's log from its first line")),
+        socket(p("/deployments/{id}/build-logs"), MEMBER, get(log_socket::build), doc("build_log", "A deployment's log from its first line")),
     ]
 }
 
@@ -106,45 +170,123 @@ fn route(
     path: impl Into<String>,
     needs: Needs,
     handler: MethodRouter<Arc<Platform>>,
+    doc: Doc,
 ) -> Route {
     Route {
         method,
-        path: path.into(),
+        paths: vec![path.into()],
         needs,
         key_place: KeyPlace::Header,
+        doc,
+        is_kept: false,
         handler,
     }
 }
 
-fn socket(path: String, needs: Needs, handler: MethodRouter<Arc<Platform>>) -> Route {
+fn socket(path: String, needs: Needs, handler: MethodRouter<Arc<Platform>>, doc: Doc) -> Route {
     Route {
-        method: "WS",
-        path,
-        needs,
         key_place: KeyPlace::HeaderOrQuery,
-        handler,
+        ..route("WS", path, needs, handler, doc.socket())
+    }
+}
+
+impl Route {
+    /// With its answers kept: see [`crate::http::kept`] for which routes may.
+    fn kept(mut self) -> Self {
+        self.is_kept = true;
+        self
+    }
+
+    /// The same under another path.
+    fn also(mut self, path: String) -> Self {
+        self.paths.push(path);
+        self
     }
 }
 
 /// The whole API.
 pub(crate) fn router(platform: &Arc<Platform>) -> Router {
-    let mut router = Router::new();
-    for route in routes() {
+    let routes = routes();
+    let mut router = described(&routes);
+    let shared = Shared {
+        platform: Arc::clone(platform),
+        kept: Arc::default(),
+    };
+    let frame = accept::Frame {
+        platform: Arc::clone(platform),
+        operations: Arc::new(operations(&routes)),
+    };
+    for route in routes {
         let guard = Guard {
             platform: Arc::clone(platform),
             needs: route.needs,
             key_place: route.key_place,
         };
-        let handler = route.handler.layer(from_fn_with_state(guard, guard::check));
-        router = router.route(&route.path, handler);
+        let is_tagged = route.method == "GET" && matches!(route.doc.gives, Gives::One(_));
+        let handler = if is_tagged {
+            route.handler.layer(from_fn(etag::tag))
+        } else {
+            route.handler
+        };
+        let handler = if route.is_kept {
+            handler.layer(from_fn_with_state(shared.clone(), kept::answer))
+        } else {
+            handler
+        };
+        let handler = handler.layer(from_fn_with_state(guard, guard::check));
+        for path in &route.paths {
+            router = router.route(path, handler.clone());
+        }
     }
     router
         .fallback(async || ApiError::from(Transport::UnknownRoute))
         .method_not_allowed_fallback(async || ApiError::from(Transport::WrongMethod))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(Arc::clone(platform), accept::frame))
         .layer(from_fn(accept::catch_panic))
+        .layer(from_fn_with_state(frame, accept::frame))
         .with_state(Arc::clone(platform))
+}
+
+/// What answers are counted under.
+fn operations(routes: &[Route]) -> Operations {
+    let mut operations = Operations::default();
+    for route in routes {
+        let operation = Operation {
+            operation: route.doc.id,
+            method: route.method,
+        };
+        let method = match route.method {
+            "WS" => Method::GET,
+            method => method.parse().expect("the list has methods of HTTP"),
+        };
+        for path in &route.paths {
+            operations.add(path, method.clone(), operation);
+        }
+    }
+    operations
+}
+
+/// The two routes that describe the others. Both answers are made once.
+fn described(routes: &[Route]) -> Router<Arc<Platform>> {
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    let document = openapi::document(routes);
+    let page: Arc<str> = docs::page(&document).into();
+    let json: Arc<str> = document.to_string().into();
+    Router::new()
+        .route(
+            "/api/openapi.json",
+            get(move || {
+                let body = json.to_string();
+                async { ([(CONTENT_TYPE, "application/json")], body).into_response() }
+            }),
+        )
+        .route(
+            "/api/docs",
+            get(move || {
+                let body = page.to_string();
+                async { ([(CONTENT_SECURITY_POLICY, POLICY)], Html(body)).into_response() }
+            }),
+        )
 }
 
 #[cfg(test)]
@@ -153,17 +295,19 @@ mod tests {
 
     #[test]
     fn the_list_is_as_written_down() {
-        let lines: Vec<String> = routes()
-            .iter()
-            .map(|route| {
-                let needs = match route.needs {
-                    Needs::Nothing => "anybody",
-                    Needs::Key => "key",
-                    Needs::Role(role) => role.as_str(),
-                };
-                format!("{:6} {} ({needs})", route.method, route.path)
-            })
-            .collect();
+        let mut lines = Vec::new();
+        for route in routes() {
+            let needs = match route.needs {
+                Needs::Nothing => "anybody",
+                Needs::Caller => "caller",
+                Needs::Login => "login",
+                Needs::Operator => "operator",
+                Needs::Role(role) => role.as_str(),
+            };
+            for path in &route.paths {
+                lines.push(format!("{:6} {path} ({needs})", route.method));
+            }
+        }
         insta::assert_snapshot!("routes", lines.join("\n"));
     }
 
@@ -174,9 +318,39 @@ mod tests {
             assert_eq!(
                 route.key_place == KeyPlace::HeaderOrQuery,
                 is_socket,
-                "{}",
-                route.path
+                "{:?}",
+                route.paths
             );
         }
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let mut ids: Vec<_> = routes().iter().map(|route| route.doc.id).collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    /// The document in the repository is the one that the server answers. `UPDATE_OPENAPI=1`
+    /// writes it anew.
+    #[test]
+    fn the_document_is_as_written_down() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let document = openapi::document(&routes());
+        let text = serde_json::to_string_pretty(&document).expect("JSON") + "\n";
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test that is asked to write its golden file"
+        )]
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(path, &text).expect("written");
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == text,
+            "docs/openapi.json is out of date: run UPDATE_OPENAPI=1 cargo test -p tose-server --lib document_is"
+        );
     }
 }

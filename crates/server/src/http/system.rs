@@ -1,21 +1,12 @@
-//! What is not of any workspace: who am I, which version, is it alive.
+//! The server itself: which version, is it alive, what can it do.
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::State;
 use tose_api::workspace::VersionView;
-use tose_model::access::Caller;
 
 use crate::app::Platform;
 use crate::http::reply::{Reply, ok};
-
-pub(crate) async fn me(
-    State(platform): State<Arc<Platform>>,
-    Extension(caller): Extension<Caller>,
-) -> Reply {
-    ok(platform.me(&caller))
-}
 
 pub(crate) async fn version() -> Reply {
     ok(VersionView {

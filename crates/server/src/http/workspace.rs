@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use tose_api::workspace::{CreateWorkspace, Role, UpdateWorkspace};
-use tose_model::access::{Access, Caller, authorize};
+use tose_api::workspace::{CreateWorkspace, UpdateWorkspace};
+use tose_model::access::{Access, Caller};
 
 use crate::app::Platform;
 use crate::http::body::Body;
@@ -19,14 +19,12 @@ pub(crate) async fn create(
     created(platform.create_workspace(&caller, input).await?)
 }
 
-/// The workspaces that the key opens: its own.
+/// The workspaces that what the caller showed opens.
 pub(crate) async fn list(
     State(platform): State<Arc<Platform>>,
     Extension(caller): Extension<Caller>,
 ) -> Reply {
-    let slug = caller.workspace.clone();
-    let access = authorize(caller, slug.as_str(), Role::Member)?;
-    reply_list(vec![platform.get_workspace(&access).await?])
+    reply_list(platform.list_workspaces(&caller).await?)
 }
 
 pub(crate) async fn get(

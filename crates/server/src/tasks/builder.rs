@@ -5,7 +5,7 @@
 //! under its old deadline; a cancelled one is `cancelled` only when its processes have ended.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tose_api::deployment::{CommitView, DeploymentStatus};
+use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::log::LogSource;
 use tose_api::project::Source;
-use tose_api::{DeploymentId, Timestamp};
+use tose_api::{DeploymentId, RepoPath, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
-use tose_model::driver::{BuildRequest, DriverError, DriverResult};
+use tose_model::driver::{BuildRequest, DriverError, DriverResult, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_model::secret::ExposeSecret;
@@ -33,8 +33,10 @@ use crate::build::git::{self, Checkout, GitError};
 use crate::secrets::Place;
 use crate::tasks::Spawner;
 
-/// How often the queue is looked at when nobody signals.
+/// How often the queue is looked at when nobody signals: while a deployment is under way, and
+/// while none is.
 const PERIOD: Duration = Duration::from_secs(1);
+const IDLE_PERIOD: Duration = Duration::from_secs(10);
 /// How long a claim on a build holds; it is renewed on each look at the queue.
 const LEASE: Duration = Duration::from_secs(60);
 /// With this much memory a machine builds two at a time.
@@ -57,19 +59,25 @@ struct Build {
 
 pub(crate) async fn run(platform: Arc<Platform>, spawner: Spawner) {
     clear_scratch(&platform);
+    platform.clear_half_uploads();
     let permits = permits(&platform);
     let (ended_sender, mut ended) = mpsc::unbounded_channel();
     let mut running = Running::default();
     loop {
-        if let Err(error) = look(&platform, &spawner, &mut running, permits, &ended_sender).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the queue could not be read; it is tried again"
-            );
-        }
+        let period = match look(&platform, &spawner, &mut running, permits, &ended_sender).await {
+            Ok(false) => IDLE_PERIOD,
+            Ok(true) => PERIOD,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the queue could not be read; it is tried again"
+                );
+                PERIOD
+            }
+        };
         tokio::select! {
             () = platform.signals.builder_called() => {}
-            () = tokio::time::sleep(PERIOD) => {}
+            () = tokio::time::sleep(period) => {}
             Some(id) = ended.recv() => {
                 running.builds.remove(&id);
             }
@@ -78,19 +86,21 @@ pub(crate) async fn run(platform: Arc<Platform>, spawner: Spawner) {
 }
 
 /// One look at everything that is under way: starts, resumes, cancels, and fails what is overdue.
+/// Answers whether there was anything.
 async fn look(
     platform: &Arc<Platform>,
     spawner: &Spawner,
     running: &mut Running,
     permits: usize,
     ended: &mpsc::UnboundedSender<DeploymentId>,
-) -> Result<()> {
+) -> Result<bool> {
     let now = platform.now();
-    for deployment in platform
+    let under_way = platform
         .store
         .list_in_progress_deployments_for_task()
-        .await?
-    {
+        .await?;
+    let is_anything_under_way = !under_way.is_empty();
+    for deployment in under_way {
         match deployment.status {
             DeploymentStatus::Queued if deployment.deadline_at <= now => {
                 let reason = "it waited too long for its turn; deploy again";
@@ -148,7 +158,7 @@ async fn look(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    Ok(is_anything_under_way)
 }
 
 async fn end_orphans(platform: &Platform, running: &Running) -> Result<()> {
@@ -203,6 +213,8 @@ async fn begin(
         if let Err(error) = build_and_settle(&platform, &deployment, &cancel).await {
             // The deployment stays `building` without a build: the next look begins it again.
             tracing::error!(deployment_id = %id, error = &error as &dyn std::error::Error, "a build could not be settled");
+        } else if deployment.trigger == Trigger::Upload {
+            platform.remove_upload(id);
         }
         if let Err(error) = platform.store.release_lease(&lease_name(id), &platform.boot_id).await {
             tracing::warn!(deployment_id = %id, error = &error as &dyn std::error::Error, "a lease was not given back");
@@ -257,7 +269,13 @@ async fn build_and_settle(
     match outcome {
         Some(Ok(built)) => {
             let limits = &platform.config.limits;
-            let deadline = now.saturating_add(limits.start_timeout + ENGINE_ALLOWANCE);
+            let handover = if deployment.run.volumes.is_empty() {
+                Duration::ZERO
+            } else {
+                // The version before has to be gone first.
+                limits.drain + TERMINATION_GRACE
+            };
+            let deadline = now.saturating_add(limits.start_timeout + ENGINE_ALLOWANCE + handover);
             let with = Transition {
                 commit: built.commit,
                 image: Some(built.image),
@@ -345,6 +363,9 @@ async fn build(
             commit: None,
         });
     }
+    if deployment.trigger == Trigger::Upload {
+        return build_from_upload(platform, deployment, &project).await;
+    }
     if project.source == Source::Image {
         let image = project
             .image
@@ -404,43 +425,106 @@ async fn build_from_git(
         commit.message
     );
     platform.say(deployment.id, text).await;
-    let mut attempt = build_image(platform, deployment, project, &connection, scratch).await;
-    if let Err(NoImage::Broken(error)) = &attempt {
-        // An engine that removes an image may take a layer away that a build has just found in its
-        // cache; the next build makes it anew.
-        tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
-        let text = "the engine could not finish the build; trying once more";
-        platform.say(deployment.id, text).await;
-        attempt = build_image(platform, deployment, project, &connection, scratch).await;
-    }
-    attempt?;
-    platform.say(deployment.id, "image built").await;
-    let image = platform.driver.built_image(project.id, deployment.id);
+    let tree = git::tree_dir(scratch);
+    let options = build_options(project, Some(&connection));
+    let find = || Context::find(&tree, options.root(), options.dockerfile());
+    let image = build_twice(platform, deployment, project, &options, find).await?;
     Ok(Built {
         image,
         commit: Some(commit),
     })
 }
 
+async fn build_from_upload(
+    platform: &Platform,
+    deployment: &Deployment,
+    project: &Project,
+) -> std::result::Result<Built, NoImage> {
+    platform
+        .say(deployment.id, "building the source tree that was sent")
+        .await;
+    let archive = platform.upload_path(deployment.id);
+    let options = build_options(project, None);
+    let find = || Context::find_in_archive(&archive, options.root(), options.dockerfile());
+    let image = build_twice(platform, deployment, project, &options, find).await?;
+    Ok(Built {
+        image,
+        commit: None,
+    })
+}
+
+/// How an image is built: what the connection says, then what the project says.
+struct Options {
+    root_directory: Option<RepoPath>,
+    dockerfile_path: Option<RepoPath>,
+    target: Option<String>,
+    args: BTreeMap<String, String>,
+}
+
+impl Options {
+    fn root(&self) -> Option<&str> {
+        self.root_directory.as_ref().map(RepoPath::as_str)
+    }
+
+    fn dockerfile(&self) -> Option<&str> {
+        self.dockerfile_path.as_ref().map(RepoPath::as_str)
+    }
+}
+
+fn build_options(project: &Project, connection: Option<&GitConnection>) -> Options {
+    let build = project.build.clone().unwrap_or_default();
+    Options {
+        root_directory: connection
+            .and_then(|connection| connection.root_directory.clone())
+            .or(build.root_directory),
+        dockerfile_path: connection
+            .and_then(|connection| connection.dockerfile_path.clone())
+            .or(build.dockerfile_path),
+        target: build.target.map(|target| target.to_string()),
+        args: build
+            .args
+            .into_iter()
+            .map(|(key, value)| (key.to_string(), value))
+            .collect(),
+    }
+}
+
+/// Builds, and builds once more if the engine broke: one that removes an image may take a layer away
+/// that a build has just found in its cache; the next build makes it anew.
+async fn build_twice(
+    platform: &Platform,
+    deployment: &Deployment,
+    project: &Project,
+    options: &Options,
+    find: impl Fn() -> std::result::Result<Context, ContextError>,
+) -> std::result::Result<String, NoImage> {
+    let context = find().map_err(context_failure)?;
+    let mut attempt = build_image(platform, deployment, project, options, context).await;
+    if let Err(NoImage::Broken(error)) = &attempt {
+        tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
+        let text = "the engine could not finish the build; trying once more";
+        platform.say(deployment.id, text).await;
+        let context = find().map_err(context_failure)?;
+        attempt = build_image(platform, deployment, project, options, context).await;
+    }
+    attempt?;
+    platform.say(deployment.id, "image built").await;
+    Ok(platform.driver.built_image(project.id, deployment.id))
+}
+
 async fn build_image(
     platform: &Platform,
     deployment: &Deployment,
     project: &Project,
-    connection: &GitConnection,
-    scratch: &Path,
+    options: &Options,
+    context: Context,
 ) -> std::result::Result<(), NoImage> {
-    let root_directory = connection.root_directory.as_ref().map(|path| path.as_str());
-    let dockerfile = connection
-        .dockerfile_path
-        .as_ref()
-        .map(|path| path.as_str());
-    let context = Context::find(&git::tree_dir(scratch), root_directory, dockerfile)
-        .map_err(context_failure)?;
     let request = BuildRequest {
         project_id: project.id,
         deployment_id: deployment.id,
         workspace_id: project.workspace_id,
-        args: build_args(platform, deployment, &context.dockerfile_text)?,
+        args: build_args(platform, deployment, options, &context.dockerfile_text)?,
+        target: options.target.clone(),
         dockerfile: context.dockerfile.clone(),
         context: context.into_stream(),
         no_cache: deployment.no_cache,
@@ -516,11 +600,12 @@ async fn clone(
     })
 }
 
-/// Values for what the Dockerfile declares with `ARG`: the port, and variables that are no secret
-/// (build arguments stay in the image's history).
+/// Values for what the Dockerfile declares with `ARG`: the port, variables that are no secret (build
+/// arguments stay in the image's history), and whatever the project gives for builds.
 fn build_args(
     platform: &Platform,
     deployment: &Deployment,
+    options: &Options,
     dockerfile: &str,
 ) -> Result<BTreeMap<String, String>> {
     let declared = dockerfile::declared_args(dockerfile);
@@ -533,6 +618,7 @@ fn build_args(
     if declared.contains("PORT") {
         args.insert("PORT".to_owned(), deployment.run.port.to_string());
     }
+    args.extend(options.args.clone());
     Ok(args)
 }
 

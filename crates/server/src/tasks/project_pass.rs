@@ -7,18 +7,21 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tose_api::deployment::DeploymentStatus;
+use tose_api::domain::DomainStatus;
+use tose_api::project::Volume;
 use tose_api::{DeploymentId, ProjectId, Timestamp};
 use tose_logs::StreamId;
 use tose_model::access::WorkspaceScope;
+use tose_model::command;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::failure::{Cause, Circumstances, explain};
 use tose_model::deployment::state::Event;
 use tose_model::driver::{
     DriverError, EngineStep, ObservedReplica, ReplicaKey, ReplicaName, ReplicaSpec, ReplicaState,
-    Scope,
+    Scope, VolumeMount,
 };
 use tose_model::error::{Error, Result};
-use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Step, Target, plan};
+use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Rollout, Step, Target, plan};
 use tose_model::project::{DesiredState, Project};
 use tose_model::route::{Backend, Route};
 use tose_model::secret::SecretString;
@@ -434,6 +437,13 @@ impl Pass<'_> {
             workspace: project.workspace.clone(),
             project: project.slug.clone(),
             image,
+            command: deployment
+                .run
+                .start_command
+                .as_deref()
+                .map(command::split)
+                .transpose()?,
+            volumes: deployment.run.volumes.iter().map(mount).collect(),
             env,
             port,
             cpu: deployment.run.cpu,
@@ -485,6 +495,7 @@ impl Pass<'_> {
             .await?;
         let routes = domains
             .into_iter()
+            .filter(|domain| domain.status == DomainStatus::Active)
             .map(|domain| {
                 let route = Route {
                     project_id: project.id,
@@ -612,6 +623,25 @@ fn desired(scene: &Scene) -> Desired {
             deployment_id: deployment.id,
             deadline: deployment.deadline_at,
         }),
+        rollout: rollout(scene),
+    }
+}
+
+/// Two versions never write to the same volume.
+fn rollout(scene: &Scene) -> Rollout {
+    let mut versions = scene.live.iter().chain(&scene.target).peekable();
+    let is_there = versions.peek().is_some();
+    if is_there && versions.all(|version| !version.run.volumes.is_empty()) {
+        Rollout::InPlace
+    } else {
+        Rollout::Beside
+    }
+}
+
+fn mount(volume: &Volume) -> VolumeMount {
+    VolumeMount {
+        name: volume.name.clone(),
+        path: volume.path.clone(),
     }
 }
 
@@ -673,7 +703,7 @@ async fn collect_images(platform: &Platform, scene: &Scene, live: &Deployment) -
     Ok(())
 }
 
-/// Takes away all that the engine holds of a deleted project, then its logs, then its row.
+/// Takes away all that the engine holds of a deleted project, then its logs and metrics, then its row.
 async fn tear_down(
     platform: &Platform,
     capture: &Arc<Capture>,
@@ -689,6 +719,7 @@ async fn tear_down(
             replicas: 0,
             live: None,
             target: None,
+            rollout: Rollout::Beside,
         };
         let replicas: Vec<Replica> = observed
             .into_iter()
@@ -728,6 +759,12 @@ async fn tear_down(
         };
         platform.driver.apply(&step).await?;
     }
+    platform
+        .driver
+        .apply(&EngineStep::RemoveVolumes {
+            project_id: reference.id,
+        })
+        .await?;
     let failed = |error| Error::internal("the log store failed", error);
     for deployment_id in platform
         .store
@@ -745,6 +782,7 @@ async fn tear_down(
         .remove(StreamId::Project(reference.id))
         .await
         .map_err(failed)?;
+    platform.metrics.remove(reference.id).await?;
     platform.store.purge_project(scope, reference.id).await?;
     tracing::info!(project_id = %reference.id, "project removed");
     Ok(None)

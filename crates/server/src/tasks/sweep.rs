@@ -93,6 +93,9 @@ async fn sweep(platform: &Platform) -> Result<()> {
         platform.signals.project(*id);
     }
     sweep_networks(platform, networks).await?;
+    sweep_volumes(platform).await?;
+    sweep_uploads(platform).await?;
+    sweep_metrics(platform).await?;
     sweep_logs(platform).await
 }
 
@@ -109,6 +112,48 @@ async fn remove_orphan(platform: &Platform, replica: &ObservedReplica) -> Result
                 name: replica.name.clone(),
             })
             .await?;
+    }
+    Ok(())
+}
+
+/// Removes the volumes of projects that the store does not know. A deleted project's go with it.
+async fn sweep_volumes(platform: &Platform) -> Result<()> {
+    for project_id in platform.driver.list_volumes().await? {
+        let owner = platform.store.find_project_ref_for_task(project_id).await?;
+        if owner.is_none() {
+            tracing::warn!(%project_id, "removing volumes: no project owns them");
+            platform
+                .driver
+                .apply(&EngineStep::RemoveVolumes { project_id })
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn sweep_uploads(platform: &Platform) -> Result<()> {
+    let waiting: Vec<_> = platform
+        .store
+        .list_in_progress_deployments_for_task()
+        .await?
+        .iter()
+        .map(|deployment| deployment.id)
+        .collect();
+    platform.remove_uploads_except(&waiting);
+    Ok(())
+}
+
+/// Removes the metrics of projects that the store does not know.
+async fn sweep_metrics(platform: &Platform) -> Result<()> {
+    for id in platform.metrics.list_projects().await? {
+        if platform
+            .store
+            .find_project_ref_for_task(id)
+            .await?
+            .is_none()
+        {
+            platform.metrics.remove(id).await?;
+        }
     }
     Ok(())
 }

@@ -2,18 +2,21 @@
 //!
 //! Not here: a real engine and a real proxy (`tests/e2e`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tose_api::ProjectId;
 use tose_model::driver::ReplicaName;
 use tose_model::route::{Route, RouteTable};
 use tose_model::secret::ExposeSecret;
+use tose_model::traffic::Traffic;
 use tose_server::config::{Config, Flags, Listen};
 use tose_server::data_plane::{DataPlane, DataPlaneError};
 use tose_server::{DataDir, Parts, Server};
@@ -28,6 +31,8 @@ const POLL: Duration = Duration::from_millis(5);
 pub(crate) struct RecordingDataPlane {
     table: Mutex<RouteTable>,
     in_flight: Mutex<HashMap<String, u64>>,
+    /// What it says it has counted.
+    pub(crate) traffic: Mutex<BTreeMap<ProjectId, Traffic>>,
     is_down: Mutex<bool>,
 }
 
@@ -81,6 +86,11 @@ impl DataPlane for RecordingDataPlane {
             .unwrap_or(0))
     }
 
+    async fn traffic(&self) -> Result<BTreeMap<ProjectId, Traffic>, DataPlaneError> {
+        self.check()?;
+        Ok(self.traffic.lock().expect("no panic").clone())
+    }
+
     async fn ensure_running(&self) -> Result<(), DataPlaneError> {
         self.check()
     }
@@ -95,10 +105,18 @@ pub(crate) struct Lab {
     ids: Arc<SeededIds>,
     server: Option<Server>,
     base_url: String,
+    configure: Box<dyn Fn(&mut Config) + Send + Sync>,
 }
 
 impl Lab {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A server with other settings than the usual ones.
+    pub(crate) async fn start_with(
+        configure: impl Fn(&mut Config) + Send + Sync + 'static,
+    ) -> Self {
         let clock = Arc::new(ManualClock::new());
         let mut lab = Self {
             driver: FakeDriver::new(clock.clone()).with_sockets(),
@@ -108,6 +126,7 @@ impl Lab {
             ids: Arc::new(SeededIds::new(1)),
             server: None,
             base_url: String::new(),
+            configure: Box::new(configure),
         };
         lab.boot().await;
         lab
@@ -121,7 +140,13 @@ impl Lab {
             git_allow_file_urls: Some(true),
             ..Flags::default()
         };
-        let config = Config::load(&flags).expect("a configuration");
+        let mut config = Config::load(&flags).expect("a configuration");
+        // Tests ask as often as they like, and Argon2 is slow enough as it is.
+        config.limits.calls_per_minute = 0;
+        config.limits.deployments_per_minute = 0;
+        config.limits.failures_per_minute = 0;
+        config.limits.max_upload_bytes = 1 << 20;
+        (self.configure)(&mut config);
         let data = DataDir::open(&config.data_dir, self.ids.as_ref())
             .await
             .expect("a data directory");
@@ -176,6 +201,45 @@ impl Lab {
         }
     }
 
+    /// Somebody with a password, who is logged in.
+    pub(crate) async fn person(&self, email: &str) -> Person {
+        let body = json!({"email": email, "password": PASSWORD});
+        let (answer, headers) = self
+            .anonymous()
+            .raw(
+                Method::POST,
+                "/api/auth/register",
+                &[("Content-Type", "application/json")],
+                Some(body.to_string().into_bytes()),
+            )
+            .await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        Person::from_answer(self.anonymous(), &answer, &headers)
+    }
+
+    /// A member of `workspace` with this role, with a key.
+    pub(crate) async fn member(&self, owner: &Client, role: &str) -> Client {
+        let person = self
+            .person(&format!("{role}-{}@example.com", owner.workspace))
+            .await;
+        let body = json!({"user_id": person.user_id, "role": role});
+        assert_eq!(owner.post("members", body).await.status, 201);
+        let store = tose_server::open_store(&self.dir.path().join("data"))
+            .await
+            .expect("the store");
+        let made = tose_server::app::bootstrap(
+            &store,
+            self.clock.as_ref(),
+            self.ids.as_ref(),
+            &person.email,
+            &owner.workspace.parse().expect("a slug"),
+        )
+        .await
+        .expect("a key");
+        store.close().await;
+        owner.with_key(Some(made.api_key.expose_secret()))
+    }
+
     /// The project `shop` with a version that is live; answers the deployment.
     pub(crate) async fn live(&self, owner: &Client, image: &str) -> String {
         self.driver.add_image(image, Program::default());
@@ -183,6 +247,19 @@ impl Lab {
         let id = owner.deploy("shop").await;
         owner.deployment_is("shop", &id, "running").await;
         id
+    }
+
+    /// What `tosed admin fsck` finds, as texts.
+    pub(crate) async fn fsck(&self) -> Vec<String> {
+        let store = tose_server::open_store(&self.dir.path().join("data"))
+            .await
+            .expect("the store");
+        let findings = store.check().await.expect("a check");
+        store.close().await;
+        findings
+            .into_iter()
+            .map(|finding| format!("{}: {:?}", finding.problem, finding.rows))
+            .collect()
     }
 
     /// Waits until the engine holds so many replicas.
@@ -205,6 +282,45 @@ impl Lab {
             workspace: "demo".to_owned(),
             key: None,
         }
+    }
+}
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// Somebody who is logged in: calls with a cookie, as a browser does.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    pub(crate) email: String,
+    pub(crate) user_id: String,
+    pub(crate) cookie: String,
+    pub(crate) csrf_token: String,
+}
+
+impl Person {
+    pub(crate) fn from_answer(client: Client, answer: &Answer, headers: &HeaderMap) -> Self {
+        let cookie = headers["set-cookie"].to_str().expect("a text");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        Self {
+            client,
+            email: text(&answer.data()["user"]["email"]),
+            user_id: text(&answer.data()["user"]["id"]),
+            cookie: cookie.split(';').next().expect("a cookie").to_owned(),
+            csrf_token: text(&answer.data()["csrf_token"]),
+        }
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Cookie", self.cookie.as_str()),
+            ("X-CSRF-Token", self.csrf_token.as_str()),
+        ];
+        let body = body.map(|body| body.to_string().into_bytes());
+        self.client.raw(method, path, &headers, body).await.0
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
     }
 }
 
@@ -271,6 +387,49 @@ impl Client {
         Answer {
             status: status.as_u16(),
             body: response.json().await.expect("JSON"),
+        }
+    }
+
+    /// A request of which the caller wants to see everything: body and headers as they are.
+    pub(crate) async fn raw(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> (Answer, HeaderMap) {
+        let url = format!("{}{}", self.base_url, self.path(path));
+        let mut request = self.http.request(method, url);
+        if let Some(key) = &self.key {
+            request = request.header("X-API-Key", key);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        assert_ne!(status, 500, "{path}");
+        let bytes = response.bytes().await.expect("a body");
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        (Answer { status, body }, headers)
+    }
+
+    /// The same person with another key, or none.
+    pub(crate) fn with_key(&self, key: Option<&str>) -> Self {
+        Self {
+            key: key.map(str::to_owned),
+            ..self.clone()
+        }
+    }
+
+    /// The same person, looking at another workspace.
+    pub(crate) fn in_workspace(&self, workspace: &str) -> Self {
+        Self {
+            workspace: workspace.to_owned(),
+            ..self.clone()
         }
     }
 

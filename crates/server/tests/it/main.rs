@@ -1,11 +1,20 @@
 //! The server over HTTP, with a fake engine, a clock that is set, and everything else real.
 
+mod access;
+mod account;
+mod calls;
+mod concurrency;
+mod contract;
 mod crash;
 mod deployment;
+mod domain;
 mod env_var;
+mod feature;
 mod git;
 mod harness;
 mod input;
 mod log_socket;
+mod member;
+mod metrics;
 mod project;
-mod unauthorized;
+mod sequence;

@@ -4,9 +4,17 @@ use std::time::Duration;
 
 use tose_api::Timestamp;
 use tose_api::workspace::Role;
-use tose_store::Error;
+use tose_model::access::{Credential, Membership};
+use tose_store::{Error, KeyHolder};
 
 use crate::harness::Lab;
+
+fn membership(holder: &KeyHolder) -> &Membership {
+    match &holder.caller.credential {
+        Credential::ApiKey { membership, .. } => membership,
+        Credential::Session { .. } => panic!("a key's holder came with a login"),
+    }
+}
 
 #[tokio::test]
 async fn bootstrapping_again_makes_one_more_key_for_the_same_account() {
@@ -23,15 +31,19 @@ async fn bootstrapping_again_makes_one_more_key_for_the_same_account() {
         .expect("made");
     assert_eq!(first, second);
     for hash in [1, 2] {
-        let (caller, stored, _) = lab
+        let holder = lab
             .store
-            .find_caller(&[hash; 32], lab.now())
+            .find_key_holder(&[hash; 32], lab.now())
             .await
             .expect("read")
             .expect("a caller");
-        assert_eq!((caller.user_id, caller.role), (first, Role::Owner));
-        assert_eq!(caller.workspace.as_str(), "shop");
-        assert_eq!(stored, [hash; 32]);
+        let membership = membership(&holder);
+        assert_eq!(
+            (holder.caller.user_id, membership.role),
+            (first, Role::Owner)
+        );
+        assert_eq!(membership.workspace.as_str(), "shop");
+        assert_eq!(holder.key_hash, [hash; 32]);
     }
 }
 
@@ -45,7 +57,7 @@ async fn a_workspace_of_somebody_else_cannot_be_bootstrapped_into() {
     ));
     let found = lab
         .store
-        .find_caller(&[9; 32], lab.now())
+        .find_key_holder(&[9; 32], lab.now())
         .await
         .expect("read");
     assert!(found.is_none(), "nothing is half done");
@@ -58,16 +70,24 @@ async fn a_keys_use_is_noted_and_a_deleted_workspaces_keys_are_void() {
         .bootstrap(&lab.bootstrap("a@example.com", "shop", 1))
         .await
         .expect("made");
-    let find = async |now: Timestamp| lab.store.find_caller(&[1; 32], now).await.expect("read");
-    let (caller, _, last_used_at) = find(lab.now()).await.expect("a caller");
-    assert_eq!(last_used_at, None);
+    let find = async |now: Timestamp| {
+        lab.store
+            .find_key_holder(&[1; 32], now)
+            .await
+            .expect("read")
+    };
+    let holder = find(lab.now()).await.expect("a holder");
+    assert_eq!(holder.last_used_at, None);
     let later = lab.now().saturating_add(Duration::from_secs(5));
     lab.store
-        .touch_api_key(caller.api_key_id, later)
+        .touch_api_key(holder.api_key_id, later)
         .await
         .expect("noted");
-    assert_eq!(find(later).await.expect("a caller").2, Some(later));
-    let scope = tose_model::access::WorkspaceScope::for_task(caller.workspace_id);
+    assert_eq!(
+        find(later).await.expect("a holder").last_used_at,
+        Some(later)
+    );
+    let scope = tose_model::access::WorkspaceScope::for_task(membership(&holder).workspace_id);
     lab.store
         .delete_workspace(&scope, lab.now(), &lab.event())
         .await

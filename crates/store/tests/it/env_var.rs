@@ -80,10 +80,11 @@ async fn another_workspace_neither_reads_nor_writes() {
             .is_empty()
     );
     let two = variables(&[("A", 2, None)]);
-    lab.store
+    let foreign = lab
+        .store
         .set_env_vars(&other, id, &two, KeepOthers::No, lab.now(), &lab.event())
-        .await
-        .expect("does nothing");
+        .await;
+    assert!(matches!(foreign, Err(Error::NotFound("project"))));
     let gone = lab
         .store
         .delete_env_var(&other, id, "A", &lab.event())

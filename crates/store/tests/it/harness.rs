@@ -1,35 +1,43 @@
 //! A fresh store with a workspace, and short ways to make rows.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use tose_api::deployment::{DeploymentStatus, Trigger};
+use tose_api::domain::DomainStatus;
+use tose_api::envelope::Paging;
+use tose_api::event::Via;
 use tose_api::project::Source;
+use tose_api::workspace::Role;
 use tose_api::{
-    ApiKeyId, Cpu, DeploymentId, DomainId, EventId, ProjectId, Ram, Timestamp, UserId, WorkspaceId,
+    ApiKeyId, Cpu, DeploymentId, DomainId, EventId, InvitationId, ProjectId, Ram, SessionId,
+    Timestamp, UserId, WorkspaceId,
 };
-use tose_model::access::WorkspaceScope;
+use tose_model::access::{Actor, WorkspaceScope};
 use tose_model::deployment::state::Event;
 use tose_model::project::RunSpec;
 use tose_model::secret::Sealed;
 use tose_model::{Clock, IdGen};
 use tose_store::{
-    Bootstrap, NewApiKey, NewDeployment, NewEvent, NewProject, NewWorkspace, Result, Store,
-    Transition,
+    Bootstrap, Domain, Invitation, NewApiKey, NewDeployment, NewEvent, NewProject, NewSession,
+    NewUser, NewWorkspace, Result, Store, Transition,
 };
 use tose_testkit::{ManualClock, SeededIds};
+
+const FILE: &str = "tose.db";
 
 pub(crate) struct Lab {
     pub(crate) store: Store,
     pub(crate) ids: SeededIds,
     pub(crate) clock: ManualClock,
     pub(crate) scope: WorkspaceScope,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Lab {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = Store::open(&dir.path().join("tose.db"))
-            .await
-            .expect("a store");
+        let store = Store::open(&dir.path().join(FILE)).await.expect("a store");
         let (ids, clock) = (SeededIds::new(1), ManualClock::new());
         let scope = WorkspaceScope::for_task(WorkspaceId::from_uuid(ids.uuid()));
         let mut lab = Self {
@@ -37,14 +45,23 @@ impl Lab {
             ids,
             clock,
             scope,
-            _dir: dir,
+            dir,
         };
         lab.scope = lab.workspace("demo").await;
         lab
     }
 
+    /// The database's file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join(FILE)
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(crate) fn in_seconds(&self, seconds: u64) -> Timestamp {
+        self.now().saturating_add(Duration::from_secs(seconds))
     }
 
     pub(crate) fn bootstrap(&self, email: &str, slug: &str, hash: u8) -> Bootstrap {
@@ -57,14 +74,25 @@ impl Lab {
                 name: slug.to_owned(),
                 now: self.now(),
             },
-            api_key: NewApiKey {
-                id: ApiKeyId::from_uuid(self.ids.uuid()),
-                name: "key".to_owned(),
-                hash: [hash; 32],
-                prefix: "tose_sk_abcd…".to_owned(),
-            },
+            api_key: self.key(hash),
             now: self.now(),
         }
+    }
+
+    /// A key without an end, with the hash `[hash; 32]`.
+    pub(crate) fn key(&self, hash: u8) -> NewApiKey {
+        NewApiKey {
+            id: ApiKeyId::from_uuid(self.ids.uuid()),
+            name: "key".to_owned(),
+            hash: [hash; 32],
+            prefix: "tose_sk_abcd…".to_owned(),
+            expires_at: None,
+        }
+    }
+
+    pub(crate) async fn has_key(&self, hash: u8) -> bool {
+        let found = self.store.find_key_holder(&[hash; 32], self.now()).await;
+        found.expect("read").is_some()
     }
 
     pub(crate) async fn workspace(&self, slug: &str) -> WorkspaceScope {
@@ -75,10 +103,102 @@ impl Lab {
         WorkspaceScope::for_task(new.workspace.id)
     }
 
+    /// Who owns the workspace from its beginning.
+    pub(crate) async fn owner(&self, scope: &WorkspaceScope) -> UserId {
+        let members = self.store.list_members(scope).await.expect("a list");
+        members.first().expect("an owner").user_id
+    }
+
+    /// An account whose password has the hash `before`.
+    pub(crate) async fn user(&self, email: &str) -> UserId {
+        let new = NewUser {
+            id: UserId::from_uuid(self.ids.uuid()),
+            email: email.parse().expect("an address"),
+            name: None,
+            password_hash: "before".to_owned(),
+            now: self.now(),
+        };
+        self.store.create_user(&new).await.expect("an account");
+        new.id
+    }
+
+    /// A fresh account that is a member of the lab's workspace.
+    pub(crate) async fn member(&self, email: &str, role: Role) -> UserId {
+        let id = self.user(email).await;
+        self.store
+            .add_member(&self.scope, id, role, &self.event())
+            .await
+            .expect("a member");
+        id
+    }
+
+    /// A login for a minute, whose token has the hash `[token; 32]`.
+    pub(crate) async fn login(&self, user_id: UserId, token: u8) -> SessionId {
+        let new = NewSession {
+            id: SessionId::from_uuid(self.ids.uuid()),
+            user_id,
+            token_hash: [token; 32],
+            expires_at: self.in_seconds(60),
+            now: self.now(),
+        };
+        self.store.create_session(&new).await.expect("a login");
+        new.id
+    }
+
+    pub(crate) async fn is_logged_in(&self, token: u8) -> bool {
+        let found = self.store.find_session(&[token; 32], self.now()).await;
+        found.expect("read").is_some()
+    }
+
+    /// An invitation for an hour, not stored.
+    pub(crate) fn invitation(&self, email: &str, role: Role) -> Invitation {
+        Invitation {
+            id: InvitationId::from_uuid(self.ids.uuid()),
+            email: email.parse().expect("an address"),
+            role,
+            invited_by: "owner@example.com".to_owned(),
+            created_at: self.now(),
+            expires_at: self.in_seconds(3600),
+        }
+    }
+
+    /// A claim of a host name for a project, not stored.
+    pub(crate) fn domain(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        host: &str,
+        status: DomainStatus,
+    ) -> Domain {
+        Domain {
+            id: DomainId::from_uuid(self.ids.uuid()),
+            workspace_id: scope.id(),
+            project_id,
+            hostname: host.parse().expect("a host name"),
+            status,
+            reason: Some("no record was seen".to_owned()),
+            is_default: false,
+            created_at: self.now(),
+            checked_at: Some(self.now()),
+        }
+    }
+
+    pub(crate) async fn count_events(&self, scope: &WorkspaceScope) -> u64 {
+        let paging = Paging::new(None, None).expect("a page");
+        let (_, total) = self.store.list_events(scope, paging).await.expect("a list");
+        total
+    }
+
     pub(crate) fn event(&self) -> NewEvent {
         NewEvent {
             id: EventId::from_uuid(self.ids.uuid()),
-            actor: "a@example.com".to_owned(),
+            actor: Actor {
+                user_id: None,
+                name: "a@example.com".to_owned(),
+                via: Via::ApiKey,
+                ip: None,
+                idempotency: None,
+            },
             action: "test",
             target: "x".to_owned(),
             at: self.now(),
@@ -91,6 +211,8 @@ impl Lab {
             cpu: Cpu::from_milli(500).expect("in range"),
             ram: Ram::from_milli(500).expect("in range"),
             health_check_path: Some("/healthz".to_owned()),
+            start_command: None,
+            volumes: Vec::new(),
         }
     }
 
@@ -107,6 +229,8 @@ impl Lab {
             source: Source::Image,
             image: Some("app:1".parse().expect("an image")),
             run: self.run(),
+            build: None,
+            region: "local".parse().expect("a region"),
             replicas: 1,
             domain_id: DomainId::from_uuid(self.ids.uuid()),
             hostnames: hosts

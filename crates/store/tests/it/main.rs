@@ -1,8 +1,19 @@
 //! The store's suite. Each case gets a fresh database; a second database kind runs the same cases.
 
 mod account;
+mod api_key;
+mod count;
 mod deployment;
+mod domain;
 mod env_var;
+mod event;
+mod fsck;
 mod harness;
+mod idempotency;
+mod invitation;
 mod lease;
+mod member;
 mod project;
+mod project_record;
+mod session;
+mod user;

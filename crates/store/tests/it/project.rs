@@ -40,7 +40,7 @@ async fn another_workspace_sees_nothing() {
     let paging = Paging::new(None, None).expect("a page");
     assert_eq!(
         lab.store
-            .list_projects(&other, paging)
+            .list_project_records(&other, paging)
             .await
             .expect("a list")
             .1,
@@ -150,6 +150,7 @@ async fn of_two_changes_at_once_one_is_told_to_try_again() {
             name: name.to_owned(),
             source: project.source,
             image: project.image.clone(),
+            build: None,
             run: project.run.clone(),
             replicas: 2,
         };

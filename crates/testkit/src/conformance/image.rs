@@ -22,6 +22,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("a build without a Dockerfile says so", |lab| {
             no_dockerfile(lab).boxed()
         }),
+        case("a build ends with the stage that is asked for", |lab| {
+            stage(lab).boxed()
+        }),
         case("a context that breaks off fails the build", |lab| {
             broken_context(lab).boxed()
         }),
@@ -131,6 +134,37 @@ async fn no_dockerfile(lab: &Lab) {
         error.to_string(),
         "there is no Dockerfile at `deploy/Dockerfile`"
     );
+}
+
+async fn stage(lab: &Lab) {
+    let app = lab.app("web").await;
+    let base = &lab.base_image;
+    let text = format!(
+        "FROM {base} AS first\nRUN echo one\nFROM {base} AS second\nRUN echo two\nFROM {base}\nRUN echo three\n"
+    );
+    for (target, expected) in [
+        ("first", &["one"][..]),
+        ("SECOND", &["one", "two"]),
+        ("third", &[]),
+    ] {
+        let mut request = lab.build_request(&app, context(&[("Dockerfile", &text)]));
+        request.target = Some(target.to_owned());
+        let (lines, outcome) = lab.build_on(lab.driver.as_ref(), request).await;
+        let said: Vec<_> = lines
+            .iter()
+            .map(String::as_str)
+            .filter(|line| ["one", "two", "three"].contains(line))
+            .collect();
+        assert_eq!(said, expected, "{target}: {lines:?}");
+        match outcome {
+            Ok(()) => assert!(!expected.is_empty(), "there is no {target}"),
+            Err(error) => assert_eq!(
+                chain(&error),
+                format!("there is no stage `{target}` in `Dockerfile`")
+            ),
+        }
+    }
+    assert_eq!(images(lab, &app).await.len(), 2);
 }
 
 async fn broken_context(lab: &Lab) {

@@ -109,6 +109,7 @@ impl Lab {
             workspace_id: app.workspace_id,
             context,
             dockerfile: "Dockerfile".to_owned(),
+            target: None,
             args: std::collections::BTreeMap::new(),
             // An engine may fail a build whose cached layer another case removes (Docker 20.10 does).
             no_cache: true,
@@ -176,10 +177,12 @@ impl Lab {
             workspace: app.workspace.clone(),
             project: app.project.clone(),
             image: self.driver.built_image(app.project_id, deployment_id),
+            command: None,
             env: vec![(port, PORT.to_string().into())],
             port: u64::from(PORT).try_into().expect("a port"),
             cpu: "0.5".parse().expect("a quantity"),
             ram: "0.125".parse().expect("a quantity"),
+            volumes: Vec::new(),
         }
     }
 
@@ -292,6 +295,11 @@ impl Lab {
                     .apply(&EngineStep::RemoveReplica { name: replica.name })
                     .await?;
             }
+            for project_id in driver.list_volumes().await? {
+                driver
+                    .apply(&EngineStep::RemoveVolumes { project_id })
+                    .await?;
+            }
             for workspace_id in driver.list_networks().await? {
                 driver
                     .apply(&EngineStep::RemoveNetwork { workspace_id })
@@ -312,8 +320,9 @@ impl Lab {
             }
             let replicas = driver.observe(Scope::Installation).await?;
             let networks = driver.list_networks().await?;
-            if !replicas.is_empty() || !networks.is_empty() {
-                let source = format!("{replicas:?} and {networks:?} are left").into();
+            let volumes = driver.list_volumes().await?;
+            if !replicas.is_empty() || !networks.is_empty() || !volumes.is_empty() {
+                let source = format!("{replicas:?}, {networks:?} and {volumes:?} are left").into();
                 return Err(DriverError::Failed {
                     operation: "clean up".to_owned(),
                     source,

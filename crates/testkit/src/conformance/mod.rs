@@ -2,13 +2,16 @@
 //!
 //! Guarantees: each case has an installation of its own and removes all that it made, also when it
 //! fails, so cases run beside each other and beside other programs on one engine.
-//! Assumptions: the engine has the subject's base image, with `sh`, `sleep` and `python3`.
+//! Assumptions: the engine has the subject's base image, with `sh`, `sleep`, `python3` and
+//! what every system has.
 
+mod exec;
 mod image;
 mod lab;
 mod network;
 mod output;
 mod replica;
+mod volume;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -63,6 +66,16 @@ pub fn image_cases() -> Vec<Case> {
 /// The cases about networks, and about installations that share an engine.
 pub fn network_cases() -> Vec<Case> {
     network::cases()
+}
+
+/// The cases about volumes.
+pub fn volume_cases() -> Vec<Case> {
+    volume::cases()
+}
+
+/// The cases about commands beside a replica's process.
+pub fn exec_cases() -> Vec<Case> {
+    exec::cases()
 }
 
 /// Runs `cases` and panics with the names of those that fail. `nonce` tells this run from others

@@ -60,6 +60,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("the environment reaches the process", |lab| {
             environment(lab).boxed()
         }),
+        case("a command of its own replaces the image's", |lab| {
+            command(lab).boxed()
+        }),
         case("a missing image is said to be missing", |lab| {
             missing_image(lab).boxed()
         }),
@@ -71,6 +74,9 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case("usage is within the limits, and nothing at rest", |lab| {
             usage(lab).boxed()
+        }),
+        case("what goes over the network is counted", |lab| {
+            moves(lab).boxed()
         }),
         case("listening sockets are found with their addresses", |lab| {
             listening(lab).boxed()
@@ -391,6 +397,26 @@ async fn environment(lab: &Lab) {
     assert_eq!(texts(&lines), expected);
 }
 
+async fn command(lab: &Lab) {
+    let app = lab.app("web").await;
+    let program = Program::new([Act::print("of the image")]);
+    let deployment_id = lab.image(&app, &program).await;
+    let mut spec = lab.spec(&app, deployment_id);
+    let words = ["echo", "$PORT", "two  words"];
+    spec.command = Some(words.map(str::to_owned).to_vec());
+    lab.apply(&start(&spec)).await;
+    let ended = lab.wait_exited(&spec.name).await;
+    let expected = ReplicaState::Exited {
+        exit_code: 0,
+        out_of_memory: false,
+    };
+    assert_eq!(ended.state, expected);
+    assert_eq!(
+        texts(&lab.output(&spec.name, None).await),
+        ["$PORT two  words"]
+    );
+}
+
 async fn missing_image(lab: &Lab) {
     let app = lab.app("web").await;
     let spec = lab.spec(&app, lab.deployment_id());
@@ -478,6 +504,26 @@ async fn usage(lab: &Lab) {
     assert_eq!(
         lab.driver.usage(&spec.name).await.expect("usage"),
         Usage::default()
+    );
+}
+
+async fn moves(lab: &Lab) {
+    let server = lab.app("api").await;
+    let spec = lab.start(&server, Program::default()).await;
+    lab.wait_listening(&spec.name, PORT).await;
+    let client = lab.app_in(server.workspace_id, "client");
+    let fetch = Act::Fetch {
+        host: "api".to_owned(),
+        port: PORT,
+    };
+    let client = lab
+        .start(&client, Program::new([fetch, Act::print("done")]))
+        .await;
+    lab.wait_line(&client.name, "done").await;
+    let usage = lab.driver.usage(&client.name).await.expect("usage");
+    assert!(
+        usage.received_bytes >= 100 && usage.sent_bytes >= 100,
+        "{usage:?}"
     );
 }
 

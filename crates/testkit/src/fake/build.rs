@@ -81,7 +81,8 @@ pub(super) fn run(
             .expect("no test panics while it is held")
             .rules
             .clone();
-        let Plan { lines, end } = plan(&files, &request.dockerfile, &rules);
+        let target = request.target.as_deref();
+        let Plan { lines, end } = plan(&files, &request.dockerfile, target, &rules);
         let finish = async move {
             let result = match end {
                 End::Never => future::pending().await,
@@ -140,13 +141,25 @@ async fn read(context: Context) -> std::io::Result<HashMap<String, String>> {
     Ok(files)
 }
 
-fn plan(files: &HashMap<String, String>, dockerfile: &str, rules: &[Rule]) -> Plan {
+fn plan(
+    files: &HashMap<String, String>,
+    dockerfile: &str,
+    target: Option<&str>,
+    rules: &[Rule],
+) -> Plan {
     let mut plan = Plan::default();
     let Some(text) = files.get(dockerfile) else {
         plan.end = End::Failure(format!("there is no Dockerfile at `{dockerfile}`"));
         return plan;
     };
-    let instructions = instructions(text);
+    let mut instructions = instructions(text);
+    if let Some(target) = target {
+        let Some(end) = end_of_stage(&instructions, target) else {
+            plan.end = End::Failure(format!("there is no stage `{target}` in `{dockerfile}`"));
+            return plan;
+        };
+        instructions.truncate(end);
+    }
     for (at, instruction) in instructions.iter().enumerate() {
         plan.lines.push(format!(
             "Step {}/{} : {instruction}",
@@ -180,6 +193,18 @@ fn instructions(text: &str) -> Vec<String> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(str::to_owned)
         .collect()
+}
+
+/// Where the stage called `target` ends, if there is one.
+fn end_of_stage(instructions: &[String], target: &str) -> Option<usize> {
+    let is_named = |instruction: &String| {
+        let words: Vec<_> = instruction.split_whitespace().collect();
+        matches!(words[..], ["FROM", _, _, name] if name.eq_ignore_ascii_case(target))
+    };
+    let begin = instructions.iter().position(is_named)?;
+    let mut rest = instructions[begin + 1..].iter();
+    let length = rest.position(|instruction| instruction.starts_with("FROM "));
+    Some(length.map_or(instructions.len(), |length| begin + 1 + length))
 }
 
 /// Does a command's parts; the exit code, or `None` when it never ends.

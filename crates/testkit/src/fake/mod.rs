@@ -6,9 +6,13 @@
 //!
 //! Invariant: what a caller can see through [`Driver`] is what a real engine shows, as far as the
 //! conformance suite can tell. Caveat: any base image exists, and a `RUN` of a build succeeds
-//! unless it is `exit N`, never ends when it is `sleep`, or follows [`FakeDriver::on_run`].
+//! unless it is `exit N`, never ends when it is `sleep`, or follows [`FakeDriver::on_run`]. Of
+//! commands it knows `echo`, `false`, `cat`, and `sh` in a terminal, which is another `cat`; a
+//! replica whose own command is none of the first two does what its image's program says.
 
 mod build;
+mod exec;
+mod log;
 mod sockets;
 mod world;
 
@@ -19,11 +23,12 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use tose_api::log::LogSource;
-use tose_api::{DeploymentId, ProjectId, Timestamp, WorkspaceId};
+use tose_api::{DeploymentId, ProjectId, Slug, Timestamp, WorkspaceId};
 use tose_model::Clock;
 use tose_model::driver::{
     BuildRequest, BuiltImage, Driver, DriverError, DriverResult, EngineEvent, EngineInfo,
-    EngineStep, InstallationId, Listening, ObservedReplica, ReplicaName, ReplicaSpec, Scope, Usage,
+    EngineStep, ExecId, ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica,
+    ReplicaName, ReplicaSpec, Scope, TtySize, Usage,
 };
 use tose_model::log::LogLine;
 
@@ -152,6 +157,24 @@ impl FakeDriver {
         self.world()
             .find(self.installation.as_str(), name)
             .map(|replica| replica.spec.clone())
+    }
+
+    /// The volumes of this installation that there are.
+    pub fn peek_volumes(&self) -> Vec<(ProjectId, Slug)> {
+        let world = self.world();
+        let ours = world
+            .volumes
+            .keys()
+            .filter(|(of, _, _)| of == self.installation.as_str());
+        ours.map(|(_, project_id, name)| (*project_id, name.clone()))
+            .collect()
+    }
+
+    /// How large a command's terminal is; `None` when it has none.
+    pub fn terminal_size(&self, id: &ExecId) -> Option<TtySize> {
+        let mut world = self.world();
+        let exec = world.find_exec(self.installation.as_str(), id);
+        exec.expect("there is such a command").size
     }
 
     /// How many builds run.
@@ -310,6 +333,15 @@ impl Driver for FakeDriver {
         })
     }
 
+    async fn list_volumes(&self) -> DriverResult<Vec<ProjectId>> {
+        self.call(|world, installation| {
+            let ours = world.volumes.keys().filter(|(of, _, _)| of == installation);
+            let mut projects: Vec<_> = ours.map(|(_, project_id, _)| *project_id).collect();
+            projects.dedup();
+            Ok(projects)
+        })
+    }
+
     async fn logs(
         &self,
         name: &ReplicaName,
@@ -320,7 +352,7 @@ impl Driver for FakeDriver {
                 .open_log(installation, name, since)
                 .ok_or_else(|| gone(name))
         })?;
-        Ok(world::follow(Arc::clone(&self.world), reader))
+        Ok(log::follow(Arc::clone(&self.world), reader))
     }
 
     async fn usage(&self, name: &ReplicaName) -> DriverResult<Usage> {
@@ -345,6 +377,22 @@ impl Driver for FakeDriver {
                     .collect(),
             ))
         })
+    }
+
+    async fn exec(&self, name: &ReplicaName, request: &ExecRequest) -> DriverResult<ExecSession> {
+        let id = self.call(|world, installation| world.exec(installation, name, request))?;
+        Ok(exec::session(&self.world, id))
+    }
+
+    async fn resize_exec(&self, id: &ExecId, size: TtySize) -> DriverResult<()> {
+        self.call(|world, installation| {
+            world.find_exec(installation, id)?.size = Some(size);
+            Ok(())
+        })
+    }
+
+    async fn exec_exit_code(&self, id: &ExecId) -> DriverResult<Option<i64>> {
+        self.call(|world, installation| Ok(world.find_exec(installation, id)?.exit_code))
     }
 
     async fn events(&self) -> DriverResult<BoxStream<'static, DriverResult<EngineEvent>>> {

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
 use tokio::sync::{mpsc, watch};
 use tose_api::log::LogSource;
-use tose_api::{DeploymentId, ProjectId, Timestamp, WorkspaceId};
+use tose_api::{DeploymentId, ProjectId, Slug, Timestamp, WorkspaceId};
 use tose_model::Clock;
 use tose_model::driver::{
     DriverError, DriverResult, EngineEvent, EngineStep, ObservedReplica, ReplicaName, ReplicaSpec,
@@ -18,6 +16,7 @@ use tose_model::log::LogLine;
 use tose_model::secret::ExposeSecret;
 
 use super::build::Rule;
+use super::exec::{Exec, NOT_IN_IMAGE, script};
 use super::sockets::{self, Ports, Sockets};
 use super::{Fault, unavailable};
 use crate::program::{Act, Program};
@@ -28,7 +27,16 @@ const MAX_LINE_BYTES: usize = 1 << 20;
 const IDLE_BYTES: u64 = 8 << 20;
 
 /// An object's name: which installation, and which replica.
-type Key = (String, ReplicaName);
+pub(super) type Key = (String, ReplicaName);
+
+/// A volume: whose it is, and its name.
+type VolumeKey = (String, ProjectId, Slug);
+
+/// Texts of files, by their path below where they are.
+type Files = BTreeMap<String, String>;
+
+/// What a fetch moves one way.
+const FETCH_BYTES: u64 = 100;
 
 /// An image that was built.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +79,7 @@ pub(super) struct Replica {
     state: ReplicaState,
     program: Program,
     /// Counts every start; a line belongs to the run that wrote it.
-    runs: u32,
+    pub(super) runs: u32,
     restarts: u32,
     is_wanted: bool,
     ignores_term: bool,
@@ -79,8 +87,10 @@ pub(super) struct Replica {
     ip: Option<IpAddr>,
     ports: Ports,
     sockets: Sockets,
-    lines: Vec<(u32, LogLine)>,
+    pub(super) lines: Vec<(u32, LogLine)>,
     unfinished: String,
+    /// What it keeps outside of volumes.
+    files: Files,
 }
 
 impl Replica {
@@ -101,11 +111,27 @@ impl Replica {
             sockets: Sockets::default(),
             lines: Vec::new(),
             unfinished: String::new(),
+            files: Files::new(),
         }
     }
 
     pub(super) fn is_running(&self) -> bool {
         self.state == ReplicaState::Running
+    }
+
+    /// What it runs. A start command that tests do not know the end of runs the image's program.
+    fn acts(&self) -> Vec<Act> {
+        let Some(command) = &self.spec.command else {
+            return self.program.0.clone();
+        };
+        match script(command, false) {
+            (text, Some(code)) if code != NOT_IN_IMAGE => {
+                let lines = text.iter().flat_map(|text| text.lines()).map(Act::print);
+                let exit = Act::Exit { code: code.into() };
+                lines.chain([exit]).collect()
+            }
+            _ => self.program.0.clone(),
+        }
     }
 
     fn env(&self, key: &str) -> Option<&str> {
@@ -120,10 +146,10 @@ impl Replica {
 
     /// The ports that the program will open for all addresses.
     fn planned_ports(&self) -> Ports {
-        let acts = self.program.0.iter();
+        let acts = self.acts().into_iter();
         let open = acts.filter_map(|act| match act {
             Act::Listen { addr } if addr.ip().is_unspecified() => Some((addr.port(), None)),
-            Act::Serve { status } => Some((self.port()?, Some(*status))),
+            Act::Serve { status } => Some((self.port()?, Some(status))),
             _ => None,
         });
         open.collect()
@@ -145,6 +171,8 @@ pub(super) struct World {
     pub(super) rules: Vec<Rule>,
     pub(super) default_program: Program,
     pub(super) running_builds: usize,
+    pub(super) volumes: BTreeMap<VolumeKey, Files>,
+    pub(super) execs: HashMap<Box<str>, Exec>,
     pub(super) subscribers: Vec<(String, mpsc::UnboundedSender<EngineEvent>)>,
     replicas: BTreeMap<Key, Replica>,
     clock: Arc<dyn Clock>,
@@ -168,6 +196,8 @@ impl World {
             rules: Vec::new(),
             default_program: Program::default(),
             running_builds: 0,
+            volumes: BTreeMap::new(),
+            execs: HashMap::new(),
             subscribers: Vec::new(),
             replicas: BTreeMap::new(),
             clock,
@@ -192,9 +222,14 @@ impl World {
         }
     }
 
-    /// Wakes whoever follows a log.
+    /// Wakes whoever follows a log or a command.
     pub(super) fn notify(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Tells of everything that may be news to a reader.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     pub(super) fn find(&self, installation: &str, name: &ReplicaName) -> Option<&Replica> {
@@ -271,6 +306,9 @@ impl World {
                 self.remove_image(installation, *project_id, *deployment_id);
                 Ok(())
             }
+            EngineStep::RemoveVolumes { project_id } => {
+                self.remove_volumes(installation, *project_id)
+            }
         }
     }
 
@@ -297,6 +335,11 @@ impl World {
                 image: spec.image.clone(),
                 reason: "it is not on this machine".to_owned(),
             })?;
+            for mount in &spec.volumes {
+                let project_id = spec.key.project_id;
+                let volume = (installation.to_owned(), project_id, mount.name.clone());
+                self.volumes.entry(volume).or_default();
+            }
             self.replicas
                 .insert(key.clone(), Replica::new(spec.clone(), program));
         }
@@ -339,6 +382,7 @@ impl World {
         replica.usage = Usage {
             cpu_milli: 1,
             memory_bytes: IDLE_BYTES,
+            ..Usage::default()
         };
         let project_id = replica.spec.key.project_id;
         let ending = self.interpret(&key.0, &mut replica);
@@ -352,7 +396,7 @@ impl World {
 
     /// Does a program's acts; answers how it ends if it does.
     fn interpret(&mut self, installation: &str, replica: &mut Replica) -> Option<Ending> {
-        for act in replica.program.clone().0 {
+        for act in replica.acts() {
             match act {
                 Act::Print { source, text } => self.line(replica, source, text.as_bytes()),
                 Act::Write { text } => replica.unfinished.push_str(&text),
@@ -388,9 +432,21 @@ impl World {
                 }
                 Act::Fetch { host, port } => {
                     let text = match self.fetch(installation, replica, &host, port) {
-                        Some(status) => format!("fetched {status}"),
+                        Some(status) => {
+                            replica.usage.received_bytes += FETCH_BYTES;
+                            replica.usage.sent_bytes += FETCH_BYTES;
+                            format!("fetched {status}")
+                        }
                         None => "unreachable".to_owned(),
                     };
+                    self.line(replica, LogSource::Stdout, text.as_bytes());
+                }
+                Act::Store { path, text } => {
+                    self.files(installation, replica, &path).insert(path, text);
+                }
+                Act::PrintFile { path } => {
+                    let text = self.files(installation, replica, &path).get(&path);
+                    let text = text.map_or_else(|| format!("{path} is not there"), String::clone);
                     self.line(replica, LogSource::Stdout, text.as_bytes());
                 }
                 Act::Allocate { mib } => {
@@ -408,6 +464,31 @@ impl World {
             }
         }
         None
+    }
+
+    /// The files of the volume that holds `path`, or the replica's own. Each volume is mounted at
+    /// one place, so that paths inside the replica do for names of its files.
+    fn files<'a>(
+        &'a mut self,
+        installation: &str,
+        replica: &'a mut Replica,
+        path: &str,
+    ) -> &'a mut Files {
+        let volumes = replica.spec.volumes.iter();
+        let mounted = volumes
+            .filter(|mount| {
+                let rest = path.strip_prefix(mount.path.trim_end_matches('/'));
+                rest.is_some_and(|rest| rest.starts_with('/'))
+            })
+            .max_by_key(|mount| mount.path.len());
+        match mounted {
+            Some(mount) => {
+                let project_id = replica.spec.key.project_id;
+                let volume = (installation.to_owned(), project_id, mount.name.clone());
+                self.volumes.entry(volume).or_default()
+            }
+            None => &mut replica.files,
+        }
     }
 
     /// What another replica of the workspace answers under its project's name or its address.
@@ -540,6 +621,22 @@ impl World {
         });
     }
 
+    fn remove_volumes(&mut self, installation: &str, project_id: ProjectId) -> DriverResult<()> {
+        let mut replicas = self.replicas.iter();
+        if let Some((_, user)) = replicas.find(|((of, _), replica)| {
+            let is_of_project = of == installation && replica.spec.key.project_id == project_id;
+            is_of_project && !replica.spec.volumes.is_empty()
+        }) {
+            return Err(DriverError::Failed {
+                operation: format!("remove the volumes of project {project_id}"),
+                source: format!("replica {} has one", user.spec.name).into(),
+            });
+        }
+        self.volumes
+            .retain(|(of, project, _), _| of != installation || *project != project_id);
+        Ok(())
+    }
+
     /// Pulls an image that is not here; the lines tell how.
     pub(super) fn pull(&mut self, image: &str) -> DriverResult<Vec<String>> {
         if self.images.contains_key(image) {
@@ -607,99 +704,4 @@ impl World {
             of != installation || subscriber.send(EngineEvent { project_id }).is_ok()
         });
     }
-
-    pub(super) fn open_log(
-        &self,
-        installation: &str,
-        name: &ReplicaName,
-        since: Option<Timestamp>,
-    ) -> Option<LogReader> {
-        let replica = self.find(installation, name)?;
-        let until = if replica.is_running() {
-            Until::EndOfRun(replica.runs)
-        } else {
-            Until::Line(replica.lines.len())
-        };
-        Some(LogReader {
-            installation: installation.to_owned(),
-            name: name.clone(),
-            since,
-            next: 0,
-            until,
-            changes: self.changes.subscribe(),
-        })
-    }
-}
-
-/// Where a reader stops: a stream follows one run.
-#[derive(Debug, Clone, Copy)]
-enum Until {
-    Line(usize),
-    EndOfRun(u32),
-}
-
-/// Someone who reads a replica's output.
-pub(super) struct LogReader {
-    installation: String,
-    name: ReplicaName,
-    since: Option<Timestamp>,
-    next: usize,
-    until: Until,
-    changes: watch::Receiver<u64>,
-}
-
-enum Found {
-    Line(DriverResult<LogLine>),
-    End,
-    Nothing,
-}
-
-impl LogReader {
-    fn look(&mut self, world: &World) -> Found {
-        if world.is_down {
-            return Found::Line(Err(unavailable("the fake engine went down")));
-        }
-        let Some(replica) = world.find(&self.installation, &self.name) else {
-            return Found::End;
-        };
-        loop {
-            let line = replica.lines.get(self.next);
-            let is_over = match (self.until, line) {
-                (Until::Line(end), _) => self.next >= end,
-                (Until::EndOfRun(run), Some((of, _))) => *of > run,
-                (Until::EndOfRun(run), None) => replica.runs != run || !replica.is_running(),
-            };
-            if is_over {
-                return Found::End;
-            }
-            let Some((_, line)) = line else {
-                return Found::Nothing;
-            };
-            self.next += 1;
-            if self.since.is_none_or(|since| line.time >= since) {
-                return Found::Line(Ok(line.clone()));
-            }
-        }
-    }
-}
-
-/// The lines that a reader finds, as they come.
-pub(super) fn follow(
-    world: Arc<Mutex<World>>,
-    reader: LogReader,
-) -> BoxStream<'static, DriverResult<LogLine>> {
-    let lines = stream::unfold(Some((world, reader)), |state| async {
-        let (world, mut reader) = state?;
-        loop {
-            reader.changes.borrow_and_update();
-            let found = reader.look(&world.lock().expect("no test panics while it is held"));
-            match found {
-                Found::Line(Ok(line)) => return Some((Ok(line), Some((world, reader)))),
-                Found::Line(Err(error)) => return Some((Err(error), None)),
-                Found::End => return None,
-                Found::Nothing => reader.changes.changed().await.ok()?,
-            }
-        }
-    });
-    lines.boxed()
 }

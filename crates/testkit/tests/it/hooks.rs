@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tose_api::log::LogSource;
 use tose_api::{DeploymentId, ProjectId, WorkspaceId};
 use tose_model::driver::{
-    Driver, DriverError, EngineStep, ReplicaKey, ReplicaName, ReplicaSpec, ReplicaState, Scope,
+    Driver, DriverError, EngineStep, ExecRequest, ReplicaKey, ReplicaName, ReplicaSpec,
+    ReplicaState, Scope, TtySize, VolumeMount,
 };
 use tose_model::{Clock, IdGen};
 use tose_testkit::{Act, FakeDriver, Fault, ManualClock, Program, SeededIds};
@@ -30,10 +31,12 @@ fn spec() -> ReplicaSpec {
         workspace: "acme".parse().expect("a slug"),
         project: "web".parse().expect("a slug"),
         image: IMAGE.to_owned(),
+        command: None,
         env: vec![("PORT".parse().expect("a key"), "8080".into())],
         port: "8080".parse().expect("a port"),
         cpu: "0.5".parse().expect("a quantity"),
         ram: "0.5".parse().expect("a quantity"),
+        volumes: Vec::new(),
     }
 }
 
@@ -225,4 +228,49 @@ async fn a_replica_with_sockets_answers_http_until_it_ends() {
     while tokio::net::TcpStream::connect((ip, 8080)).await.is_ok() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn volumes_commands_and_terminals_can_be_looked_at() {
+    let fake = FakeDriver::new(Arc::new(ManualClock::new()));
+    fake.add_image(IMAGE, Program::new([]));
+    fake.apply(&network()).await.expect("network");
+    let mut spec = spec();
+    spec.command = Some(vec!["serve".to_owned()]);
+    spec.volumes.push(VolumeMount {
+        name: "data".parse().expect("a slug"),
+        path: "/data".to_owned(),
+    });
+    let step = EngineStep::StartReplica(Box::new(spec.clone()));
+    fake.apply(&step).await.expect("start");
+    assert_eq!(
+        fake.peek_volumes(),
+        [(spec.key.project_id, spec.volumes[0].name.clone())]
+    );
+    let seen = fake.spec_of(&spec.name).expect("it was started");
+    assert_eq!(seen.command, spec.command);
+
+    let size = TtySize {
+        columns: 80,
+        rows: 24,
+    };
+    let request = ExecRequest {
+        command: vec!["sh".to_owned()],
+        tty: Some(size),
+    };
+    let session = fake.exec(&spec.name, &request).await.expect("it runs");
+    assert_eq!(fake.terminal_size(&session.id), Some(size));
+    let wider = TtySize {
+        columns: 132,
+        ..size
+    };
+    fake.resize_exec(&session.id, wider).await.expect("it runs");
+    assert_eq!(fake.terminal_size(&session.id), Some(wider));
+    fake.exit(&spec.name, 0);
+    assert_eq!(session.output.count().await, 0);
+    let code = fake
+        .exec_exit_code(&session.id)
+        .await
+        .expect("it was there");
+    assert_eq!(code, Some(137));
 }

@@ -1,0 +1,149 @@
+//! Log lines as they come.
+
+use std::time::Duration;
+
+use futures_util::SinkExt;
+use reqwest::Url;
+use tokio::time::timeout;
+
+use super::socket::{Frame, Socket, receive};
+use super::{Client, Result};
+use crate::log::{END, ERROR_PREFIX};
+use crate::{DeploymentId, Slug, Timestamp};
+
+/// How long the answer to a closing frame may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How a stream writes a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `TIMESTAMP TEXT`.
+    Text,
+    /// A [`crate::log::LogLineView`] as JSON.
+    Json,
+}
+
+/// Which lines a stream carries.
+#[derive(Debug, Clone, Copy)]
+pub struct LogQuery {
+    /// How many of the lines that there are come first, 5000 at most; the server's default when
+    /// absent. Without meaning where `since` is given, and for a build, which is always whole.
+    pub tail: Option<u32>,
+    /// Leaves out lines from before this time. Without meaning for a build.
+    pub since: Option<Timestamp>,
+    /// Whether lines follow as they are written; otherwise the stream ends after those there are.
+    pub follow: bool,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+impl LogQuery {
+    fn add_to(self, url: &mut Url) {
+        let mut query = url.query_pairs_mut();
+        if let Some(tail) = self.tail {
+            query.append_pair("tail", &tail.to_string());
+        }
+        if let Some(since) = self.since {
+            query.append_pair("since", &since.to_string());
+        }
+        query.append_pair("follow", if self.follow { "true" } else { "false" });
+        query.append_pair(
+            "format",
+            match self.format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            },
+        );
+    }
+}
+
+impl Client {
+    /// `WS P/live-logs`: what the project's replicas write.
+    pub async fn stream_live_logs(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        query: LogQuery,
+    ) -> Result<LogStream> {
+        let url = self.project_url(workspace, project, &["live-logs"]);
+        self.open_log(url, query).await
+    }
+
+    /// `WS P/deployments/:id/build-logs`: what is said about a deployment, from its first line.
+    pub async fn stream_build_logs(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        id: DeploymentId,
+        query: LogQuery,
+    ) -> Result<LogStream> {
+        let url = self.deployment_url(workspace, project, id, &["build-logs"]);
+        self.open_log(url, query).await
+    }
+
+    async fn open_log(&self, mut url: Url, query: LogQuery) -> Result<LogStream> {
+        query.add_to(&mut url);
+        Ok(LogStream {
+            socket: self.transport.open_socket(url).await?,
+            server: self.server_url().to_string(),
+            is_over: false,
+        })
+    }
+}
+
+/// What a stream carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogEvent {
+    /// A line, as the stream's format writes it.
+    Line(String),
+    /// The stream is complete; nothing follows.
+    End,
+    /// The server says what went wrong.
+    Error(String),
+}
+
+impl LogEvent {
+    fn parse(frame: &str) -> Self {
+        match frame.strip_prefix(ERROR_PREFIX) {
+            Some(reason) => Self::Error(reason.to_owned()),
+            None if frame == END => Self::End,
+            None => Self::Line(frame.to_owned()),
+        }
+    }
+}
+
+/// An open stream of log lines. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct LogStream {
+    socket: Socket,
+    server: String,
+    is_over: bool,
+}
+
+impl LogStream {
+    /// The next event; `None` after [`LogEvent::End`], after an error, and when the server closed
+    /// the stream. A stream that closes without an end before it is not complete.
+    ///
+    /// Cancel safe: an event that was not answered is answered by the next call.
+    pub async fn next(&mut self) -> Option<Result<LogEvent>> {
+        while !self.is_over {
+            match receive(&mut self.socket, &self.server).await {
+                Some(Ok(Frame::Text(frame))) => {
+                    let event = LogEvent::parse(frame.as_str());
+                    self.is_over = event == LogEvent::End;
+                    return Some(Ok(event));
+                }
+                // No binary frame carries a line.
+                Some(Ok(Frame::Binary(_))) => {}
+                Some(Err(error)) => {
+                    self.is_over = true;
+                    return Some(Err(error));
+                }
+                None => self.is_over = true,
+            }
+        }
+        // Sends the answer to a closing frame; whether it arrives makes no difference.
+        timeout(CLOSE_TIMEOUT, self.socket.flush()).await.ok();
+        None
+    }
+}

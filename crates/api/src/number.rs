@@ -1,0 +1,74 @@
+//! Whole numbers as JSON writes them: `2` and `2.0` are the same.
+
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// A whole number from 0 to 4294967295.
+struct Whole(u32);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor;
+
+        impl Visitor<'_> for WholeVisitor {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Whole, E> {
+                u32::try_from(number)
+                    .map(Whole)
+                    .map_err(|_| E::custom("must be at most 4294967295"))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Whole, E> {
+                match u64::try_from(number) {
+                    Ok(number) => self.visit_u64(number),
+                    Err(_) => Err(E::custom("must not be negative")),
+                }
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Whole, E> {
+                let is_whole = number.fract() == 0.0;
+                if !is_whole || !(0.0..=f64::from(u32::MAX)).contains(&number) {
+                    return Err(E::custom("must be a whole number"));
+                }
+                // In range and whole, so its decimal form is that of an integer.
+                format!("{number:.0}")
+                    .parse()
+                    .map(Whole)
+                    .map_err(|_| E::custom("must be a whole number"))
+            }
+        }
+
+        deserializer.deserialize_any(WholeVisitor)
+    }
+}
+
+/// Reads a whole number that may be absent or `null`.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Ok(Option::<Whole>::deserialize(deserializer)?.map(|whole| whole.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        let read = |json: &str| {
+            let mut reader = serde_json::Deserializer::from_str(json);
+            whole(&mut reader).ok()
+        };
+        assert_eq!(read("2"), Some(Some(2)));
+        assert_eq!(read("2.0"), Some(Some(2)));
+        assert_eq!(read("null"), Some(None));
+        for bad in ["-1", "-1.0", "2.5", "4294967296", "1e300", "\"2\"", "true"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

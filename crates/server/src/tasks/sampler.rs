@@ -1,0 +1,190 @@
+//! What projects use and serve, measured every ten seconds.
+//!
+//! Guarantees: what came before the first look is counted to nobody, and what came between two looks
+//! once. What cannot be learned is left out, never taken for nothing.
+//! Caveat: counts that began anew between two looks and have grown beyond the old ones by then
+//! are taken for the old ones going on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tose_api::{ProjectId, Timestamp};
+use tose_model::Driver;
+use tose_model::driver::{DriverResult, ObservedReplica, ReplicaName, ReplicaState, Scope, Usage};
+use tose_model::error::{Error, Result};
+use tose_model::traffic::Traffic;
+
+use crate::app::Platform;
+use crate::app::metrics::seconds;
+use crate::metrics::Sample;
+
+/// How often is measured.
+const PERIOD: Duration = Duration::from_secs(10);
+/// How many replicas are measured at the same time.
+const AT_ONCE: usize = 8;
+/// How long one replica's measurement may take.
+const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Samples = BTreeMap<ProjectId, Sample>;
+
+pub(crate) async fn run(platform: Arc<Platform>) {
+    let mut memory = Memory::default();
+    loop {
+        let (at, began) = (platform.now(), tokio::time::Instant::now());
+        match sample(&platform, &mut memory, at).await {
+            Ok(()) => platform.telemetry.sampled(at, began.elapsed()),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "projects were not measured completely"
+            ),
+        }
+        tokio::time::sleep(until_next(platform.now())).await;
+    }
+}
+
+/// Until the middle of the next slot: a timer that is late does not leave a slot empty.
+fn until_next(now: Timestamp) -> Duration {
+    let period = i64::try_from(PERIOD.as_nanos()).unwrap_or(i64::MAX);
+    let past = now.as_nanos().rem_euclid(period);
+    PERIOD + PERIOD / 2 - Duration::from_nanos(past.unsigned_abs())
+}
+
+async fn sample(platform: &Platform, memory: &mut Memory, at: Timestamp) -> Result<()> {
+    let mut samples = Samples::new();
+    let measured = measure(platform.driver.as_ref()).await;
+    let counted = platform.data_plane.traffic().await;
+    let measured = measured.map(|replicas| memory.add_usage(&mut samples, replicas, at));
+    let counted = counted.map(|traffic| memory.add_traffic(&mut samples, traffic));
+    samples.retain(|_, sample| !sample.is_empty());
+    if !samples.is_empty() {
+        let samples = samples.into_iter().collect();
+        platform.metrics.add(seconds(at), samples).await?;
+    }
+    measured?;
+    counted.map_err(|error| Error::internal("visitors' requests are not known", error))
+}
+
+/// A replica that runs, with what it uses if that could be learned.
+struct Measured {
+    replica: ObservedReplica,
+    usage: Option<Usage>,
+}
+
+async fn measure(driver: &dyn Driver) -> DriverResult<Vec<Measured>> {
+    let mut replicas = driver.observe(Scope::Installation).await?;
+    replicas.retain(|replica| replica.state == ReplicaState::Running);
+    let measurements = replicas.into_iter().map(async |replica| {
+        let usage = tokio::time::timeout(USAGE_TIMEOUT, driver.usage(&replica.name)).await;
+        // Most that fail have ended in this moment.
+        let usage = usage.ok().and_then(DriverResult::ok);
+        Measured { replica, usage }
+    });
+    Ok(futures_util::stream::iter(measurements)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await)
+}
+
+/// What the looks before have seen; without them there are no differences.
+#[derive(Default)]
+struct Memory {
+    looked_at: Option<Timestamp>,
+    replicas: HashMap<ReplicaName, Totals>,
+    traffic: Option<BTreeMap<ProjectId, Traffic>>,
+}
+
+/// What a run of a replica has moved over its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Totals {
+    started_at: Option<Timestamp>,
+    received_bytes: u64,
+    sent_bytes: u64,
+}
+
+impl Memory {
+    fn add_usage(&mut self, samples: &mut Samples, measured: Vec<Measured>, at: Timestamp) {
+        let mut seen = HashMap::with_capacity(measured.len());
+        for Measured { replica, usage } in measured {
+            let before = self.replicas.remove(&replica.name);
+            let Some(usage) = usage else {
+                seen.extend(before.map(|before| (replica.name, before)));
+                continue;
+            };
+            let totals = totals(&replica, &usage, before);
+            let base = self.base(before, &totals);
+            let sample = samples.entry(replica.key.project_id).or_default();
+            sample.merge(&Sample {
+                // The project's replicas together are one measurement.
+                samples: u32::from(sample.samples == 0),
+                cpu_milli: usage.cpu_milli,
+                memory_bytes: usage.memory_bytes,
+                replicas: 1,
+                network_received_bytes: grown(totals.received_bytes, base.received_bytes),
+                network_sent_bytes: grown(totals.sent_bytes, base.sent_bytes),
+                ..Sample::default()
+            });
+            seen.insert(replica.name, totals);
+        }
+        self.replicas = seen;
+        self.looked_at = Some(at);
+    }
+
+    /// What a replica's totals are compared with.
+    fn base(&self, before: Option<Totals>, totals: &Totals) -> Totals {
+        let nothing = Totals {
+            started_at: totals.started_at,
+            received_bytes: 0,
+            sent_bytes: 0,
+        };
+        match before {
+            Some(before) if before.started_at == totals.started_at => before,
+            Some(_) => nothing,
+            None => {
+                let started_since = self
+                    .looked_at
+                    .is_some_and(|looked_at| totals.started_at >= Some(looked_at));
+                if started_since { nothing } else { *totals }
+            }
+        }
+    }
+
+    fn add_traffic(&mut self, samples: &mut Samples, traffic: BTreeMap<ProjectId, Traffic>) {
+        if let Some(before) = &self.traffic {
+            for (id, now) in &traffic {
+                let new = match before.get(id) {
+                    Some(before) => now.since(before),
+                    None => now.clone(),
+                };
+                samples.entry(*id).or_default().merge(&Sample {
+                    requests: new.requests,
+                    errors_5xx: new.by_class[4],
+                    sent_bytes: new.sent_bytes,
+                    latency: new.latency,
+                    ..Sample::default()
+                });
+            }
+        }
+        self.traffic = Some(traffic);
+    }
+}
+
+/// A total of 0 says that it is not known: within a run it does not shrink.
+fn totals(replica: &ObservedReplica, usage: &Usage, before: Option<Totals>) -> Totals {
+    let same_run = before.filter(|before| before.started_at == replica.started_at);
+    let known = |now: u64, before: Option<u64>| if now == 0 { before.unwrap_or(0) } else { now };
+    Totals {
+        started_at: replica.started_at,
+        received_bytes: known(usage.received_bytes, same_run.map(|run| run.received_bytes)),
+        sent_bytes: known(usage.sent_bytes, same_run.map(|run| run.sent_bytes)),
+    }
+}
+
+/// How much a total has grown; if it went down, it began anew.
+fn grown(now: u64, before: u64) -> u64 {
+    now.checked_sub(before).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests;

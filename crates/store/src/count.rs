@@ -1,0 +1,80 @@
+//! Counts over all workspaces, for operators.
+
+use tose_api::deployment::DeploymentStatus;
+use tose_model::project::DesiredState;
+
+use crate::database::Store;
+use crate::error::{Error, Result};
+use crate::project::{ProjectFacts, fact_columns, parse_desired};
+use crate::row;
+
+/// Projects that are alike in everything that their status is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectGroup {
+    /// Whether they are to run.
+    pub desired: DesiredState,
+    /// Replicas that are wanted of each.
+    pub replicas: u32,
+    /// The rest.
+    pub facts: ProjectFacts,
+    /// How many there are.
+    pub count: u64,
+}
+
+#[derive(sqlx::FromRow)]
+struct GroupRow {
+    desired: String,
+    replicas: i64,
+    ready_replicas: i64,
+    in_progress: i64,
+    live: i64,
+    newest_failed: i64,
+    count: i64,
+}
+
+impl GroupRow {
+    fn to_group(&self) -> Result<ProjectGroup> {
+        Ok(ProjectGroup {
+            desired: parse_desired(&self.desired)?,
+            replicas: row::to_u32("projects.replicas", self.replicas)?,
+            facts: ProjectFacts {
+                in_progress: self.in_progress > 0,
+                live: self.live > 0,
+                newest_failed: self.newest_failed > 0,
+                ready: row::to_u32("projects.ready_replicas", self.ready_replicas)?,
+            },
+            count: row::to_u64("count", self.count)?,
+        })
+    }
+}
+
+impl Store {
+    /// How many projects there are of each kind that has a status of its own, in all workspaces.
+    pub async fn count_all_projects(&self) -> Result<Vec<ProjectGroup>> {
+        let rows: Vec<GroupRow> = sqlx::query_as(concat!(
+            "SELECT p.desired, p.replicas, p.ready_replicas, ",
+            fact_columns!(),
+            ", COUNT(*) AS count FROM projects p WHERE p.deleted_at IS NULL
+             GROUP BY p.desired, p.replicas, p.ready_replicas, in_progress, live, newest_failed"
+        ))
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("count projects"))?;
+        rows.iter().map(GroupRow::to_group).collect()
+    }
+
+    /// How many deployments there are in each status, in all workspaces.
+    pub async fn count_all_deployments(&self) -> Result<Vec<(DeploymentStatus, u64)>> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT status, COUNT(*) FROM deployments GROUP BY status")
+                .fetch_all(self.readers())
+                .await
+                .map_err(Error::query("count deployments"))?;
+        rows.into_iter()
+            .map(|(status, count)| {
+                let status = row::parse_enum("deployments.status", status)?;
+                Ok((status, row::to_u64("count", count)?))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! Is the store consistent? Read-only; for `tosed admin fsck` and for tests.
+
+use crate::database::Store;
+use crate::error::{Error, Result};
+
+/// Something that must not be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What is broken.
+    pub problem: &'static str,
+    /// The rows that show it, 20 at most.
+    pub rows: Vec<String>,
+}
+
+/// Each statement answers the rows that break the rule before it.
+const RULES: [(&str, &str); 14] = [
+    (
+        "a workspace has no owner",
+        "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS
+             (SELECT 1 FROM members m WHERE m.workspace_id = w.id AND m.role = 'owner')",
+    ),
+    (
+        "an API key belongs to somebody who is no member",
+        "SELECT k.id FROM api_keys k WHERE NOT EXISTS
+             (SELECT 1 FROM members m WHERE m.workspace_id = k.workspace_id AND m.user_id = k.user_id)",
+    ),
+    (
+        "a deleted workspace has keys, invitations or live projects",
+        "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NOT NULL AND (
+             EXISTS (SELECT 1 FROM api_keys k WHERE k.workspace_id = w.id)
+             OR EXISTS (SELECT 1 FROM invitations i WHERE i.workspace_id = w.id)
+             OR EXISTS (SELECT 1 FROM projects p WHERE p.workspace_id = w.id AND p.deleted_at IS NULL))",
+    ),
+    (
+        "a project has no default host name, or several",
+        "SELECT p.id FROM projects p WHERE p.deleted_at IS NULL AND
+             (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
+    ),
+    (
+        "a deleted project still has variables, a repository or host names",
+        "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
+             EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
+    ),
+    (
+        "a deployment of a deleted project is not over",
+        "SELECT x.id FROM deployments x JOIN projects p ON p.id = x.project_id
+             WHERE p.deleted_at IS NOT NULL
+             AND x.status IN ('queued', 'building', 'deploying', 'running')",
+    ),
+    (
+        "a stopped project has a live deployment",
+        "SELECT p.id FROM projects p JOIN deployments x ON x.project_id = p.id
+             WHERE p.desired = 'stopped' AND x.status = 'running'",
+    ),
+    (
+        "a row lies in another workspace than its project",
+        "SELECT x.id FROM deployments x JOIN projects p ON p.id = x.project_id
+             WHERE x.workspace_id <> p.workspace_id
+         UNION ALL SELECT d.id FROM domains d JOIN projects p ON p.id = d.project_id
+             WHERE d.workspace_id <> p.workspace_id
+         UNION ALL SELECT e.project_id FROM env_vars e JOIN projects p ON p.id = e.project_id
+             WHERE e.workspace_id <> p.workspace_id
+         UNION ALL SELECT g.project_id FROM git_connections g JOIN projects p ON p.id = g.project_id
+             WHERE g.workspace_id <> p.workspace_id",
+    ),
+    (
+        "a deployment has a higher generation than its project",
+        "SELECT x.id FROM deployments x JOIN projects p ON p.id = x.project_id
+             WHERE x.generation > p.generation",
+    ),
+    (
+        "a deployment that is over has no end, or one that is not has one",
+        "SELECT id FROM deployments WHERE (status IN ('failed', 'stopped', 'cancelled', 'superseded'))
+             <> (finished_at IS NOT NULL)",
+    ),
+    (
+        "a failed deployment does not say why",
+        "SELECT id FROM deployments WHERE status = 'failed' AND COALESCE(error, '') = ''",
+    ),
+    (
+        "a deployment is live or rolled out without an image",
+        "SELECT id FROM deployments WHERE status IN ('deploying', 'running') AND image IS NULL",
+    ),
+    (
+        "a login or reset belongs to nobody",
+        "SELECT s.id FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = s.user_id)",
+    ),
+    (
+        "two-factor is on without a secret",
+        "SELECT id FROM users WHERE totp_confirmed_at IS NOT NULL AND totp_secret IS NULL",
+    ),
+];
+
+const SHOWN: usize = 20;
+
+impl Store {
+    /// Checks every rule, and what SQLite can check by itself.
+    pub async fn check(&self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for (problem, statement) in RULES {
+            let rows: Vec<String> = sqlx::query_scalar(statement)
+                .fetch_all(self.readers())
+                .await
+                .map_err(Error::query("check a rule"))?;
+            if !rows.is_empty() {
+                let rows = rows.into_iter().take(SHOWN).collect();
+                findings.push(Finding { problem, rows });
+            }
+        }
+        let dangling: Vec<String> = sqlx::query_scalar(
+            "SELECT \"table\" || ' refers to ' || parent FROM pragma_foreign_key_check",
+        )
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("check references"))?;
+        if !dangling.is_empty() {
+            findings.push(Finding {
+                problem: "rows refer to others that are gone",
+                rows: dangling.into_iter().take(SHOWN).collect(),
+            });
+        }
+        let integrity: Vec<String> =
+            sqlx::query_scalar("SELECT integrity_check FROM pragma_integrity_check")
+                .fetch_all(self.readers())
+                .await
+                .map_err(Error::query("check the file"))?;
+        if integrity.iter().any(|line| line != "ok") {
+            findings.push(Finding {
+                problem: "the database file is damaged",
+                rows: integrity.into_iter().take(SHOWN).collect(),
+            });
+        }
+        Ok(findings)
+    }
+}
