@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/tose-target
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop clean test ci bench fixtures fmt lint
+.PHONY: help setup demo stop clean test ci bench fuzz fixtures fmt lint
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -30,8 +30,14 @@ test: ## every check there is
 ci: ## the same, as CI runs it
 	@bash .ci/run
 
-bench: ## measure deploys and the proxy (installs nginx and wrk)
+bench: ## measure deploys, the proxy, the API and growth beside peers (installs nginx, wrk, PocketBase)
 	@scripts/bench
+
+fuzz: ## call all of the API with data made from its OpenAPI document, for some minutes
+	@scripts/setup
+	@scripts/engine start
+	@cargo build --locked -p tose-server
+	@scripts/fuzz long
 
 fixtures: ## build the images that tests run on
 	@scripts/setup
