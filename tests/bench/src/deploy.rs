@@ -5,8 +5,7 @@
 //! proxy. Both build in the same engine with a warm cache for everything below the changed line.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -15,7 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::process::{Running, free_addr};
+use crate::http::exchange;
+use crate::process::{Running, free_addr, program, tosed_beside};
 use crate::ratio::Quartiles;
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -48,15 +48,7 @@ pub(crate) struct Arguments {
 /// Runs the bench and prints what it found.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.rounds > 0, "at least one round");
-    let tosed = match &arguments.tosed {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("tosed"),
-    };
-    ensure!(
-        tosed.exists(),
-        "{} is not there; build it with cargo build --release -p tose-server",
-        tosed.display()
-    );
+    let tosed = tosed_beside(arguments.tosed.as_deref())?;
     let dir = tempfile::tempdir().context("making a folder")?;
     let floor = Floor::new(dir.path())?;
     let product = Product::start(&tosed, dir.path())?;
@@ -116,20 +108,16 @@ fn write_app(folder: &Path, version: &str) -> Result<()> {
     Ok(())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a bench drives docker and git as a person would"
-)]
-fn call(program: &str, args: &[&str], folder: &Path) -> Result<String> {
-    let output = Command::new(program)
+fn call(name: &str, args: &[&str], folder: &Path) -> Result<String> {
+    let output = program(name)
         .args(args)
         .current_dir(folder)
         .env("DOCKER_BUILDKIT", "0")
         .output()
-        .with_context(|| format!("running {program}"))?;
+        .with_context(|| format!("running {name}"))?;
     if !output.status.success() {
         bail!(
-            "{program} {args:?}: {}",
+            "{name} {args:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
@@ -349,9 +337,8 @@ impl Drop for Product {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench starts what it measures")]
 fn serve_command(tosed: &Path, data_dir: &Path, api: SocketAddr, http: SocketAddr) -> Command {
-    let mut command = Command::new(tosed);
+    let mut command = program(tosed);
     command
         .arg("serve")
         .arg("--data-dir")
@@ -381,24 +368,4 @@ fn until_answers(addr: SocketAddr, body: &str) -> Result<()> {
         );
         thread::sleep(POLL);
     }
-}
-
-/// One request on a connection of its own; the whole answer.
-fn exchange(
-    addr: SocketAddr,
-    method: &str,
-    path: &str,
-    host: &str,
-    head: &str,
-    body: &str,
-) -> Result<String> {
-    let mut stream = TcpStream::connect(addr)?;
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{head}\r\n{body}"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

@@ -5,11 +5,16 @@
 
 #![expect(clippy::print_stdout, reason = "a bench reports to the terminal")]
 
+mod api;
 mod app;
 mod deploy;
+mod growth;
+mod http;
+mod load;
 mod process;
 mod proxy;
 mod ratio;
+mod service;
 
 use clap::{Parser, Subcommand};
 
@@ -25,8 +30,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// The API against PocketBase: one record, a list, a write; and a crash in the middle of writes.
+    Api(api::Arguments),
     /// A deploy against bare docker build and docker run.
     Deploy(deploy::Arguments),
+    /// Start, memory and CPU at rest with more and more projects, beside PocketBase.
+    Growth(growth::Arguments),
     /// The proxy against nginx or HAProxy: requests per second, CPU per request, p99, memory.
     Proxy(proxy::Arguments),
     /// The app behind the proxies; the proxy bench starts it.
@@ -39,7 +48,9 @@ enum Bench {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
+        Bench::Api(arguments) => api::run(&arguments),
         Bench::Deploy(arguments) => deploy::run(&arguments),
+        Bench::Growth(arguments) => growth::run(&arguments),
         Bench::Proxy(arguments) => proxy::run(&arguments),
         Bench::ServeApp(arguments) => app::serve(&arguments),
         Bench::ServeProxy(arguments) => proxy::product::serve(&arguments),

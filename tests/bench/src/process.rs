@@ -1,22 +1,38 @@
 //! Processes that a bench starts: pinned to a core, measured from /proc, and gone with the bench.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 const START_LIMIT: Duration = Duration::from_secs(10);
 const END_LIMIT: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(2);
 
 /// A process with its children; dropped, it is ended.
 pub(crate) struct Running {
     name: String,
     child: Child,
+}
+
+/// The daemon to measure: the one that was named, or the one beside this program.
+pub(crate) fn tosed_beside(named: Option<&Path>) -> Result<PathBuf> {
+    let tosed = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe()?.with_file_name("tosed"),
+    };
+    ensure!(
+        tosed.exists(),
+        "{} is not there; build it with cargo build --release -p tose-server",
+        tosed.display()
+    );
+    Ok(tosed)
 }
 
 /// A free port on the loopback address.
@@ -25,11 +41,16 @@ pub(crate) fn free_addr() -> Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// A command that runs on one core only.
+/// A command that runs anywhere.
 #[expect(clippy::disallowed_methods, reason = "a bench starts what it measures")]
-pub(crate) fn pinned(core: usize, program: &str) -> Command {
-    let mut command = Command::new("taskset");
-    command.arg("-c").arg(core.to_string()).arg(program);
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    Command::new(name)
+}
+
+/// A command that runs on one core only.
+pub(crate) fn pinned(core: usize, name: &str) -> Command {
+    let mut command = program("taskset");
+    command.arg("-c").arg(core.to_string()).arg(name);
     command
 }
 
@@ -80,9 +101,34 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Proportional set size of the process and its children, in bytes: what they share counts once.
+    pub(crate) fn proportional_bytes(&self) -> Result<u64> {
+        tree(self.child.id())
+            .into_iter()
+            .map(|pid| {
+                let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+                let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+                let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+                let kib: u64 = kib.context("smaps_rollup without Pss")?.parse()?;
+                Ok(kib * 1024)
+            })
+            .sum()
+    }
+
+    /// Kills the process as a crash would, without a chance to tidy up; its children live on.
+    pub(crate) fn crash(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         if let Ok(id) = i32::try_from(self.child.id())
             && let Some(pid) = Pid::from_raw(id)
         {

@@ -3,7 +3,6 @@
 //! Rounds are pairs that run back to back, in turns of order; a pair during which others used the
 //! machine is thrown away and run again, as often as there are rounds. Both proxies add the same headers and log nothing.
 
-mod load;
 mod peer;
 pub(crate) mod product;
 
@@ -11,10 +10,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use self::load::Shot;
 use self::peer::Peer;
+use crate::load::{Load, Shot};
 use crate::process::{Running, cpu_of_ended_children, cpu_of_machine, free_addr, pinned};
 use crate::ratio::Quartiles;
 
@@ -145,14 +144,14 @@ impl Bench<'_> {
     }
 
     fn shot(&self, proxy: &Running, addr: SocketAddr, seconds: u32) -> Result<Shot> {
-        let before = proxy.cpu()?;
-        let mut shot = load::shoot(LOAD_CORE, addr, HOST, self.arguments.connections, seconds)?;
-        let used = proxy.cpu()?.saturating_sub(before);
-        if shot.failed > 0 {
-            bail!("{} requests failed at {addr}", shot.failed);
-        }
-        shot.cpu_us = used.as_secs_f64() * 1e6 / shot.requests as f64;
-        Ok(shot)
+        let load = Load {
+            core: Some(LOAD_CORE),
+            url: format!("http://{addr}/"),
+            headers: vec![format!("Host: {HOST}")],
+            script: None,
+            connections: self.arguments.connections,
+        };
+        load.measure(proxy, seconds)
     }
 
     /// CPU time of everything that is not part of this bench.

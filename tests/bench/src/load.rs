@@ -1,11 +1,11 @@
 //! One shot of load with wrk.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::pinned;
+use crate::process::{Running, pinned, program};
 
 /// What one shot showed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -14,36 +14,63 @@ pub(crate) struct Shot {
     pub(crate) failed: u64,
     pub(crate) per_second: f64,
     pub(crate) p99_us: f64,
-    /// CPU time of the proxy for each request.
+    /// CPU time of the server for each request, in microseconds.
     pub(crate) cpu_us: f64,
 }
 
-/// Loads `addr` for some seconds with one thread on one core.
-pub(crate) fn shoot(
-    core: usize,
-    addr: SocketAddr,
-    host: &str,
-    connections: u32,
-    seconds: u32,
-) -> Result<Shot> {
-    let output = pinned(core, "wrk")
-        .arg("-t1")
-        .arg(format!("-c{connections}"))
-        .arg(format!("-d{seconds}s"))
-        .arg("--latency")
-        .arg("-H")
-        .arg(format!("Host: {host}"))
-        .arg(format!("http://{addr}/"))
-        .output()
-        .context("running wrk")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        bail!(
-            "wrk failed: {text}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+/// What wrk is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
+    /// The core that wrk is pinned to; anywhere when absent.
+    pub(crate) core: Option<usize>,
+    pub(crate) url: String,
+    /// `Name: value` of each header.
+    pub(crate) headers: Vec<String>,
+    /// A Lua file that makes the requests.
+    pub(crate) script: Option<PathBuf>,
+    pub(crate) connections: u32,
+}
+
+impl Load {
+    /// Loads for some seconds with one thread.
+    pub(crate) fn shoot(&self, seconds: u32) -> Result<Shot> {
+        let mut command = match self.core {
+            Some(core) => pinned(core, "wrk"),
+            None => program("wrk"),
+        };
+        command
+            .arg("-t1")
+            .arg(format!("-c{}", self.connections))
+            .arg(format!("-d{seconds}s"))
+            .arg("--latency");
+        for header in &self.headers {
+            command.arg("-H").arg(header);
+        }
+        if let Some(script) = &self.script {
+            command.arg("-s").arg(script);
+        }
+        let output = command.arg(&self.url).output().context("running wrk")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!(
+                "wrk failed: {text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        parse(&text).with_context(|| format!("wrk said something else than awaited:\n{text}"))
     }
-    parse(&text).with_context(|| format!("wrk said something else than awaited:\n{text}"))
+
+    /// A shot at `served`, with the CPU time that it took there; an error when a request failed.
+    pub(crate) fn measure(&self, served: &Running, seconds: u32) -> Result<Shot> {
+        let before = served.cpu()?;
+        let mut shot = self.shoot(seconds)?;
+        let used = served.cpu()?.saturating_sub(before);
+        if shot.failed > 0 {
+            bail!("{} requests failed at {}", shot.failed, self.url);
+        }
+        shot.cpu_us = used.as_secs_f64() * 1e6 / shot.requests as f64;
+        Ok(shot)
+    }
 }
 
 /// Reads what wrk prints.
