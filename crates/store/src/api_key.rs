@@ -193,9 +193,8 @@ impl Store {
             return Err(Error::NotFound("API key"));
         }
         event::insert(&mut tx, scope.id(), event).await?;
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 }
 

@@ -7,7 +7,9 @@
 //! only when `commit` has returned, and then it is on the disk. Transactions of callers that wait
 //! at the same moment are committed together (each is a savepoint), since the disk takes as long
 //! for one as for fifty. One that is dropped without `commit` leaves nothing behind, and takes
-//! nothing of the others along.
+//! nothing of the others along. What is told of a commit (the workspace's revision, the epoch of
+//! credentials) is told by the task that commits, so a caller that goes away meanwhile takes
+//! nothing back.
 //! Caveat: if the commit itself fails, it fails for all that it was for.
 
 use std::ops::{Deref, DerefMut};
@@ -33,8 +35,14 @@ use crate::error::{Error, Result};
 pub struct Store {
     readers: SqlitePool,
     writer: Arc<Writer>,
-    credentials_epoch: Arc<AtomicU64>,
-    revisions: Arc<Revisions>,
+    news: Arc<News>,
+}
+
+/// What others may have to read again.
+#[derive(Debug, Default)]
+struct News {
+    credentials_epoch: AtomicU64,
+    revisions: Revisions,
 }
 
 /// Grows with each change in a workspace. Workspaces share counters: one may seem to have changed
@@ -59,6 +67,18 @@ impl Revisions {
     }
 }
 
+impl News {
+    fn tell(&self, changes: &Changes) {
+        if changes.credentials {
+            self.credentials_epoch.fetch_add(1, Ordering::AcqRel);
+        }
+        if let Some(workspace_id) = changes.workspace_id {
+            let revision = self.revisions.of(workspace_id);
+            revision.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_CACHE: usize = 256;
@@ -80,6 +100,7 @@ struct WriterConnection {
     /// A transaction may be open though `group` knows of none: its beginning was cut off.
     may_be_open: bool,
     member: Member,
+    news: Arc<News>,
 }
 
 /// The savepoint of the transaction that has the connection, or had it last.
@@ -97,6 +118,7 @@ enum Member {
 #[derive(Debug)]
 struct Group {
     outcome: watch::Sender<Option<bool>>,
+    changes: Vec<Changes>,
     /// Something failed that leaves its state unknown: it must not be committed.
     is_broken: bool,
 }
@@ -105,8 +127,23 @@ struct Group {
 pub(crate) struct Tx {
     guard: OwnedMutexGuard<WriterConnection>,
     wants_commit: Arc<Notify>,
-    /// Whose revision grows with it.
-    revision: Option<(Arc<Revisions>, WorkspaceId)>,
+    changes: Changes,
+}
+
+/// What others have to learn of a transaction.
+#[derive(Debug, Default)]
+struct Changes {
+    /// The workspace whose things it changes.
+    workspace_id: Option<WorkspaceId>,
+    /// Whether it changes who may do what.
+    credentials: bool,
+}
+
+impl Tx {
+    /// Makes [`Store::credentials_epoch`] grow with the commit: it changes who may do what.
+    pub(crate) fn changes_credentials(&mut self) {
+        self.changes.credentials = true;
+    }
 }
 
 impl Deref for Tx {
@@ -201,6 +238,7 @@ impl WriterConnection {
         self.may_be_open = false;
         self.group = Some(Group {
             outcome: watch::channel(None).0,
+            changes: Vec::new(),
             is_broken: false,
         });
         Ok(())
@@ -225,6 +263,10 @@ impl WriterConnection {
         if !is_committed {
             // After some failures SQLite has rolled back by itself; then this fails, as it may.
             let _ = self.run("ROLLBACK").await;
+        }
+        // Told even of a commit that failed: nobody knows for sure what the disk has of it.
+        for changes in &group.changes {
+            self.news.tell(changes);
         }
         group.outcome.send_replace(Some(is_committed));
     }
@@ -261,22 +303,18 @@ impl Store {
             .min_connections(0)
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true));
+        let news = Arc::default();
         Ok(Self {
             readers,
-            writer: Arc::new(Writer::start(sqlite)),
-            credentials_epoch: Arc::default(),
-            revisions: Arc::default(),
+            writer: Arc::new(Writer::start(sqlite, Arc::clone(&news))),
+            news,
         })
     }
 
     /// Grows with every change to who may do what: keys, logins, members, workspaces. What was read
     /// at one value of it holds as long as the value stays.
     pub fn credentials_epoch(&self) -> u64 {
-        self.credentials_epoch.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn credentials_changed(&self) {
-        self.credentials_epoch.fetch_add(1, Ordering::AcqRel);
+        self.news.credentials_epoch.load(Ordering::Acquire)
     }
 
     /// Closes all connections; what was committed stays.
@@ -301,7 +339,7 @@ impl Store {
         let mut tx = Tx {
             guard,
             wants_commit: Arc::clone(&self.writer.wants_commit),
-            revision: None,
+            changes: Changes::default(),
         };
         tx.guard.begin().await?;
         Ok(tx)
@@ -310,31 +348,29 @@ impl Store {
     /// Begins a transaction that changes what belongs to a workspace.
     pub(crate) async fn begin_in(&self, scope: &WorkspaceScope) -> Result<Tx> {
         let mut tx = self.begin().await?;
-        tx.revision = Some((Arc::clone(&self.revisions), scope.id()));
+        tx.changes.workspace_id = Some(scope.id());
         Ok(tx)
     }
 
     /// Grows with every change in the workspace, before its author is answered. What was read after
     /// one value of it was seen holds as long as the value stays.
     pub fn revision(&self, scope: &WorkspaceScope) -> u64 {
-        self.revisions.of(scope.id()).load(Ordering::Acquire)
+        self.news.revisions.of(scope.id()).load(Ordering::Acquire)
     }
 }
 
 /// Makes the transaction durable, together with others that are ready at the moment.
 pub(crate) async fn commit(mut tx: Tx) -> Result<()> {
     tx.guard.member = Member::Complete;
-    let group = tx.guard.group.as_ref().ok_or(Error::Closed)?;
+    let changes = std::mem::take(&mut tx.changes);
+    let group = tx.guard.group.as_mut().ok_or(Error::Closed)?;
+    group.changes.push(changes);
     let mut outcome = group.outcome.subscribe();
-    let revision = tx.revision.take();
     drop(tx);
     let is_committed = outcome
         .wait_for(Option::is_some)
         .await
         .is_ok_and(|outcome| *outcome == Some(true));
-    if let Some((revisions, workspace_id)) = revision {
-        revisions.of(workspace_id).fetch_add(1, Ordering::AcqRel);
-    }
     if is_committed {
         Ok(())
     } else {
@@ -347,12 +383,13 @@ impl Writer {
         clippy::disallowed_methods,
         reason = "the task lives as long as the store and does nothing but commit"
     )]
-    fn start(sqlite: SqliteConnection) -> Self {
+    fn start(sqlite: SqliteConnection, news: Arc<News>) -> Self {
         let connection = Arc::new(Mutex::new(WriterConnection {
             sqlite: Some(sqlite),
             group: None,
             may_be_open: false,
             member: Member::None,
+            news,
         }));
         let wants_commit = Arc::new(Notify::new());
         let committer = tokio::spawn(commit_groups(
@@ -515,6 +552,23 @@ mod tests {
         for key in ["after-a", "after-b", "after-c", "last"] {
             assert!(settings.iter().any(|name| name == key), "{settings:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_told_though_its_caller_went_away_before_the_commit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&dir.path().join("tose.db"))
+            .await
+            .expect("a store");
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057".parse();
+        let scope = WorkspaceScope::for_task(id.expect("an id"));
+        let before = (store.revision(&scope), store.credentials_epoch());
+        let mut tx = store.begin_in(&scope).await.expect("a transaction");
+        tx.changes_credentials();
+        assert!(commit(tx).now_or_never().is_none());
+        set(&store, "next").await.expect("written");
+        assert!(store.revision(&scope) > before.0);
+        assert!(store.credentials_epoch() > before.1);
     }
 
     #[tokio::test]

@@ -175,8 +175,8 @@ impl Store {
             }
         }
         event::insert(&mut tx, workspace_id, event).await?;
+        tx.changes_credentials();
         commit(tx).await?;
-        self.credentials_changed();
         Ok(membership)
     }
 }

@@ -80,9 +80,8 @@ impl Store {
         }
         insert(&mut tx, scope.id(), user_id, role, event.at).await?;
         event::insert(&mut tx, scope.id(), event).await?;
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 
     /// Gives a member another role.
@@ -105,9 +104,8 @@ impl Store {
         }
         set_role(&mut tx, scope.id(), user_id, role).await?;
         event::insert(&mut tx, scope.id(), event).await?;
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 
     /// Takes a member out, with the keys that it has for the workspace.
@@ -144,9 +142,8 @@ impl Store {
                 .map_err(Error::query("remove a member"))?;
         }
         event::insert(&mut tx, scope.id(), event).await?;
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 }
 

@@ -129,9 +129,8 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(Error::query("end a login"))?;
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 
     /// The account's place in the workspace with this slug, if it has one.

@@ -143,9 +143,8 @@ impl Store {
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         write_password(&mut tx, id, password_hash, keep).await?;
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 
     /// Keeps a fresh authenticator secret that has to be confirmed yet.
@@ -291,8 +290,8 @@ impl Store {
         };
         let user_id = row::parse("password_resets.user_id", &user_id)?;
         write_password(&mut tx, user_id, password_hash, None).await?;
+        tx.changes_credentials();
         commit(tx).await?;
-        self.credentials_changed();
         Ok(true)
     }
 
@@ -308,9 +307,8 @@ impl Store {
         if done.rows_affected() == 0 {
             return Err(Error::NotFound("user"));
         }
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 }
 

@@ -142,9 +142,8 @@ impl Store {
                 .await
                 .map_err(Error::query("delete a workspace's rows"))?;
         }
-        commit(tx).await?;
-        self.credentials_changed();
-        Ok(())
+        tx.changes_credentials();
+        commit(tx).await
     }
 
     /// Workspaces that were deleted and have no project left: only their network and row remain.
