@@ -121,6 +121,19 @@ fn size(
         "  at rest, pocketbase, empty             {}",
         show(their_rest)
     );
+    let gates = [
+        ("start <= 1.0 of PocketBase's", ratios.median <= 1.0),
+        ("the proxy answers within 1 s", proxy_times.median <= 1e3),
+        (
+            "memory <= 1.0 of PocketBase's",
+            rest.bytes <= their_rest.bytes,
+        ),
+        ("CPU <= 0.1 % of a core", rest.core_share <= 0.001),
+    ];
+    for (gate, is_met) in gates {
+        let outcome = if is_met { "holds" } else { "is missed" };
+        println!("  gate: {gate} {outcome}");
+    }
     let load = Load {
         core: None,
         url: format!(
