@@ -236,11 +236,6 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         signals,
         boot_id,
     });
-    platform
-        .data_plane
-        .ensure_running()
-        .await
-        .map_err(StartError::because("no visitor could be served"))?;
     let listener = http::Listener::bind(api_addr)
         .await
         .map_err(StartError::because(format!(
@@ -249,11 +244,17 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     let api_addr = listener
         .addr()
         .map_err(StartError::because("the API's address is not known"))?;
-    let tasks = Tasks::start(&platform, wakes);
     let stop = CancellationToken::new();
     let http = TaskTracker::new();
+    // The API needs no proxy, so nobody waits for one to start before they are answered.
     http.spawn(http::serve(listener, http::router(&platform), stop.clone()));
     http.close();
+    if let Err(error) = platform.data_plane.ensure_running().await {
+        stop.cancel();
+        http.wait().await;
+        return Err(StartError::because("no visitor could be served")(error));
+    }
+    let tasks = Tasks::start(&platform, wakes);
     Ok(Server {
         api_addr,
         stop,

@@ -163,29 +163,20 @@ async fn serve(config: Config) -> Result<()> {
     let ids: Arc<dyn IdGen> = Arc::new(SystemIds);
     let data = DataDir::open(&config.data_dir, ids.as_ref()).await?;
     let driver = connect_driver(&config, data.installation.clone())?;
-    match driver.info().await {
-        Ok(info) => tracing::info!(
-            version = info.version,
-            api = info.api_version,
-            "container engine found"
-        ),
-        Err(error) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the container engine does not answer; deployments wait for it"
-        ),
-    }
     if let Some(addr) = config.https_addr.addr() {
         tracing::warn!(%addr, "https_addr is set, but this version serves no HTTPS");
     }
     let data_plane = Arc::new(ProxyProcess::new(&config, build_id()?));
     let parts = Parts {
-        driver,
+        driver: Arc::clone(&driver),
         data_plane,
         clock: Arc::new(SystemClock),
         ids,
     };
     let http_addr = config.http_addr;
-    let server = tose_server::start(config, data, parts).await?;
+    let start = tose_server::start(config, data, parts);
+    let (server, ()) = tokio::join!(start, look_for_engine(driver.as_ref()));
+    let server = server?;
     let http = http_addr
         .addr()
         .map_or("off".to_owned(), |addr| format!("http://{addr}"));
@@ -197,6 +188,20 @@ async fn serve(config: Config) -> Result<()> {
     tracing::info!("stopping; apps and the proxy go on");
     server.stop().await;
     Ok(())
+}
+
+async fn look_for_engine(driver: &dyn Driver) {
+    match driver.info().await {
+        Ok(info) => tracing::info!(
+            version = info.version,
+            api = info.api_version,
+            "container engine found"
+        ),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the container engine does not answer; deployments wait for it"
+        ),
+    }
 }
 
 async fn wait_for_end() -> Result<()> {

@@ -9,7 +9,7 @@ use tose_api::account::{
     ChangePassword, ConfirmTotp, DisableTotp, Done, ForgotPassword, Login, PASSWORD_LENGTH,
     RecoveryCodes, Register, ResetPassword, SessionView, TotpSecret, UserView,
 };
-use tose_api::{SessionId, Timestamp, UserId};
+use tose_api::{Email, SessionId, Timestamp, UserId};
 use tose_model::access::{Caller, Credential};
 use tose_model::error::{Error, Result};
 use tose_model::secret::{ExposeSecret, SecretString};
@@ -125,7 +125,7 @@ impl Platform {
     }
 
     /// Sends a mail with a reset token, if the address has an account. The answer is the same either
-    /// way, and does not wait for the mail.
+    /// way, and comes before anybody has looked: how long it takes tells nothing, too.
     pub(crate) async fn forgot_password(
         self: &std::sync::Arc<Self>,
         input: ForgotPassword,
@@ -137,39 +137,44 @@ impl Platform {
             ));
         }
         self.limits.logins.count(&input.email.to_string())?;
-        if let Some(user) = self.store.find_user_by_email(&input.email).await? {
-            let token = secrets::fresh_token(self.ids.as_ref());
-            let expires_at = self.now().saturating_add(RESET_LIFETIME);
-            let hash = secrets::hash_api_key(token.expose_secret());
-            self.store
-                .create_password_reset(&hash, user.id, expires_at)
-                .await?;
-            let text = format!(
-                "Somebody asked for a new password for your account at {url}.\n\n\
-                 To set one, send this token to POST {reset} within an hour:\n\n{token}\n\n\
-                 If it was not you, do nothing.\n",
-                url = self.config.public_url,
-                reset = self.config.public_address("/api/auth/password/reset"),
-                token = token.expose_secret(),
-            );
-            let platform = std::sync::Arc::clone(self);
-            self.background.spawn(async move {
-                let mail = Mail {
-                    to: user.email.as_str(),
-                    subject: "A new password for TOSE",
-                    text,
-                };
-                if let Err(error) = platform.mailer.send(mail).await {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "a reset mail was not sent"
-                    );
-                }
-            });
-        }
+        let platform = std::sync::Arc::clone(self);
+        self.background.spawn(async move {
+            if let Err(error) = platform.send_reset(&input.email).await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a reset mail was not sent"
+                );
+            }
+        });
         Ok(done(
             "if the address has an account, a mail is on its way to it",
         ))
+    }
+
+    async fn send_reset(&self, email: &Email) -> Result<()> {
+        let Some(user) = self.store.find_user_by_email(email).await? else {
+            return Ok(());
+        };
+        let token = secrets::fresh_token(self.ids.as_ref());
+        let expires_at = self.now().saturating_add(RESET_LIFETIME);
+        let hash = secrets::hash_api_key(token.expose_secret());
+        self.store
+            .create_password_reset(&hash, user.id, expires_at)
+            .await?;
+        let text = format!(
+            "Somebody asked for a new password for your account at {url}.\n\n\
+             To set one, send this token to POST {reset} within an hour:\n\n{token}\n\n\
+             If it was not you, do nothing.\n",
+            url = self.config.public_url,
+            reset = self.config.public_address("/api/auth/password/reset"),
+            token = token.expose_secret(),
+        );
+        let mail = Mail {
+            to: user.email.as_str(),
+            subject: "A new password for TOSE",
+            text,
+        };
+        self.mailer.send(mail).await
     }
 
     pub(crate) async fn use_password_reset(&self, input: ResetPassword) -> Result<Done> {
@@ -191,7 +196,6 @@ impl Platform {
 
     /// A fresh authenticator secret, which counts once it was confirmed.
     pub(crate) async fn start_totp(&self, caller: &Caller) -> Result<TotpSecret> {
-        session_of(caller)?;
         let mut bytes = [0; TOTP_SECRET_BYTES];
         self.ids.fill(&mut bytes);
         let secret = Secret::from(&bytes[..]).to_base32();
@@ -217,7 +221,6 @@ impl Platform {
         caller: &Caller,
         input: ConfirmTotp,
     ) -> Result<RecoveryCodes> {
-        session_of(caller)?;
         let user = self.store.get_user(caller.user_id).await?;
         if user.two_factor {
             return Err(Error::conflict("conflict", "two-factor is on already"));
@@ -245,7 +248,6 @@ impl Platform {
     }
 
     pub(crate) async fn disable_totp(&self, caller: &Caller, input: DisableTotp) -> Result<Done> {
-        session_of(caller)?;
         self.check_own_password(caller, "password", input.password)
             .await?;
         self.store.disable_totp(caller.user_id).await?;

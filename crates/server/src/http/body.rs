@@ -24,9 +24,9 @@ pub(crate) struct Page(pub(crate) Paging);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let is_json = is_json(&request);
-        let bytes = read(request, state).await?;
+        let bytes = read(request).await?;
         if !is_json {
             return Err(Transport::NotJson.into());
         }
@@ -37,9 +37,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let is_json = is_json(&request);
-        let bytes = read(request, state).await?;
+        let bytes = read(request).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -62,7 +62,7 @@ fn is_json(request: &Request) -> bool {
         })
 }
 
-async fn read<S: Send + Sync>(request: Request, _state: &S) -> Result<Bytes, ApiError> {
+async fn read(request: Request) -> Result<Bytes, ApiError> {
     request.extract::<Bytes, _>().await.map_err(|rejection| {
         if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
             Transport::TooLarge.into()

@@ -11,6 +11,8 @@ use tose_model::Error;
 
 use crate::limiter::seconds;
 
+const OUR_FAULT: &str = "the server could not do this; the fault is ours. Try again, and tell the operator the X-Request-Id if it stays";
+
 /// What a handler answers when it cannot do as asked.
 #[derive(Debug)]
 pub(crate) enum ApiError {
@@ -75,7 +77,7 @@ fn refused(error: &Error) -> Response {
     let text = match error.kind() {
         Kind::Internal => {
             tracing::error!(error = error as &dyn std::error::Error, "request failed");
-            "the server could not do this; the fault is ours. Try again, and tell the operator the X-Request-Id if it stays".to_owned()
+            OUR_FAULT.to_owned()
         }
         Kind::Unavailable => {
             tracing::warn!(
@@ -147,11 +149,7 @@ impl Transport {
                 "websocket_expected",
                 "this path is a WebSocket; connect with ws:// or wss://",
             ),
-            Self::Broken => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "the server could not do this; the fault is ours. Try again, and tell the operator the X-Request-Id if it stays",
-            ),
+            Self::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "internal", OUR_FAULT),
         }
     }
 }
