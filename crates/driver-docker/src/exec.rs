@@ -19,7 +19,7 @@ use crate::error::has_status;
 use crate::hijack::{Form, Input, Output};
 
 /// How long a command's end may come after that of its output.
-const END_LIMIT: Duration = Duration::from_secs(2);
+const END_LIMIT: Duration = Duration::from_secs(5);
 /// How often one looks whether it has come.
 const END_PERIOD: Duration = Duration::from_millis(10);
 

@@ -406,7 +406,8 @@ pub trait Driver: Send + Sync {
     /// Runs a command in a running replica, beside its process, with the replica's own rights and
     /// limits. Fails with `NotFound` when there is no such replica, with `CannotStart` when it does
     /// not run. A program that is not in the image, or may not be executed, is no error here: the
-    /// session ends at once, and the exit code is 126 or 127.
+    /// session ends at once, and the exit code is 126 or 127. The output ends once the exit code is
+    /// known, or a few seconds after a command that closed its output and goes on.
     async fn exec(&self, name: &ReplicaName, request: &ExecRequest) -> DriverResult<ExecSession>;
 
     /// Tells a terminal its new size. Nothing happens when its command has ended.

@@ -11,8 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use tose_api::exec::{Exec, ExecResult};
 use tose_model::access::Access;
 use tose_model::driver::{
-    DriverError, ExecId, ExecOutput, ExecRequest, ExecSession, ReplicaName, ReplicaState, Scope,
-    TtySize,
+    DriverError, ExecOutput, ExecRequest, ExecSession, ReplicaName, ReplicaState, Scope, TtySize,
 };
 use tose_model::error::{Error, Result};
 
@@ -25,10 +24,6 @@ const MAX_INPUT: usize = 1 << 20;
 const MAX_OUTPUT: usize = 1 << 20;
 const DEFAULT_TIMEOUT_S: u32 = 30;
 const MAX_TIMEOUT_S: u32 = 50;
-/// How often the engine is asked for the code of a command whose output has ended, and how long
-/// that may take.
-const EXIT_POLL: Duration = Duration::from_millis(20);
-const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A command that runs, with the replica that it runs in.
 pub(crate) struct Running {
@@ -103,7 +98,7 @@ impl Platform {
         let exit_code = match ended {
             Ok(outcome) => {
                 outcome?;
-                self.exec_exit_code(&id).await?
+                self.driver.exec_exit_code(&id).await?
             }
             Err(_) => None,
         };
@@ -149,18 +144,6 @@ impl Platform {
         let request = ExecRequest { command, tty };
         let session = self.driver.exec(&pod, &request).await.map_err(exec_error)?;
         Ok(Running { pod, session })
-    }
-
-    /// The code of a command whose output has ended; the engine may be a moment behind.
-    pub(crate) async fn exec_exit_code(&self, id: &ExecId) -> Result<Option<i64>> {
-        let deadline = tokio::time::Instant::now() + EXIT_PATIENCE;
-        loop {
-            let code = self.driver.exec_exit_code(id).await?;
-            if code.is_some() || tokio::time::Instant::now() >= deadline {
-                return Ok(code);
-            }
-            tokio::time::sleep(EXIT_POLL).await;
-        }
     }
 }
 

@@ -224,7 +224,7 @@ impl Talk<'_> {
     }
 
     async fn exit(&self) -> ExecEvent {
-        match self.platform.exec_exit_code(self.id).await {
+        match self.platform.driver.exec_exit_code(self.id).await {
             Ok(Some(code)) => ExecEvent::ExitCode(code),
             Ok(None) => ExecEvent::Error("the command's exit code is not known".to_owned()),
             Err(error) => ExecEvent::Error(error.to_string()),
