@@ -15,6 +15,10 @@ use flate2::read::MultiGzDecoder;
 const MAX_ENTRIES: usize = 100_000;
 /// How many times larger than its limit an archive may be when it is decompressed.
 const MAX_RATIO: u64 = 4;
+/// The most bytes of a long name or of an entry's other extensions.
+const MAX_EXTENSION: u64 = 64 << 10;
+
+type Plain = tar::Archive<io::Take<MultiGzDecoder<File>>>;
 
 /// Why an archive cannot be used, in words for who sent it.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +39,9 @@ fn refuse<T>(problem: impl Into<String>) -> Result<T, ArchiveError> {
 /// # Errors
 /// `Refused` for what is no such archive, is too large, or holds what must not be in it.
 pub(crate) fn repack(source: &Path, target: &Path, max_bytes: u64) -> Result<(), ArchiveError> {
-    let input = File::open(source).map_err(ArchiveError::Write)?;
     let limit = max_bytes.saturating_mul(MAX_RATIO);
-    // One byte more than allowed tells "too large" from "exactly so large".
-    let plain = MultiGzDecoder::new(input).take(limit + 1);
-    let mut archive = tar::Archive::new(plain);
+    check(open(source, limit)?, limit)?;
+    let mut archive = open(source, limit)?;
     let output = File::create(target).map_err(ArchiveError::Write)?;
     let mut builder = tar::Builder::new(BufWriter::new(output));
     let mut count = 0;
@@ -54,18 +56,51 @@ pub(crate) fn repack(source: &Path, target: &Path, max_bytes: u64) -> Result<(),
     if count == 0 {
         return refuse("the archive is empty");
     }
+    let mut output = builder.into_inner().map_err(ArchiveError::Write)?;
+    output.flush().map_err(ArchiveError::Write)?;
+    output.get_ref().sync_all().map_err(ArchiveError::Write)
+}
+
+/// One byte more than allowed tells "too large" from "exactly so large".
+fn open(source: &Path, limit: u64) -> Result<Plain, ArchiveError> {
+    let input = File::open(source).map_err(ArchiveError::Write)?;
+    let plain = MultiGzDecoder::new(input).take(limit + 1);
+    Ok(tar::Archive::new(plain))
+}
+
+/// Whether the whole archive can be read, is no larger than `limit`, and holds no extension that is
+/// too long.
+fn check(mut archive: Plain, limit: u64) -> Result<(), ArchiveError> {
+    let checked = check_extensions(&mut archive);
     let mut plain = archive.into_inner();
     // The rest is padding; a stream that was cut off or damaged shows here.
-    io::copy(&mut plain, &mut io::sink()).map_err(|error| unreadable(&error))?;
+    let rest = io::copy(&mut plain, &mut io::sink());
     if plain.limit() == 0 {
         let mib = limit >> 20;
         return refuse(format!(
             "the archive has more than {mib} MiB when it is decompressed"
         ));
     }
-    let mut output = builder.into_inner().map_err(ArchiveError::Write)?;
-    output.flush().map_err(ArchiveError::Write)?;
-    output.get_ref().sync_all().map_err(ArchiveError::Write)
+    checked?;
+    rest.map(|_| ()).map_err(|error| unreadable(&error))
+}
+
+/// Long names and other extensions of a header stand in entries of their own, which are read into
+/// memory with the entry that they belong to: they have to be looked at before that.
+fn check_extensions(archive: &mut Plain) -> Result<(), ArchiveError> {
+    let entries = archive.entries().map_err(|error| unreadable(&error))?;
+    for entry in entries.raw(true) {
+        let entry = entry.map_err(|error| unreadable(&error))?;
+        let kind = entry.header().entry_type();
+        let is_extension = kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions();
+        if is_extension && entry.size() > MAX_EXTENSION {
+            return refuse("the archive holds a name that is too long");
+        }
+    }
+    Ok(())
 }
 
 fn unreadable(error: &io::Error) -> ArchiveError {
@@ -254,6 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_would_fill_the_memory_is_refused() {
+        for kind in [
+            tar::EntryType::GNULongName,
+            tar::EntryType::GNULongLink,
+            tar::EntryType::XHeader,
+            tar::EntryType::XGlobalHeader,
+        ] {
+            let bytes = gzipped(|builder| {
+                entry(builder, "long", kind, &"x".repeat(1 << 20));
+                entry(builder, "Dockerfile", tar::EntryType::Regular, "FROM x");
+            });
+            let problem = repacked(&bytes).expect_err("refused").to_string();
+            assert_eq!(problem, "the archive holds a name that is too long");
+        }
+    }
+
+    #[test]
     fn what_is_no_archive_is_empty_cut_off_or_a_bomb_is_refused() {
         let good = gzipped(|builder| {
             entry(
@@ -276,6 +328,11 @@ mod tests {
                 "{answer:?}"
             );
         }
+        let problem = repacked(&bomb).expect_err("refused").to_string();
+        assert_eq!(
+            problem,
+            "the archive has more than 4 MiB when it is decompressed"
+        );
         assert!(repacked(&good).is_ok());
     }
 }

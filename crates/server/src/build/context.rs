@@ -22,6 +22,8 @@ const CHUNKS_WAITING: usize = 8;
 pub(crate) enum ContextError {
     #[error("{0}")]
     Missing(String),
+    #[error("{0} has more than 1 MiB")]
+    TooLarge(String),
     #[error("the source tree could not be read")]
     Io(#[from] io::Error),
 }
@@ -51,7 +53,8 @@ impl Context {
     /// Looks for the folder and the Dockerfile.
     ///
     /// # Errors
-    /// `Missing` when one of them is not there or leads out of the tree.
+    /// `Missing` when one of them is not there or leads out of the tree, `TooLarge` when a file that
+    /// is read here has more than 1 MiB.
     pub(crate) fn find(
         tree: &Path,
         root_directory: Option<&str>,
@@ -71,11 +74,10 @@ impl Context {
         let file = inside(root.join(name))
             .filter(|path| path.is_file())
             .ok_or_else(|| no_dockerfile(name, folder))?;
-        let dockerfile_text = String::from_utf8_lossy(&std::fs::read(file)?).into_owned();
-        let ignore_text = match File::open(root.join(IGNORE_FILE)) {
-            Ok(file) => io::read_to_string(file)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error.into()),
+        let dockerfile_text = read_text(name, File::open(file)?)?;
+        let ignore_text = match inside(root.join(IGNORE_FILE)).filter(|path| path.is_file()) {
+            Some(file) => read_text(IGNORE_FILE, File::open(file)?)?,
+            None => String::new(),
         };
         Ok(Self {
             origin: Origin::Folder(root),
@@ -88,7 +90,7 @@ impl Context {
     /// Looks for the folder and the Dockerfile in an archive.
     ///
     /// # Errors
-    /// `Missing` when one of them is not there.
+    /// As for [`Context::find`].
     pub(crate) fn find_in_archive(
         file: &Path,
         root_directory: Option<&str>,
@@ -102,18 +104,16 @@ impl Context {
         let (mut has_folder, mut dockerfile_text, mut ignore_text) = (false, None, String::new());
         let mut archive = tar::Archive::new(BufReader::new(File::open(file)?));
         for entry in archive.entries()? {
-            let mut entry = entry?;
+            let entry = entry?;
             let path = entry.path()?.into_owned();
             has_folder |= path.starts_with(&root);
-            if entry.header().entry_type().is_file() && (path == wanted || path == ignore_file) {
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes)?;
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                if path == wanted {
-                    dockerfile_text = Some(text);
-                } else {
-                    ignore_text = text;
-                }
+            if !entry.header().entry_type().is_file() {
+                continue;
+            }
+            if path == wanted {
+                dockerfile_text = Some(read_text(name, entry)?);
+            } else if path == ignore_file {
+                ignore_text = read_text(IGNORE_FILE, entry)?;
             }
         }
         if !has_folder {
@@ -269,6 +269,8 @@ impl Context {
     }
 }
 
+/// The most bytes of a Dockerfile or of [`IGNORE_FILE`].
+const MAX_TEXT: u64 = 1 << 20;
 /// What says which files stay out.
 const IGNORE_FILE: &str = ".dockerignore";
 
@@ -287,6 +289,16 @@ fn no_dockerfile(name: &str, folder: &str) -> ContextError {
     ContextError::Missing(format!(
         "the source has no {name} in {place}; add one, or set the project's dockerfile_path"
     ))
+}
+
+/// Text that a user sent, in memory: never more than [`MAX_TEXT`] of it.
+fn read_text(name: &str, source: impl Read) -> Result<String, ContextError> {
+    let mut bytes = Vec::new();
+    source.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_TEXT {
+        return Err(ContextError::TooLarge(name.to_owned()));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A path without `.` parts.
@@ -405,6 +417,38 @@ mod tests {
         std::os::unix::fs::symlink("/etc", dir.path().join("escape")).expect("a link");
         let (names, _) = packed(Context::find(dir.path(), None, None).expect("a context")).await;
         assert_eq!(names, ["Dockerfile", "escape"].map(str::to_owned).into());
+    }
+
+    #[tokio::test]
+    async fn a_dockerignore_that_leads_out_is_not_read() {
+        let dir = tree(&[("Dockerfile", "FROM x"), ("a", "1")]);
+        // Whoever reads it to its end never comes back.
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join(IGNORE_FILE)).expect("a link");
+        let (names, _) = packed(Context::find(dir.path(), None, None).expect("a context")).await;
+        let expected = [IGNORE_FILE, "Dockerfile", "a"];
+        assert_eq!(names, expected.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn what_is_read_into_memory_has_a_limit() {
+        let long = "x".repeat((1 << 20) + 1);
+        for name in ["Dockerfile", IGNORE_FILE] {
+            let dir = tree(&[("Dockerfile", "FROM x"), (name, &long)]);
+            let problem = format!("{name} has more than 1 MiB");
+            let found = Context::find(dir.path(), None, None).map(|_| ());
+            assert_eq!(found.expect_err("refused").to_string(), problem);
+            let file = dir.path().join("tree.tar");
+            let mut archive = tar::Builder::new(File::create(&file).expect("a file"));
+            for part in ["Dockerfile", IGNORE_FILE] {
+                let path = dir.path().join(part);
+                if path.exists() {
+                    archive.append_path_with_name(path, part).expect("packed");
+                }
+            }
+            archive.finish().expect("packed");
+            let found = Context::find_in_archive(&file, None, None).map(|_| ());
+            assert_eq!(found.expect_err("refused").to_string(), problem);
+        }
     }
 
     #[test]

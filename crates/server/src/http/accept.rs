@@ -36,9 +36,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body may pause.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a handler may take.
-const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one may take that reads a source tree.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(900);
+pub(crate) const UPLOAD_TIMEOUT: Duration = Duration::from_secs(900);
 /// How long requests that run may go on after the server was asked to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request head, in bytes.
@@ -206,7 +206,7 @@ pub(crate) struct Frame {
 }
 
 /// What every answer has: a request id, headers that browsers need, a line in the log, a place in
-/// the telemetry, an end.
+/// the telemetry.
 pub(crate) async fn frame(
     State(Frame {
         platform,
@@ -228,16 +228,7 @@ pub(crate) async fn frame(
     let operation = operations.find(route.as_deref(), &method);
     let began = tokio::time::Instant::now();
     let span = tracing::info_span!("request", request_id = %id);
-    let limit = if path.ends_with("/deployments/upload") {
-        UPLOAD_TIMEOUT
-    } else {
-        HANDLER_TIMEOUT
-    };
-    let answer = tokio::time::timeout(limit, next.run(request).instrument(span.clone()));
-    let mut response = match answer.await {
-        Ok(response) => response,
-        Err(_) => ApiError::from(Transport::TooSlow).into_response(),
-    };
+    let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
     let took = began.elapsed();
     platform.telemetry.answered(operation, status, took);
@@ -255,6 +246,18 @@ pub(crate) async fn frame(
         HeaderValue::from_static("no-referrer"),
     );
     response
+}
+
+/// Ends a request that takes longer than its route may.
+pub(crate) async fn within(
+    State(limit): State<Duration>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let answer = tokio::time::timeout(limit, next.run(request));
+    answer
+        .await
+        .unwrap_or_else(|_| ApiError::from(Transport::TooSlow).into_response())
 }
 
 /// The caller's own id for the request, if it is one that can be shown and logged.

@@ -2,6 +2,7 @@
 //! list: the router, the OpenAPI document and the tests of access are made from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -48,6 +49,8 @@ pub(crate) struct Route {
     pub(crate) doc: Doc,
     /// Whether its answer is the same for every member until something in the workspace changes.
     is_kept: bool,
+    /// How long a call may take.
+    time_limit: Duration,
     handler: MethodRouter<Arc<Platform>>,
 }
 
@@ -143,7 +146,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/deployments"), MEMBER, get(deployment::list), doc("list_deployments", "The deployments").pages::<DeploymentView>()).kept(),
         route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git").conflict(REUSED.0, REUSED.1)),
         route("POST", p("/deployments/redeploy"), MEMBER, post(deployment::redeploy), doc("redeploy", "Deploy the current image again, with today's variables").creates::<DeploymentView>().conflict(NOTHING.0, NOTHING.1).conflict(REUSED.0, REUSED.1)).also(p("/redeploy")),
-        route("POST", p("/deployments/upload"), MEMBER, post(deployment::upload), doc("upload", "Build and deploy a source tree that is sent along").takes_gzip().creates::<DeploymentView>().text("256 MiB at most unless the operator set another limit.")),
+        route("POST", p("/deployments/upload"), MEMBER, post(deployment::upload), doc("upload", "Build and deploy a source tree that is sent along").takes_gzip().creates::<DeploymentView>().text("256 MiB at most unless the operator set another limit.")).within(accept::UPLOAD_TIMEOUT),
         route("GET", p("/deployments/{id}"), MEMBER, get(deployment::get), doc("get_deployment", "A deployment").gives::<DeploymentView>()).kept(),
         route("GET", p("/deployments/{id}/logs"), MEMBER, get(deployment::logs), doc("get_deployment_log", "What was said about a deployment").gives::<DeploymentLogView>().query("after", "Lines after this number, from an answer's `next`", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000}))),
         route("POST", p("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_deployment", "Call a deployment off; stops the project if it is the live one").gives::<DeploymentView>().conflict("deployment_ended", "it has ended").conflict(REUSED.0, REUSED.1)),
@@ -179,6 +182,7 @@ fn route(
         key_place: KeyPlace::Header,
         doc,
         is_kept: false,
+        time_limit: accept::HANDLER_TIMEOUT,
         handler,
     }
 }
@@ -194,6 +198,12 @@ impl Route {
     /// With its answers kept: see [`crate::http::kept`] for which routes may.
     fn kept(mut self) -> Self {
         self.is_kept = true;
+        self
+    }
+
+    /// With another time limit.
+    fn within(mut self, time_limit: Duration) -> Self {
+        self.time_limit = time_limit;
         self
     }
 
@@ -233,7 +243,9 @@ pub(crate) fn router(platform: &Arc<Platform>) -> Router {
         } else {
             handler
         };
-        let handler = handler.layer(from_fn_with_state(guard, guard::check));
+        let handler = handler
+            .layer(from_fn_with_state(guard, guard::check))
+            .layer(from_fn_with_state(route.time_limit, accept::within));
         for path in &route.paths {
             router = router.route(path, handler.clone());
         }

@@ -665,7 +665,7 @@ fn engine_failure(error: DriverError) -> NoImage {
 
 fn context_failure(error: ContextError) -> NoImage {
     match error {
-        ContextError::Missing(reason) => NoImage::Failed(reason),
+        ContextError::Missing(_) | ContextError::TooLarge(_) => NoImage::Failed(error.to_string()),
         ContextError::Io(_) => {
             NoImage::Broken(Error::internal("a source tree could not be read", error))
         }
