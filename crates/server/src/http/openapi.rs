@@ -236,7 +236,7 @@ fn parameters(route: &Route, path: &str) -> Value {
             "schema": {"type": "string"},
         }));
     }
-    if route.method == "POST" && route.needs != Needs::Nothing {
+    if is_replayable(route) {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
             "description": "The same key and body within 24 hours get the first answer again.",
@@ -285,9 +285,12 @@ fn responses(route: &Route, path: &str, schemas: &mut Schemas) -> Value {
         );
     }
     if !doc.conflicts.is_empty() {
+        let replays = is_replayable(route).then_some(REUSED);
         let codes: Vec<String> = doc
             .conflicts
             .iter()
+            .copied()
+            .chain(replays)
             .map(|(code, when)| format!("`{code}`: {when}"))
             .collect();
         responses.insert(
@@ -300,6 +303,17 @@ fn responses(route: &Route, path: &str, schemas: &mut Schemas) -> Value {
         );
     }
     Value::Object(responses)
+}
+
+/// The conflict that every call with an `Idempotency-Key` can end in.
+const REUSED: (&str, &str) = (
+    "idempotency_key_reused",
+    "the key came with another request before",
+);
+
+/// Whether it takes an `Idempotency-Key`.
+fn is_replayable(route: &Route) -> bool {
+    route.method == "POST" && route.needs != Needs::Nothing
 }
 
 /// The statuses that a route can answer besides its success.
@@ -324,7 +338,7 @@ fn refusals(route: &Route, path: &str) -> Vec<u16> {
     if path.contains('{') {
         statuses.push(404);
     }
-    if route.method == "POST" && route.needs != Needs::Nothing {
+    if is_replayable(route) {
         statuses.push(409);
     }
     if doc.may_be_unavailable {

@@ -78,7 +78,6 @@ pub(crate) fn routes() -> Vec<Route> {
     let p = |path: &str| format!("{P}{path}");
     const BUSY: (&str, &str) = ("deployment_in_progress", "a deployment is on its way already");
     const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
-    const REUSED: (&str, &str) = ("idempotency_key_reused", "the key came with another request before");
     vec![
         route("GET", "/healthz", ANYBODY, get(system::healthz), doc("healthz", "Is the server alive").gives::<String>()),
         route("GET", "/readyz", ANYBODY, get(system::readyz), doc("readyz", "Do store and engine answer").gives::<String>().engine()),
@@ -93,23 +92,23 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/me", CALLER, get(auth::me), doc("get_me", "Who calls").gives::<MeView>()),
         route("PUT", "/api/me", CALLER, put(auth::update_me), doc("update_me", "Change one's own account").takes::<UpdateMe>().gives::<MeView>()),
         route("POST", "/api/me/password", LOGIN, post(auth::change_password), doc("change_password", "Change one's own password").takes::<ChangePassword>().gives::<Done>().text("Every other login ends.")),
-        route("POST", "/api/me/totp", LOGIN, post(auth::start_totp), doc("start_totp", "Begin to switch two-factor on").gives::<TotpSecret>().conflict("conflict", "two-factor is on already").conflict(REUSED.0, REUSED.1)),
-        route("POST", "/api/me/totp/confirm", LOGIN, post(auth::confirm_totp), doc("confirm_totp", "Switch two-factor on").takes::<ConfirmTotp>().gives::<RecoveryCodes>().conflict("not_started", "no secret was asked for").conflict("conflict", "two-factor is on already").conflict(REUSED.0, REUSED.1)),
+        route("POST", "/api/me/totp", LOGIN, post(auth::start_totp), doc("start_totp", "Begin to switch two-factor on").gives::<TotpSecret>().conflict("conflict", "two-factor is on already")),
+        route("POST", "/api/me/totp/confirm", LOGIN, post(auth::confirm_totp), doc("confirm_totp", "Switch two-factor on").takes::<ConfirmTotp>().gives::<RecoveryCodes>().conflict("not_started", "no secret was asked for").conflict("conflict", "two-factor is on already")),
         route("DELETE", "/api/me/totp", LOGIN, delete(auth::disable_totp), doc("disable_totp", "Switch two-factor off").takes::<DisableTotp>().gives::<Done>()),
         route("POST", "/api/invitations/{token}/accept", CALLER, post(member::accept_invitation), doc("accept_invitation", "Accept an invitation").gives::<Membership>().text("Only the account of the address that was invited can.")),
 
         route("GET", "/api/workspaces", CALLER, get(workspace::list), doc("list_workspaces", "The caller's workspaces").lists::<WorkspaceView>().text("A key's own one; for a login all that the account is a member of.")),
-        route("POST", "/api/workspaces", CALLER, post(workspace::create), doc("create_workspace", "Make a workspace").takes::<CreateWorkspace>().creates::<WorkspaceView>().conflict("taken", "the slug is in use").conflict(REUSED.0, REUSED.1)),
+        route("POST", "/api/workspaces", CALLER, post(workspace::create), doc("create_workspace", "Make a workspace").takes::<CreateWorkspace>().creates::<WorkspaceView>().conflict("taken", "the slug is in use")),
         route("GET", w(""), MEMBER, get(workspace::get), doc("get_workspace", "A workspace").gives::<WorkspaceView>()),
         route("PUT", w(""), ADMIN, put(workspace::update), doc("update_workspace", "Change a workspace").takes::<UpdateWorkspace>().gives::<WorkspaceView>()),
         route("DELETE", w(""), OWNER, delete(workspace::delete), doc("delete_workspace", "Delete a workspace with all that is in it").gives::<Deleted>()),
 
         route("GET", w("/members"), MEMBER, get(member::list), doc("list_members", "The members").lists::<MemberView>()),
-        route("POST", w("/members"), ADMIN, post(member::add), doc("add_member", "Make an account a member").takes::<AddMember>().creates::<MemberView>().conflict("taken", "it is a member already").conflict(REUSED.0, REUSED.1)),
+        route("POST", w("/members"), ADMIN, post(member::add), doc("add_member", "Make an account a member").takes::<AddMember>().creates::<MemberView>().conflict("taken", "it is a member already")),
         route("PUT", w("/members/{user_id}"), OWNER, put(member::change_role), doc("change_role", "Give a member another role").takes::<ChangeRole>().gives::<MemberView>().conflict("conflict", "it is the last owner")),
         route("DELETE", w("/members/{user_id}"), MEMBER, delete(member::remove), doc("remove_member", "Take a member out, or leave").gives::<Deleted>().text("Everybody may leave; taking somebody else out needs admin and no lower role than theirs. Their keys end.").conflict("conflict", "it is the last owner")),
         route("GET", w("/invitations"), ADMIN, get(member::list_invitations), doc("list_invitations", "Invitations that were not accepted").lists::<InvitationView>()),
-        route("POST", w("/invitations"), ADMIN, post(member::invite), doc("create_invitation", "Invite somebody").takes::<Invite>().creates::<InvitationView>().text("Single use, for that address, seven days. The token is in this answer only.").conflict("taken", "the address belongs to a member").conflict(REUSED.0, REUSED.1)),
+        route("POST", w("/invitations"), ADMIN, post(member::invite), doc("create_invitation", "Invite somebody").takes::<Invite>().creates::<InvitationView>().text("Single use, for that address, seven days. The token is in this answer only.").conflict("taken", "the address belongs to a member")),
         route("DELETE", w("/invitations/{id}"), ADMIN, delete(member::delete_invitation), doc("delete_invitation", "Take an invitation back").gives::<Deleted>()),
         route("GET", w("/api-keys"), ADMIN, get(member::list_keys), doc("list_api_keys", "The workspace's keys").lists::<ApiKeyView>()),
         route("POST", w("/api-keys"), ADMIN, post(member::create_key), doc("create_api_key", "Make a key with the caller's role").takes::<CreateApiKey>().creates::<ApiKeyView>().text("The whole key is in this answer only.")),
@@ -117,17 +116,17 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", w("/events"), MEMBER, get(member::events), doc("list_events", "Who did what to what, when, from where").pages::<EventView>()),
 
         route("GET", w("/projects"), MEMBER, get(project::list), doc("list_projects", "The projects").pages::<ProjectView>()).kept(),
-        route("POST", w("/projects"), ADMIN, post(project::create), doc("create_project", "Make a project").takes::<CreateProject>().creates::<ProjectView>().conflict("taken", "the slug is in use").conflict("one_replica_only", "a project with volumes has one replica").conflict(REUSED.0, REUSED.1)),
+        route("POST", w("/projects"), ADMIN, post(project::create), doc("create_project", "Make a project").takes::<CreateProject>().creates::<ProjectView>().conflict("taken", "the slug is in use").conflict("one_replica_only", "a project with volumes has one replica")),
         route("GET", p(""), MEMBER, get(project::get), doc("get_project", "A project").gives::<ProjectView>()).kept(),
         route("PUT", p(""), ADMIN, put(project::update), doc("update_project", "Change a project").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica")),
         route("DELETE", p(""), ADMIN, delete(project::delete), doc("delete_project", "Delete a project with all that is in it").gives::<Deleted>()),
         route("GET", p("/status"), MEMBER, get(project::status), doc("get_status", "What its replicas do now").gives::<StatusView>().engine()),
         route("GET", p("/metrics"), MEMBER, get(metrics::get), doc("get_metrics", "What it used and served over time").gives::<MetricsView>().query("start", "The begin; an hour before the end when absent", json!({"type": "string", "format": "date-time"})).query("end", "The end; now when absent", json!({"type": "string", "format": "date-time"})).query("step", "Seconds of a point; such that there are about 120 points when absent", json!({"type": "integer", "minimum": 10, "maximum": 31_536_000})).text("Times are kept in steps of 10 s for a day, of 60 s for a week, of 3600 s for a year: `step` of the answer may be longer than asked for. At most 1000 steps.")),
-        route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1)),
         route("POST", p("/stop"), ADMIN, post(project::stop), doc("stop_project", "Stop a project, whatever it does").gives::<ProjectView>()),
-        route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(REUSED.0, REUSED.1)),
-        route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(REUSED.0, REUSED.1)),
-        route("POST", p("/exec"), ADMIN, post(exec::run), doc("exec", "Run a command in a running replica").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "no replica is running").conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1)),
+        route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica")),
+        route("POST", p("/exec"), ADMIN, post(exec::run), doc("exec", "Run a command in a running replica").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "no replica is running")),
         socket(p("/exec"), ADMIN, get(exec::attach), doc("attach_exec", "A command with its input and output").engine().query("command", "An argument; once for each, /bin/sh in a terminal when absent", json!({"type": "array", "items": {"type": "string"}})).query("tty", "Whether it gets a terminal", json!({"type": "boolean"})).query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("pod", "Which replica; the first that runs when absent", json!({"type": "string"})).text("Binary frames are bytes both ways. The client's text frames are `{\"resize\":{\"cols\":80,\"rows\":24}}` and `\"eof\"`, the server's `{\"exit_code\":0}` and `{\"error\":…}`.").conflict("not_running", "no replica is running")),
 
         route("GET", p("/git"), MEMBER, get(git::get), doc("get_git", "The project's repository").gives::<GitConnectionView>()).also(p("/git-connection")),
@@ -144,16 +143,16 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", p("/env/{key}"), ADMIN, delete(env_var::delete), doc("delete_env_var", "Take a variable away").gives::<Deleted>()).also(p("/env-vars/{key}")),
 
         route("GET", p("/deployments"), MEMBER, get(deployment::list), doc("list_deployments", "The deployments").pages::<DeploymentView>()).kept(),
-        route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git").conflict(REUSED.0, REUSED.1)),
-        route("POST", p("/deployments/redeploy"), MEMBER, post(deployment::redeploy), doc("redeploy", "Deploy the current image again, with today's variables").creates::<DeploymentView>().conflict(NOTHING.0, NOTHING.1).conflict(REUSED.0, REUSED.1)).also(p("/redeploy")),
+        route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git")),
+        route("POST", p("/deployments/redeploy"), MEMBER, post(deployment::redeploy), doc("redeploy", "Deploy the current image again, with today's variables").creates::<DeploymentView>().conflict(NOTHING.0, NOTHING.1)).also(p("/redeploy")),
         route("POST", p("/deployments/upload"), MEMBER, post(deployment::upload), doc("upload", "Build and deploy a source tree that is sent along").takes_gzip().creates::<DeploymentView>().text("256 MiB at most unless the operator set another limit.")).within(accept::UPLOAD_TIMEOUT),
         route("GET", p("/deployments/{id}"), MEMBER, get(deployment::get), doc("get_deployment", "A deployment").gives::<DeploymentView>()).kept(),
         route("GET", p("/deployments/{id}/logs"), MEMBER, get(deployment::logs), doc("get_deployment_log", "What was said about a deployment").gives::<DeploymentLogView>().query("after", "Lines after this number, from an answer's `next`", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000}))),
-        route("POST", p("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_deployment", "Call a deployment off; stops the project if it is the live one").gives::<DeploymentView>().conflict("deployment_ended", "it has ended").conflict(REUSED.0, REUSED.1)),
-        route("POST", p("/deployments/{id}/rollback"), MEMBER, post(deployment::rollback), doc("rollback", "Deploy this one's image, settings and variables again").creates::<DeploymentView>().engine().conflict("never_live", "it was never live").conflict("image_gone", "its image was removed").conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_deployment", "Call a deployment off; stops the project if it is the live one").gives::<DeploymentView>().conflict("deployment_ended", "it has ended")),
+        route("POST", p("/deployments/{id}/rollback"), MEMBER, post(deployment::rollback), doc("rollback", "Deploy this one's image, settings and variables again").creates::<DeploymentView>().engine().conflict("never_live", "it was never live").conflict("image_gone", "its image was removed")),
 
         route("GET", p("/domains"), MEMBER, get(domain::list), doc("list_domains", "The host names").lists::<DomainView>()).kept(),
-        route("POST", p("/domains"), ADMIN, post(domain::add), doc("add_domain", "Bring a host name").takes::<AddDomain>().creates::<DomainView>().text("It leads here once one of its `dns_records` is seen, which is looked for at once and each minute.").conflict("taken", "another project has it").conflict("too_many_domains", "the project has as many as it may").conflict(REUSED.0, REUSED.1)),
+        route("POST", p("/domains"), ADMIN, post(domain::add), doc("add_domain", "Bring a host name").takes::<AddDomain>().creates::<DomainView>().text("It leads here once one of its `dns_records` is seen, which is looked for at once and each minute.").conflict("taken", "another project has it").conflict("too_many_domains", "the project has as many as it may")),
         route("DELETE", p("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
         route("POST", p("/domains/{id}/verify"), ADMIN, post(domain::verify), doc("verify_domain", "Look at its DNS now").gives::<DomainView>()),
 
