@@ -232,6 +232,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhooks/gitea": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A push event of Gitea or Forgejo
+         * @description Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens. Anybody may call it.
+         */
+        post: operations["receive_gitea_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/github": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A push event of GitHub
+         * @description Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens. Anybody may call it.
+         */
+        post: operations["receive_github_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/gitlab": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A push event of GitLab
+         * @description Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens. Anybody may call it.
+         */
+        post: operations["receive_gitlab_event"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces": {
         parameters: {
             query?: never;
@@ -980,6 +1040,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/git/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Push events, and what became of each
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_push_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/git/deploy-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a deploy key, in place of the one there is
+         * @description Add `deploy_key_public` of the answer to the repository, with read access. The private half never leaves the server. Needs the role admin in the workspace.
+         */
+        post: operations["create_deploy_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/git/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What to enter at the Git server so that pushes deploy
+         * @description Needs the role admin in the workspace.
+         */
+        get: operations["get_git_webhook"];
+        put?: never;
+        /**
+         * Make another secret for push events
+         * @description Events that are signed with the one before are refused from now on. Needs the role admin in the workspace.
+         */
+        post: operations["renew_git_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/live-logs": {
         parameters: {
             query?: never;
@@ -1406,6 +1530,7 @@ export interface components {
         /**
          * @description Body of `POST P/git`. Either `repo_url` or `repo_full_name` says which repository.
          * @example {
+         *       "access_token": "text",
          *       "auto_deploy": true,
          *       "branch": "main",
          *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
@@ -1413,10 +1538,15 @@ export interface components {
          *       "installation_id": 0,
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
-         *       "root_directory": "apps/web"
+         *       "root_directory": "apps/web",
+         *       "watch_paths": [
+         *         "text"
+         *       ]
          *     }
          */
         ConnectGit: {
+            /** @description A token that may read the repository, for https addresses. Kept sealed and never shown again. */
+            access_token?: string | null;
             /** @description Whether a push deploys by itself; `true` when absent. */
             auto_deploy?: boolean | null;
             /** @description `main` when absent. */
@@ -1436,6 +1566,11 @@ export interface components {
             repo_url?: components["schemas"]["RepoUrl"] | null;
             /** @description The folder that is built; the root when absent. */
             root_directory?: components["schemas"]["RepoPath"] | null;
+            /**
+             * @description Which files a push must change to deploy by itself, as patterns of `.gitignore`; any when
+             *     there is none. A pattern with `!` in front takes files out again.
+             */
+            watch_paths?: string[] | null;
         };
         /**
          * @description Body of `POST W/api-keys`.
@@ -1924,11 +2059,16 @@ export interface components {
          *       "auto_deploy": true,
          *       "branch": "main",
          *       "created_at": "2026-01-31T08:00:00Z",
+         *       "deploy_key_public": "text",
          *       "dockerfile_path": "apps/web",
+         *       "has_access_token": true,
          *       "has_deploy_key": true,
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
-         *       "root_directory": "apps/web"
+         *       "root_directory": "apps/web",
+         *       "watch_paths": [
+         *         "text"
+         *       ]
          *     }
          */
         GitConnectionView: {
@@ -1938,8 +2078,12 @@ export interface components {
             branch: components["schemas"]["BranchName"];
             /** @description When it was connected. */
             created_at: components["schemas"]["Timestamp"];
+            /** @description The public half of the deploy key, to be added to the repository with read access. */
+            deploy_key_public: string | null;
             /** @description The Dockerfile, relative to `root_directory`. */
             dockerfile_path: components["schemas"]["RepoPath"] | null;
+            /** @description Whether an access token is kept. */
+            has_access_token: boolean;
             /** @description Whether a deploy key is kept. */
             has_deploy_key: boolean;
             /** @description `owner/name`, where the repository was given so. */
@@ -1948,6 +2092,29 @@ export interface components {
             repo_url: components["schemas"]["RepoUrl"];
             /** @description The folder that is built. */
             root_directory: components["schemas"]["RepoPath"] | null;
+            /** @description Which files a push must change to deploy by itself. */
+            watch_paths: string[];
+        };
+        /** @description Who sent a push event. */
+        GitProvider: "github" | "gitlab" | "gitea";
+        /**
+         * @description Answer of `GET` and `POST P/git/webhook`: what to enter at the Git server, so that pushes deploy.
+         * @example {
+         *       "gitea_url": "text",
+         *       "github_url": "text",
+         *       "gitlab_url": "text",
+         *       "secret": "text"
+         *     }
+         */
+        GitWebhookView: {
+            /** @description The address for Gitea and Forgejo: push events. */
+            gitea_url: string;
+            /** @description The address for GitHub: content type `application/json`, the event `push`. */
+            github_url: string;
+            /** @description The address for GitLab: push events, with the secret as its secret token. */
+            gitlab_url: string;
+            /** @description The secret that the Git server signs with. */
+            secret: string;
         };
         /**
          * @description A host name in lower case
@@ -2348,11 +2515,16 @@ export interface components {
          *         "auto_deploy": true,
          *         "branch": "main",
          *         "created_at": "2026-01-31T08:00:00Z",
+         *         "deploy_key_public": "text",
          *         "dockerfile_path": "apps/web",
+         *         "has_access_token": true,
          *         "has_deploy_key": true,
          *         "repo_full_name": "you/app",
          *         "repo_url": "https://github.com/you/app.git",
-         *         "root_directory": "apps/web"
+         *         "root_directory": "apps/web",
+         *         "watch_paths": [
+         *           "text"
+         *         ]
          *       },
          *       "health_check_path": "/healthz",
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -2448,6 +2620,74 @@ export interface components {
             /** @description The workspace it belongs to. */
             workspace: components["schemas"]["Slug"];
         };
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        PushDeliveryId: string;
+        /**
+         * @description A push event that a project's Git server sent, and what became of it.
+         * @example {
+         *       "commit": "9fceb02d0ae598e95dc970b74767f19372d61af8",
+         *       "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "git_ref": "text",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "provider": "github",
+         *       "received_at": "2026-01-31T08:00:00Z",
+         *       "verdict": "deployed"
+         *     }
+         */
+        PushDeliveryView: {
+            /** @description The commit that the branch was at afterwards. */
+            commit: string | null;
+            /** @description The deployment that builds it. */
+            deployment_id: components["schemas"]["DeploymentId"] | null;
+            /** @description The branch that was pushed to, or the tag. */
+            git_ref: string | null;
+            /** @description Its id. */
+            id: components["schemas"]["PushDeliveryId"];
+            /** @description Who sent it. */
+            provider: components["schemas"]["GitProvider"];
+            /** @description When it came. */
+            received_at: components["schemas"]["Timestamp"];
+            /** @description What it led to. */
+            verdict: components["schemas"]["PushVerdict"];
+        };
+        /**
+         * @description What a push event led to in one project.
+         * @example {
+         *       "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "project": "my-app",
+         *       "verdict": "deployed"
+         *     }
+         */
+        PushOutcome: {
+            /** @description The deployment that builds it. */
+            deployment_id: components["schemas"]["DeploymentId"] | null;
+            /** @description The project's slug. */
+            project: components["schemas"]["Slug"];
+            /** @description What it led to; for an event that came before, what it led to then. */
+            verdict: components["schemas"]["PushVerdict"];
+        };
+        /**
+         * @description Answer of `POST /api/webhooks/:provider`.
+         * @example {
+         *       "projects": [
+         *         {
+         *           "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *           "project": "my-app",
+         *           "verdict": "deployed"
+         *         }
+         *       ]
+         *     }
+         */
+        PushReceived: {
+            /** @description What it led to, for each project that is connected to the repository with this secret. */
+            projects: components["schemas"]["PushOutcome"][];
+        };
+        /** @description What a push event led to. */
+        PushVerdict: "deployed" | "joined" | "not_a_push" | "other_branch" | "auto_deploy_off" | "nothing_watched" | "skipped" | "not_running";
         /**
          * @description Answer of `POST /api/me/totp/confirm`: codes for when the app is lost, shown once.
          * @example {
@@ -2691,7 +2931,7 @@ export interface components {
             secret: string;
         };
         /** @description What made a deployment start. */
-        Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook";
+        Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook" | "push";
         /**
          * @description Body of `PUT /api/me`: what is not sent keeps its value.
          * @example {
@@ -3774,6 +4014,159 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    receive_gitea_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is on its way. */
+            202: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "projects": [
+                     *           {
+                     *             "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "project": "my-app",
+                     *             "verdict": "deployed"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PushReceived"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    receive_github_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is on its way. */
+            202: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "projects": [
+                     *           {
+                     *             "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "project": "my-app",
+                     *             "verdict": "deployed"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PushReceived"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    receive_gitlab_event: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is on its way. */
+            202: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "projects": [
+                     *           {
+                     *             "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "project": "my-app",
+                     *             "verdict": "deployed"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PushReceived"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     list_workspaces: {
         parameters: {
             query?: never;
@@ -4827,11 +5220,16 @@ export interface operations {
                      *             "auto_deploy": true,
                      *             "branch": "main",
                      *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "deploy_key_public": "text",
                      *             "dockerfile_path": "apps/web",
+                     *             "has_access_token": true,
                      *             "has_deploy_key": true,
                      *             "repo_full_name": "you/app",
                      *             "repo_url": "https://github.com/you/app.git",
-                     *             "root_directory": "apps/web"
+                     *             "root_directory": "apps/web",
+                     *             "watch_paths": [
+                     *               "text"
+                     *             ]
                      *           },
                      *           "health_check_path": "/healthz",
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -4969,11 +5367,16 @@ export interface operations {
                      *           "auto_deploy": true,
                      *           "branch": "main",
                      *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
                      *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
                      *           "has_deploy_key": true,
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
-                     *           "root_directory": "apps/web"
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
                      *         },
                      *         "health_check_path": "/healthz",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -5097,11 +5500,16 @@ export interface operations {
                      *           "auto_deploy": true,
                      *           "branch": "main",
                      *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
                      *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
                      *           "has_deploy_key": true,
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
-                     *           "root_directory": "apps/web"
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
                      *         },
                      *         "health_check_path": "/healthz",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -5239,11 +5647,16 @@ export interface operations {
                      *           "auto_deploy": true,
                      *           "branch": "main",
                      *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
                      *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
                      *           "has_deploy_key": true,
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
-                     *           "root_directory": "apps/web"
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
                      *         },
                      *         "health_check_path": "/healthz",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -7426,11 +7839,16 @@ export interface operations {
                      *         "auto_deploy": true,
                      *         "branch": "main",
                      *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "deploy_key_public": "text",
                      *         "dockerfile_path": "apps/web",
+                     *         "has_access_token": true,
                      *         "has_deploy_key": true,
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
-                     *         "root_directory": "apps/web"
+                     *         "root_directory": "apps/web",
+                     *         "watch_paths": [
+                     *           "text"
+                     *         ]
                      *       },
                      *       "success": true
                      *     }
@@ -7477,6 +7895,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "access_token": "text",
                  *       "auto_deploy": true,
                  *       "branch": "main",
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
@@ -7484,7 +7903,10 @@ export interface operations {
                  *       "installation_id": 0,
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
-                 *       "root_directory": "apps/web"
+                 *       "root_directory": "apps/web",
+                 *       "watch_paths": [
+                 *         "text"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["ConnectGit"];
@@ -7505,11 +7927,16 @@ export interface operations {
                      *         "auto_deploy": true,
                      *         "branch": "main",
                      *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "deploy_key_public": "text",
                      *         "dockerfile_path": "apps/web",
+                     *         "has_access_token": true,
                      *         "has_deploy_key": true,
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
-                     *         "root_directory": "apps/web"
+                     *         "root_directory": "apps/web",
+                     *         "watch_paths": [
+                     *           "text"
+                     *         ]
                      *       },
                      *       "success": true
                      *     }
@@ -7551,6 +7978,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "access_token": "text",
                  *       "auto_deploy": true,
                  *       "branch": "main",
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
@@ -7558,7 +7986,10 @@ export interface operations {
                  *       "installation_id": 0,
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
-                 *       "root_directory": "apps/web"
+                 *       "root_directory": "apps/web",
+                 *       "watch_paths": [
+                 *         "text"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["ConnectGit"];
@@ -7579,11 +8010,16 @@ export interface operations {
                      *         "auto_deploy": true,
                      *         "branch": "main",
                      *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "deploy_key_public": "text",
                      *         "dockerfile_path": "apps/web",
+                     *         "has_access_token": true,
                      *         "has_deploy_key": true,
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
-                     *         "root_directory": "apps/web"
+                     *         "root_directory": "apps/web",
+                     *         "watch_paths": [
+                     *           "text"
+                     *         ]
                      *       },
                      *       "success": true
                      *     }
@@ -7686,11 +8122,16 @@ export interface operations {
                      *         "auto_deploy": true,
                      *         "branch": "main",
                      *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "deploy_key_public": "text",
                      *         "dockerfile_path": "apps/web",
+                     *         "has_access_token": true,
                      *         "has_deploy_key": true,
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
-                     *         "root_directory": "apps/web"
+                     *         "root_directory": "apps/web",
+                     *         "watch_paths": [
+                     *           "text"
+                     *         ]
                      *       },
                      *       "success": true
                      *     }
@@ -7737,6 +8178,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "access_token": "text",
                  *       "auto_deploy": true,
                  *       "branch": "main",
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
@@ -7744,7 +8186,10 @@ export interface operations {
                  *       "installation_id": 0,
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
-                 *       "root_directory": "apps/web"
+                 *       "root_directory": "apps/web",
+                 *       "watch_paths": [
+                 *         "text"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["ConnectGit"];
@@ -7765,11 +8210,16 @@ export interface operations {
                      *         "auto_deploy": true,
                      *         "branch": "main",
                      *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "deploy_key_public": "text",
                      *         "dockerfile_path": "apps/web",
+                     *         "has_access_token": true,
                      *         "has_deploy_key": true,
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
-                     *         "root_directory": "apps/web"
+                     *         "root_directory": "apps/web",
+                     *         "watch_paths": [
+                     *           "text"
+                     *         ]
                      *       },
                      *       "success": true
                      *     }
@@ -7811,6 +8261,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "access_token": "text",
                  *       "auto_deploy": true,
                  *       "branch": "main",
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
@@ -7818,7 +8269,10 @@ export interface operations {
                  *       "installation_id": 0,
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
-                 *       "root_directory": "apps/web"
+                 *       "root_directory": "apps/web",
+                 *       "watch_paths": [
+                 *         "text"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["ConnectGit"];
@@ -7839,11 +8293,16 @@ export interface operations {
                      *         "auto_deploy": true,
                      *         "branch": "main",
                      *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "deploy_key_public": "text",
                      *         "dockerfile_path": "apps/web",
+                     *         "has_access_token": true,
                      *         "has_deploy_key": true,
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
-                     *         "root_directory": "apps/web"
+                     *         "root_directory": "apps/web",
+                     *         "watch_paths": [
+                     *           "text"
+                     *         ]
                      *       },
                      *       "success": true
                      *     }
@@ -7909,6 +8368,251 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_push_deliveries: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "commit": "9fceb02d0ae598e95dc970b74767f19372d61af8",
+                     *           "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "git_ref": "text",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "provider": "github",
+                     *           "received_at": "2026-01-31T08:00:00Z",
+                     *           "verdict": "deployed"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PushDeliveryView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_deploy_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "auto_deploy": true,
+                     *         "branch": "main",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "deploy_key_public": "text",
+                     *         "dockerfile_path": "apps/web",
+                     *         "has_access_token": true,
+                     *         "has_deploy_key": true,
+                     *         "repo_full_name": "you/app",
+                     *         "repo_url": "https://github.com/you/app.git",
+                     *         "root_directory": "apps/web",
+                     *         "watch_paths": [
+                     *           "text"
+                     *         ]
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["GitConnectionView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_git_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "gitea_url": "text",
+                     *         "github_url": "text",
+                     *         "gitlab_url": "text",
+                     *         "secret": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["GitWebhookView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    renew_git_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "gitea_url": "text",
+                     *         "github_url": "text",
+                     *         "gitlab_url": "text",
+                     *         "secret": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["GitWebhookView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -8154,11 +8858,16 @@ export interface operations {
                      *           "auto_deploy": true,
                      *           "branch": "main",
                      *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
                      *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
                      *           "has_deploy_key": true,
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
-                     *           "root_directory": "apps/web"
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
                      *         },
                      *         "health_check_path": "/healthz",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -8289,11 +8998,16 @@ export interface operations {
                      *           "auto_deploy": true,
                      *           "branch": "main",
                      *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
                      *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
                      *           "has_deploy_key": true,
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
-                     *           "root_directory": "apps/web"
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
                      *         },
                      *         "health_check_path": "/healthz",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -8415,11 +9129,16 @@ export interface operations {
                      *           "auto_deploy": true,
                      *           "branch": "main",
                      *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
                      *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
                      *           "has_deploy_key": true,
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
-                     *           "root_directory": "apps/web"
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
                      *         },
                      *         "health_check_path": "/healthz",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
@@ -8631,11 +9350,16 @@ export interface operations {
                      *           "auto_deploy": true,
                      *           "branch": "main",
                      *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
                      *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
                      *           "has_deploy_key": true,
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
-                     *           "root_directory": "apps/web"
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
                      *         },
                      *         "health_check_path": "/healthz",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",

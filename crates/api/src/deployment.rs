@@ -81,6 +81,8 @@ pub enum Trigger {
     Upload,
     /// A call of the project's deploy hook.
     Hook,
+    /// A push to the connected repository.
+    Push,
 }
 
 impl Trigger {
@@ -94,6 +96,7 @@ impl Trigger {
             Self::Rollback => "rollback",
             Self::Upload => "upload",
             Self::Hook => "hook",
+            Self::Push => "push",
         }
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{BranchName, RepoPath, RepoUrl, Timestamp};
+use crate::{BranchName, DeploymentId, PushDeliveryId, RepoPath, RepoUrl, Timestamp};
 
 /// Body of `POST P/git`. Either `repo_url` or `repo_full_name` says which repository.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -33,7 +33,19 @@ pub struct ConnectGit {
     /// A private SSH key in OpenSSH's format. Kept sealed and never shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy_key: Option<String>,
+    /// A token that may read the repository, for https addresses. Kept sealed and never shown again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1000), regex(pattern = ACCESS_TOKEN_PATTERN))]
+    pub access_token: Option<String>,
+    /// Which files a push must change to deploy by itself, as patterns of `.gitignore`; any when
+    /// there is none. A pattern with `!` in front takes files out again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50), inner(length(min = 1, max = 200)))]
+    pub watch_paths: Option<Vec<String>>,
 }
+
+/// What an access token looks like: visible characters.
+const ACCESS_TOKEN_PATTERN: &str = "^[!-~]+$";
 
 /// A project's link to a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +64,123 @@ pub struct GitConnectionView {
     pub dockerfile_path: Option<RepoPath>,
     /// Whether a deploy key is kept.
     pub has_deploy_key: bool,
+    /// The public half of the deploy key, to be added to the repository with read access.
+    pub deploy_key_public: Option<String>,
+    /// Whether an access token is kept.
+    pub has_access_token: bool,
+    /// Which files a push must change to deploy by itself.
+    pub watch_paths: Vec<String>,
     /// When it was connected.
     pub created_at: Timestamp,
+}
+
+/// Answer of `GET` and `POST P/git/webhook`: what to enter at the Git server, so that pushes deploy.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GitWebhookView {
+    /// The address for GitHub: content type `application/json`, the event `push`.
+    pub github_url: String,
+    /// The address for GitLab: push events, with the secret as its secret token.
+    pub gitlab_url: String,
+    /// The address for Gitea and Forgejo: push events.
+    pub gitea_url: String,
+    /// The secret that the Git server signs with.
+    pub secret: String,
+}
+
+/// Who sent a push event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GitProvider {
+    /// GitHub, or what signs as it does.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// Gitea or Forgejo.
+    Gitea,
+}
+
+impl GitProvider {
+    /// The name as it stands on the wire and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Github => "github",
+            Self::Gitlab => "gitlab",
+            Self::Gitea => "gitea",
+        }
+    }
+}
+
+/// What a push event led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PushVerdict {
+    /// A deployment was queued.
+    Deployed,
+    /// A deployment that waits already will build it.
+    Joined,
+    /// It was a test, or another kind of event.
+    NotAPush,
+    /// It went to another branch or to a tag, or the branch was deleted.
+    OtherBranch,
+    /// `auto_deploy` is off.
+    AutoDeployOff,
+    /// It changes nothing that `watch_paths` names.
+    NothingWatched,
+    /// Its commit's message says `[skip ci]` or `[skip deploy]`.
+    Skipped,
+    /// The project was stopped, or is not built from Git.
+    NotRunning,
+}
+
+impl PushVerdict {
+    /// The verdict as it stands on the wire and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployed => "deployed",
+            Self::Joined => "joined",
+            Self::NotAPush => "not_a_push",
+            Self::OtherBranch => "other_branch",
+            Self::AutoDeployOff => "auto_deploy_off",
+            Self::NothingWatched => "nothing_watched",
+            Self::Skipped => "skipped",
+            Self::NotRunning => "not_running",
+        }
+    }
+}
+
+/// A push event that a project's Git server sent, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PushDeliveryView {
+    /// Its id.
+    pub id: PushDeliveryId,
+    /// Who sent it.
+    pub provider: GitProvider,
+    /// The branch that was pushed to, or the tag.
+    pub git_ref: Option<String>,
+    /// The commit that the branch was at afterwards.
+    pub commit: Option<String>,
+    /// What it led to.
+    pub verdict: PushVerdict,
+    /// The deployment that builds it.
+    pub deployment_id: Option<DeploymentId>,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// Answer of `POST /api/webhooks/:provider`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PushReceived {
+    /// What it led to, for each project that is connected to the repository with this secret.
+    pub projects: Vec<PushOutcome>,
+}
+
+/// What a push event led to in one project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PushOutcome {
+    /// The project's slug.
+    pub project: crate::Slug,
+    /// What it led to; for an event that came before, what it led to then.
+    pub verdict: PushVerdict,
+    /// The deployment that builds it.
+    pub deployment_id: Option<DeploymentId>,
 }

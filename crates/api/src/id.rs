@@ -93,4 +93,6 @@ ids! {
     SessionId;
     /// An offer to become a member of a workspace.
     InvitationId;
+    /// A push event that was received for a project.
+    PushDeliveryId;
 }

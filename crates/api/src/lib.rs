@@ -33,8 +33,8 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, DeploymentId, DomainId, EventId, InvitationId, ProjectId, SessionId, UserId,
-    WorkspaceId,
+    ApiKeyId, DeploymentId, DomainId, EventId, InvitationId, ProjectId, PushDeliveryId, SessionId,
+    UserId, WorkspaceId,
 };
 pub use name::{BranchName, Email, EnvKey, Hostname, ImageRef, Port, RepoPath, RepoUrl, Slug};
 pub use quantity::{Cpu, Ram};

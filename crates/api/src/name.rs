@@ -393,6 +393,24 @@ impl RepoUrl {
     pub fn is_ssh(&self) -> bool {
         self.0.starts_with("ssh://") || !self.0.contains("://")
     }
+
+    /// The host that is reached over SSH, as `known_hosts` names it: `[host]:port` where the port is
+    /// not 22.
+    pub fn ssh_host(&self) -> Option<String> {
+        if !self.is_ssh() {
+            return None;
+        }
+        let (authority, has_port) = match self.0.strip_prefix("ssh://") {
+            Some(rest) => (rest.split('/').next()?, true),
+            None => (self.0.split(':').next()?, false),
+        };
+        let host = authority.rsplit('@').next()?;
+        match host.split_once(':').filter(|_| has_port) {
+            Some((host, port)) if port != "22" => Some(format!("[{host}]:{port}")),
+            Some((host, _)) => Some(host.to_owned()),
+            None => Some(host.to_owned()),
+        }
+    }
 }
 
 /// A TCP port from 1 to 65535; on the wire a number, and on input also a text.

@@ -6,8 +6,8 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, deploy, deployments, domains, down, env, exec, init, keys, login, logs, members,
-    open, rollback, scale, up,
+    completions, deploy, deployments, domains, down, env, exec, git, init, keys, login, logs,
+    members, open, rollback, scale, up,
 };
 use crate::exit;
 
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Env(env::EnvCommand),
     /// List and change the host names that lead to the project
     Domains(domains::DomainsArgs),
+    /// Show the repository, and how its pushes deploy
+    Git(git::GitArgs),
     /// Open the project's address in a browser
     Open(open::OpenArgs),
     /// Stop the project, or delete it

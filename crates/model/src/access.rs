@@ -123,10 +123,19 @@ impl From<Caller> for Actor {
 impl Access {
     /// The access of a deploy hook's token: it can do what a member can.
     pub fn for_hook(membership: Membership, ip: Option<IpAddr>) -> Self {
+        Self::without_account("deploy hook", membership, ip)
+    }
+
+    /// The access of a push event that is signed with a project's secret: as a deploy hook's.
+    pub fn for_push(membership: Membership, ip: Option<IpAddr>) -> Self {
+        Self::without_account("push", membership, ip)
+    }
+
+    fn without_account(name: &str, membership: Membership, ip: Option<IpAddr>) -> Self {
         let scope = membership.scope();
         let actor = Actor {
             user_id: None,
-            name: "deploy hook".to_owned(),
+            name: name.to_owned(),
             via: Via::Hook,
             ip,
             idempotency: None,

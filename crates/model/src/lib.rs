@@ -14,6 +14,7 @@ pub mod error;
 pub mod log;
 pub mod plan;
 pub mod project;
+pub mod push;
 pub mod route;
 pub mod secret;
 pub mod slug;

@@ -22,6 +22,7 @@ pub(crate) mod log;
 mod member;
 pub(crate) mod metrics;
 pub(crate) mod project;
+pub(crate) mod push;
 pub(crate) mod status;
 mod upload;
 pub(crate) mod workspace;
@@ -35,7 +36,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use tokio_util::task::TaskTracker;
 use tose_api::log::LogSource;
 use tose_api::{DeploymentId, EventId, ProjectId, Timestamp, WorkspaceId};
@@ -98,7 +99,11 @@ pub(crate) struct Limits {
     pub(crate) deployments: Limiter<ProjectId>,
     sockets: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
     max_sockets: usize,
+    push_events: Semaphore,
 }
+
+/// How many push events are held in memory at once; they may have 25 MiB each.
+const PUSH_EVENTS: usize = 4;
 
 impl Limits {
     pub(crate) fn new(config: &Config, clock: &Arc<dyn Clock>) -> Self {
@@ -118,7 +123,14 @@ impl Limits {
             ),
             sockets: Mutex::default(),
             max_sockets: limits.max_sockets,
+            push_events: Semaphore::new(PUSH_EVENTS),
         }
+    }
+
+    /// A place for a push event, held until it is dropped.
+    pub(crate) async fn push_event(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.push_events.acquire().await.ok()
     }
 
     /// A place among the workspace's WebSockets, held until it is dropped.

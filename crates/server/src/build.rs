@@ -4,3 +4,4 @@ pub(crate) mod archive;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
 pub(crate) mod git;
+pub(crate) mod ssh;

@@ -23,6 +23,7 @@ mod member;
 mod metrics;
 mod openapi;
 mod project;
+mod push;
 mod reply;
 mod routes;
 mod system;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use tose_api::{DeploymentId, EnvKey, ProjectId, UserId, WorkspaceId};
 use tose_model::IdGen;
@@ -69,6 +70,16 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         project_id: ProjectId,
     },
+    /// A token for a Git server over https.
+    AccessToken {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+    },
+    /// What a project's push events are signed with.
+    WebhookSecret {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+    },
     /// The secret of an authenticator app.
     TotpSecret { user_id: UserId },
     /// The answer to a call with an `Idempotency-Key`.
@@ -96,6 +107,18 @@ impl Place<'_> {
                 project_id,
             } => {
                 format!("v{KEY_VERSION}/git_connections.deploy_key/{workspace_id}/{project_id}")
+            }
+            Self::AccessToken {
+                workspace_id,
+                project_id,
+            } => {
+                format!("v{KEY_VERSION}/git_connections.access_token/{workspace_id}/{project_id}")
+            }
+            Self::WebhookSecret {
+                workspace_id,
+                project_id,
+            } => {
+                format!("v{KEY_VERSION}/git_connections.webhook_secret/{workspace_id}/{project_id}")
             }
             Self::TotpSecret { user_id } => {
                 format!("v{KEY_VERSION}/users.totp_secret/{user_id}")
@@ -271,6 +294,16 @@ pub fn fresh_token(ids: &dyn IdGen) -> SecretString {
     let mut random = Zeroizing::new([0; API_KEY_BYTES]);
     ids.fill(random.as_mut_slice());
     SecretString::from(hex::encode(random.as_slice()))
+}
+
+/// Whether `signature` is the HMAC-SHA256 of `body` with this secret. An empty secret signs nothing.
+pub fn is_signed(secret: &SecretString, body: &[u8], signature: &[u8]) -> bool {
+    let secret = secret.expose_secret().as_bytes();
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
+        return false;
+    };
+    mac.update(body);
+    !secret.is_empty() && mac.verify_slice(signature).is_ok()
 }
 
 /// What a page has to send along with a login's cookie. It follows from the login's token, which

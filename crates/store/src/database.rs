@@ -29,6 +29,7 @@ use tose_api::WorkspaceId;
 use tose_model::access::WorkspaceScope;
 
 use crate::error::{Error, Result};
+use crate::git;
 
 /// The platform's database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -298,6 +299,7 @@ impl Store {
             .run(&mut sqlite)
             .await
             .map_err(|error| Error::Open(Box::new(error)))?;
+        git::fill_repo_keys(&mut sqlite).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -327,6 +329,11 @@ impl Store {
     pub async fn ping(&self) -> Result<()> {
         let answer = sqlx::query("SELECT 1").execute(&self.readers).await;
         answer.map(|_| ()).map_err(Error::query("answer"))
+    }
+
+    /// Waits until every change that was begun before this call is committed, so that reads see it.
+    pub async fn wait_for_writes(&self) -> Result<()> {
+        commit(self.begin().await?).await
     }
 
     pub(crate) fn readers(&self) -> &SqlitePool {

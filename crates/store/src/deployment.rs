@@ -15,6 +15,7 @@ use tose_model::secret::Sealed;
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
+use crate::push::{self, NewPushDelivery};
 use crate::row;
 
 /// A deployment to be queued.
@@ -42,6 +43,8 @@ pub struct NewDeployment {
     pub deadline_at: Timestamp,
     /// The e-mail address of who asked for it.
     pub created_by: String,
+    /// The push event that it answers: one event makes one deployment.
+    pub delivery: Option<NewPushDelivery>,
     /// When.
     pub now: Timestamp,
 }
@@ -143,6 +146,9 @@ fn into_deployments(rows: Vec<DeploymentRow>) -> Result<Vec<Deployment>> {
 
 impl Store {
     /// Queues a deployment in place of the one that waits, if any, and wants the project to run.
+    ///
+    /// # Errors
+    /// `Taken` when its push event was received before.
     pub async fn create_deployment(
         &self,
         scope: &WorkspaceScope,
@@ -162,6 +168,17 @@ impl Store {
         let generation = generation.ok_or(Error::NotFound("project"))?;
         supersede(&mut tx, new.project_id, DeploymentStatus::Queued, new.now).await?;
         insert(&mut tx, scope, new, generation).await?;
+        if let Some(delivery) = &new.delivery {
+            push::insert(
+                &mut tx,
+                scope,
+                new.project_id,
+                delivery,
+                Some(new.id),
+                new.now,
+            )
+            .await?;
+        }
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }

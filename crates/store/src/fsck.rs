@@ -63,7 +63,9 @@ const RULES: [(&str, &str); 14] = [
          UNION ALL SELECT e.project_id FROM env_vars e JOIN projects p ON p.id = e.project_id
              WHERE e.workspace_id <> p.workspace_id
          UNION ALL SELECT g.project_id FROM git_connections g JOIN projects p ON p.id = g.project_id
-             WHERE g.workspace_id <> p.workspace_id",
+             WHERE g.workspace_id <> p.workspace_id
+         UNION ALL SELECT v.id FROM push_deliveries v JOIN projects p ON p.id = v.project_id
+             WHERE v.workspace_id <> p.workspace_id",
     ),
     (
         "a deployment has a higher generation than its project",

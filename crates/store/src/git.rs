@@ -1,7 +1,9 @@
 //! Links to Git repositories.
 
+use sqlx::SqliteConnection;
 use tose_api::{BranchName, ProjectId, RepoPath, RepoUrl, Timestamp};
 use tose_model::access::WorkspaceScope;
+use tose_model::push::RepoKey;
 use tose_model::secret::Sealed;
 
 use crate::database::{Store, commit};
@@ -26,6 +28,14 @@ pub struct GitConnection {
     pub dockerfile_path: Option<RepoPath>,
     /// A private SSH key.
     pub deploy_key: Option<Sealed>,
+    /// Its public half.
+    pub deploy_key_public: Option<String>,
+    /// A token for https.
+    pub access_token: Option<Sealed>,
+    /// What push events are signed with.
+    pub webhook_secret: Option<Sealed>,
+    /// Which files a push must change to deploy.
+    pub watch_paths: Vec<String>,
     /// When it was connected.
     pub created_at: Timestamp,
 }
@@ -39,6 +49,10 @@ struct GitRow {
     root_directory: Option<String>,
     dockerfile_path: Option<String>,
     deploy_key: Option<Vec<u8>>,
+    deploy_key_public: Option<String>,
+    access_token: Option<Vec<u8>>,
+    webhook_secret: Option<Vec<u8>>,
+    watch_paths: String,
     created_at: i64,
 }
 
@@ -54,14 +68,19 @@ impl Store {
         let mut tx = self.begin_in(scope).await?;
         let done = sqlx::query(
             "INSERT INTO git_connections (project_id, workspace_id, repo_full_name, repo_url, branch,
-                 auto_deploy, root_directory, dockerfile_path, deploy_key, created_at)
-             SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10 FROM projects
+                 auto_deploy, root_directory, dockerfile_path, deploy_key, created_at,
+                 deploy_key_public, access_token, webhook_secret, watch_paths, repo_key)
+             SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+             FROM projects
              WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
              ON CONFLICT (project_id) DO UPDATE SET repo_full_name = excluded.repo_full_name,
                  repo_url = excluded.repo_url, branch = excluded.branch,
                  auto_deploy = excluded.auto_deploy, root_directory = excluded.root_directory,
                  dockerfile_path = excluded.dockerfile_path, deploy_key = excluded.deploy_key,
-                 created_at = excluded.created_at",
+                 created_at = excluded.created_at,
+                 deploy_key_public = excluded.deploy_key_public,
+                 access_token = excluded.access_token, webhook_secret = excluded.webhook_secret,
+                 watch_paths = excluded.watch_paths, repo_key = excluded.repo_key",
         )
         .bind(project_id.to_string())
         .bind(scope.id().to_string())
@@ -73,6 +92,14 @@ impl Store {
         .bind(connection.dockerfile_path.as_ref().map(RepoPath::as_str))
         .bind(connection.deploy_key.as_ref().map(Sealed::as_bytes))
         .bind(connection.created_at.as_nanos())
+        .bind(&connection.deploy_key_public)
+        .bind(connection.access_token.as_ref().map(Sealed::as_bytes))
+        .bind(connection.webhook_secret.as_ref().map(Sealed::as_bytes))
+        .bind(row::to_json(
+            "git_connections.watch_paths",
+            &connection.watch_paths,
+        )?)
+        .bind(RepoKey::new(&connection.repo_url).as_str())
         .execute(&mut *tx)
         .await
         .map_err(Error::query("write a git connection"))?;
@@ -91,7 +118,8 @@ impl Store {
     ) -> Result<Option<GitConnection>> {
         let found: Option<GitRow> = sqlx::query_as(
             "SELECT repo_full_name, repo_url, branch, auto_deploy, root_directory, dockerfile_path,
-                    deploy_key, created_at
+                    deploy_key, deploy_key_public, access_token, webhook_secret, watch_paths,
+                    created_at
              FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
         )
         .bind(scope.id().to_string())
@@ -125,6 +153,25 @@ impl Store {
     }
 }
 
+/// Gives rows that an earlier version wrote the key by which push events find them.
+pub(crate) async fn fill_repo_keys(sqlite: &mut SqliteConnection) -> Result<()> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT project_id, repo_url FROM git_connections WHERE repo_key IS NULL")
+            .fetch_all(&mut *sqlite)
+            .await
+            .map_err(Error::query("list repositories without a key"))?;
+    for (project_id, repo_url) in rows {
+        let repo_url: RepoUrl = row::parse("git_connections.repo_url", &repo_url)?;
+        sqlx::query("UPDATE git_connections SET repo_key = $2 WHERE project_id = $1")
+            .bind(project_id)
+            .bind(RepoKey::new(&repo_url).as_str())
+            .execute(&mut *sqlite)
+            .await
+            .map_err(Error::query("write a repository's key"))?;
+    }
+    Ok(())
+}
+
 impl GitRow {
     fn into_connection(self) -> Result<GitConnection> {
         Ok(GitConnection {
@@ -141,6 +188,10 @@ impl GitRow {
                 self.dockerfile_path.as_deref(),
             )?,
             deploy_key: self.deploy_key.map(Sealed::from_bytes),
+            deploy_key_public: self.deploy_key_public,
+            access_token: self.access_token.map(Sealed::from_bytes),
+            webhook_secret: self.webhook_secret.map(Sealed::from_bytes),
+            watch_paths: row::parse_json("git_connections.watch_paths", &self.watch_paths)?,
             created_at: row::to_time(self.created_at),
         })
     }

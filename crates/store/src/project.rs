@@ -4,7 +4,7 @@ use tose_api::deployment::{CommitView, DeploymentStatus, DeploymentView};
 use tose_api::envelope::Paging;
 use tose_api::git::GitConnectionView;
 use tose_api::project::{BuildOptions, Source};
-use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp, WorkspaceId};
+use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp};
 use tose_model::access::{Membership, WorkspaceScope};
 use tose_model::project::{DesiredState, Project, RunSpec};
 
@@ -87,19 +87,6 @@ pub struct ProjectFacts {
     pub ready: u32,
 }
 
-/// A project that the reconciler has to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProjectRef {
-    /// The project.
-    pub id: ProjectId,
-    /// Its workspace.
-    pub workspace_id: WorkspaceId,
-    /// Whether it was deleted and has to go.
-    pub is_deleted: bool,
-    /// Whether a deployment of it waits, is under way or is live.
-    pub is_active: bool,
-}
-
 #[derive(sqlx::FromRow)]
 struct ProjectRow {
     id: String,
@@ -141,6 +128,9 @@ struct RecordRow {
     root_directory: Option<String>,
     dockerfile_path: Option<String>,
     has_deploy_key: i64,
+    deploy_key_public: Option<String>,
+    has_access_token: i64,
+    watch_paths: Option<String>,
     git_created_at: Option<i64>,
     live_id: Option<String>,
     live_trigger: Option<String>,
@@ -205,6 +195,7 @@ macro_rules! select_record {
             project_columns!(),
             ", g.repo_full_name, g.repo_url, g.branch AS git_branch, g.auto_deploy,
                g.root_directory, g.dockerfile_path, g.deploy_key IS NOT NULL AS has_deploy_key,
+               g.deploy_key_public, g.access_token IS NOT NULL AS has_access_token, g.watch_paths,
                g.created_at AS git_created_at, l.id AS live_id, l.trigger AS live_trigger,
                l.commit_sha, l.commit_message, l.commit_author, l.image AS live_image,
                l.created_by AS live_created_by, l.created_at AS live_created_at,
@@ -214,20 +205,6 @@ macro_rules! select_record {
              LEFT JOIN domains d ON d.project_id = p.id AND d.is_default = 1
              LEFT JOIN git_connections g ON g.project_id = p.id
              LEFT JOIN deployments l ON l.project_id = p.id AND l.status = 'running' ",
-            $rest
-        )
-    };
-}
-
-/// Everything that a reference is read from; a `WHERE` or `ORDER BY` clause follows.
-macro_rules! select_ref {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, workspace_id, deleted_at,
-                    CASE WHEN EXISTS (SELECT 1 FROM deployments x WHERE x.project_id = projects.id
-                        AND x.status IN ('queued', 'building', 'deploying', 'running'))
-                    THEN 1 ELSE 0 END AS is_active
-             FROM projects ",
             $rest
         )
     };
@@ -601,25 +578,6 @@ impl Store {
         commit(tx).await
     }
 
-    /// Every project of every workspace, the deleted ones that still have a row included.
-    pub async fn list_projects_for_task(&self) -> Result<Vec<ProjectRef>> {
-        let rows: Vec<RefRow> = sqlx::query_as(select_ref!("ORDER BY id"))
-            .fetch_all(self.readers())
-            .await
-            .map_err(Error::query("list all projects"))?;
-        rows.iter().map(RefRow::to_ref).collect()
-    }
-
-    /// The project with this id, whosever it is, also if it was deleted.
-    pub async fn find_project_ref_for_task(&self, id: ProjectId) -> Result<Option<ProjectRef>> {
-        let found: Option<RefRow> = sqlx::query_as(select_ref!("WHERE id = $1"))
-            .bind(id.to_string())
-            .fetch_optional(self.readers())
-            .await
-            .map_err(Error::query("find a project"))?;
-        found.as_ref().map(RefRow::to_ref).transpose()
-    }
-
     /// Notes how many live replicas are ready; writes only what is new.
     pub async fn set_ready_replicas(
         &self,
@@ -677,25 +635,6 @@ async fn run_on_project(
         .map_err(Error::query("stop or delete a project"))
 }
 
-#[derive(sqlx::FromRow)]
-struct RefRow {
-    id: String,
-    workspace_id: String,
-    deleted_at: Option<i64>,
-    is_active: i64,
-}
-
-impl RefRow {
-    fn to_ref(&self) -> Result<ProjectRef> {
-        Ok(ProjectRef {
-            id: row::parse("projects.id", &self.id)?,
-            workspace_id: row::parse("projects.workspace_id", &self.workspace_id)?,
-            is_deleted: self.deleted_at.is_some(),
-            is_active: self.is_active != 0,
-        })
-    }
-}
-
 pub(crate) fn parse_desired(text: &str) -> Result<DesiredState> {
     match text {
         "running" => Ok(DesiredState::Running),
@@ -729,6 +668,12 @@ impl RecordRow {
                     self.dockerfile_path.as_deref(),
                 )?,
                 has_deploy_key: self.has_deploy_key != 0,
+                deploy_key_public: self.deploy_key_public,
+                has_access_token: self.has_access_token != 0,
+                watch_paths: row::parse_json(
+                    "git_connections.watch_paths",
+                    self.watch_paths.as_deref().unwrap_or("[]"),
+                )?,
                 created_at: row::to_time(created_at),
             }),
             _ => None,

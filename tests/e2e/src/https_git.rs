@@ -26,8 +26,14 @@ struct Request {
     query: String,
     content_type: String,
     encoding: String,
+    authorization: String,
     body: Vec<u8>,
 }
+
+/// The token that opens repositories whose name begins with `private`.
+pub const TOKEN: &str = "e2e-token/with+odd=characters";
+/// `x-access-token`, a colon, and that token, in Base64.
+const AUTHORIZATION: &str = "Basic eC1hY2Nlc3MtdG9rZW46ZTJlLXRva2VuL3dpdGgrb2RkPWNoYXJhY3RlcnM=";
 
 impl HttpsGit {
     /// Starts it for the repositories below `root`; its certificate goes into `folder`.
@@ -90,7 +96,14 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>, root: &Path) -> Option<(
     let connection = ServerConnection::new(config).ok()?;
     let mut reader = BufReader::new(StreamOwned::new(connection, stream));
     let request = read_request(&mut reader)?;
-    let response = backend(&request, root);
+    let is_private = request.path.contains("/private");
+    let response = if is_private && request.authorization != AUTHORIZATION {
+        b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\
+          WWW-Authenticate: Basic realm=\"git\"\r\n\r\n"
+            .to_vec()
+    } else {
+        backend(&request, root)
+    };
     let mut stream = reader.into_inner();
     stream.write_all(&response).ok()?;
     stream.conn.send_close_notify();
@@ -109,6 +122,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
         query: query.to_owned(),
         content_type: String::new(),
         encoding: String::new(),
+        authorization: String::new(),
         body: Vec::new(),
     };
     let mut length = 0;
@@ -122,6 +136,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
             "content-length" => length = value.parse().ok()?,
             "content-type" => request.content_type = value.to_owned(),
             "content-encoding" => request.encoding = value.to_owned(),
+            "authorization" => request.authorization = value.to_owned(),
             _ => {}
         }
     }

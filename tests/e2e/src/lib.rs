@@ -26,7 +26,7 @@ pub use crowd::{Crowd, Page, visit};
 pub use empty_registry::EmptyRegistry;
 pub use engine::{Container, containers, docker};
 pub use eventually::{eventually, when};
-pub use https_git::HttpsGit;
+pub use https_git::{HttpsGit, TOKEN};
 pub use installation::Installation;
 pub use log::{Line, Log, WHOLE, read_log};
 pub use program::{Outcome, program, run, run_with_input};

@@ -77,7 +77,17 @@ const PLACES: [Place; 5] = [
             permit(
                 "crates/server/src/tasks/builder.rs",
                 "clone",
-                "git gets the deploy key",
+                "git gets the deploy key or the access token",
+            ),
+            permit(
+                "crates/server/src/app/git.rs",
+                "get_git_webhook",
+                "an admin enters the secret at the Git server",
+            ),
+            permit(
+                "crates/server/src/app/push.rs",
+                "receive_push",
+                "the signature of a push event is checked",
             ),
             permit(
                 "crates/server/src/app/auth.rs",

@@ -3,9 +3,9 @@
 use reqwest::Method;
 
 use super::transport::json;
-use super::{Client, Result};
+use super::{Client, Page, Paging, Result};
 use crate::Slug;
-use crate::git::{ConnectGit, GitConnectionView};
+use crate::git::{ConnectGit, GitConnectionView, GitWebhookView, PushDeliveryView};
 use crate::workspace::Deleted;
 
 impl Client {
@@ -42,5 +42,46 @@ impl Client {
     pub async fn disconnect_git(&self, workspace: &Slug, project: &Slug) -> Result<Deleted> {
         let url = self.project_url(workspace, project, &["git"]);
         self.transport.send(Method::DELETE, url, None).await
+    }
+
+    /// `GET P/git/webhook`.
+    pub async fn get_git_webhook(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+    ) -> Result<GitWebhookView> {
+        let url = self.project_url(workspace, project, &["git", "webhook"]);
+        self.transport.get(url).await
+    }
+
+    /// `POST P/git/webhook`: another secret.
+    pub async fn renew_git_webhook(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+    ) -> Result<GitWebhookView> {
+        let url = self.project_url(workspace, project, &["git", "webhook"]);
+        self.transport.send(Method::POST, url, None).await
+    }
+
+    /// `POST P/git/deploy-key`: a key that the server makes.
+    pub async fn create_deploy_key(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+    ) -> Result<GitConnectionView> {
+        let url = self.project_url(workspace, project, &["git", "deploy-key"]);
+        self.transport.send(Method::POST, url, None).await
+    }
+
+    /// `GET P/git/deliveries`: one page of the push events, newest first.
+    pub async fn list_push_deliveries(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        paging: Paging,
+    ) -> Result<Page<PushDeliveryView>> {
+        let url = self.project_url(workspace, project, &["git", "deliveries"]);
+        self.transport.get_page(url, paging).await
     }
 }

@@ -76,6 +76,9 @@ pub(crate) fn git(url: &str) -> GitConnectionView {
         root_directory: None,
         dockerfile_path: None,
         has_deploy_key: false,
+        deploy_key_public: None,
+        has_access_token: false,
+        watch_paths: Vec::new(),
         created_at: time(0),
     }
 }

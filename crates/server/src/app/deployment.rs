@@ -16,7 +16,7 @@ use tose_model::deployment::state::Event;
 use tose_model::error::{Error, Result};
 use tose_model::project::{DesiredState, Project};
 use tose_model::secret::{ExposeSecret, SecretString};
-use tose_store::{NewDeployment, Transition};
+use tose_store::{NewDeployment, NewPushDelivery, Transition};
 
 use crate::app::project::is_reserved;
 use crate::app::{Platform, vault_error};
@@ -36,6 +36,24 @@ struct Recipe {
     image: Option<String>,
     /// The settings and variables of an earlier deployment; today's when absent.
     like: Option<Box<Deployment>>,
+    /// The push event that asks for it.
+    delivery: Option<NewPushDelivery>,
+}
+
+impl Recipe {
+    /// Today's source, settings and variables.
+    fn new(trigger: Trigger) -> Self {
+        Self {
+            id: None,
+            trigger,
+            commit: None,
+            branch: None,
+            no_cache: false,
+            image: None,
+            like: None,
+            delivery: None,
+        }
+    }
 }
 
 /// The most lines of a log in one answer, and how many when the caller does not say.
@@ -84,13 +102,10 @@ impl Platform {
             Source::Image => {}
         }
         let recipe = Recipe {
-            id: None,
-            trigger,
             commit: asked_commit,
             branch: input.branch,
             no_cache: input.no_cache,
-            image: None,
-            like: None,
+            ..Recipe::new(trigger)
         };
         self.queue(access, &project, recipe, "deployment.create")
             .await
@@ -165,13 +180,11 @@ impl Platform {
             ));
         }
         let recipe = Recipe {
-            id: None,
-            trigger: Trigger::Rollback,
             commit: earlier.commit.clone(),
             branch: earlier.branch.clone(),
-            no_cache: false,
             image: Some(image),
             like: Some(Box::new(earlier)),
+            ..Recipe::new(Trigger::Rollback)
         };
         self.queue(access, &project, recipe, "deployment.rollback")
             .await
@@ -186,15 +199,25 @@ impl Platform {
     ) -> Result<DeploymentView> {
         let recipe = Recipe {
             id: Some(id),
-            trigger: Trigger::Upload,
-            commit: None,
-            branch: None,
-            no_cache: false,
-            image: None,
-            like: None,
+            ..Recipe::new(Trigger::Upload)
         };
         self.queue(access, project, recipe, "deployment.upload")
             .await
+    }
+
+    /// Builds the newest commit of the connected branch, because somebody pushed. Pushes are not
+    /// counted against the project's limit: of many, only one waits.
+    pub(crate) async fn queue_push(
+        &self,
+        access: &Access,
+        project: &Project,
+        delivery: NewPushDelivery,
+    ) -> Result<DeploymentView> {
+        let recipe = Recipe {
+            delivery: Some(delivery),
+            ..Recipe::new(Trigger::Push)
+        };
+        self.queue(access, project, recipe, "deployment.push").await
     }
 
     /// A part of what was said about a deployment.
@@ -355,13 +378,10 @@ impl Platform {
                 )
             })?;
         let recipe = Recipe {
-            id: None,
-            trigger,
             commit: last.commit,
             branch: last.branch,
-            no_cache: false,
             image: last.image,
-            like: None,
+            ..Recipe::new(trigger)
         };
         self.queue(access, project, recipe, action).await
     }
@@ -373,7 +393,9 @@ impl Platform {
         recipe: Recipe,
         action: &'static str,
     ) -> Result<DeploymentView> {
-        self.limits.deployments.count(&project.id)?;
+        if recipe.delivery.is_none() {
+            self.limits.deployments.count(&project.id)?;
+        }
         let id = recipe
             .id
             .unwrap_or_else(|| DeploymentId::from_uuid(self.ids.uuid()));
@@ -408,6 +430,7 @@ impl Platform {
             env: self.seal_env(project, id, env)?,
             deadline_at: now.saturating_add(QUEUE_TIMEOUT),
             created_by: access.actor().name.clone(),
+            delivery: recipe.delivery,
             now,
         };
         let event = self.event(access, action, format!("{}/{id}", project.slug));

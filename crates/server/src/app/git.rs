@@ -1,15 +1,17 @@
 //! A project's link to a repository.
 
-use tose_api::git::{ConnectGit, GitConnectionView};
+use tose_api::git::{ConnectGit, GitConnectionView, GitWebhookView};
 use tose_api::workspace::Deleted;
 use tose_api::{BranchName, RepoUrl};
 use tose_model::access::Access;
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
+use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use tose_store::GitConnection;
 
-use crate::app::Platform;
-use crate::secrets::Place;
+use crate::app::{Platform, vault_error};
+use crate::build::ssh;
+use crate::secrets::{self, Place};
 
 /// The most that a deploy key may have, in bytes.
 const MAX_DEPLOY_KEY: usize = 16 * 1024;
@@ -24,7 +26,14 @@ impl Platform {
     ) -> Result<GitConnectionView> {
         let project = self.find_project(access, slug).await?;
         let repo_url = self.pick_repo_url(&input)?;
+        let key = self
+            .take_deploy_key(&project, &repo_url, input.deploy_key)
+            .await?;
+        let (deploy_key, deploy_key_public) = key.unzip();
         let connection = GitConnection {
+            access_token: self.seal_access_token(&project, &repo_url, input.access_token)?,
+            webhook_secret: Some(self.fresh_webhook_secret(&project)),
+            watch_paths: check_watch_paths(input.watch_paths.unwrap_or_default())?,
             repo_full_name: input.repo_full_name,
             branch: match input.branch {
                 Some(branch) => branch,
@@ -33,7 +42,8 @@ impl Platform {
             auto_deploy: input.auto_deploy.unwrap_or(true),
             root_directory: input.root_directory,
             dockerfile_path: input.dockerfile_path,
-            deploy_key: self.seal_deploy_key(&project, &repo_url, input.deploy_key.as_deref())?,
+            deploy_key,
+            deploy_key_public,
             repo_url,
             created_at: self.now(),
         };
@@ -45,12 +55,8 @@ impl Platform {
     }
 
     pub(crate) async fn get_git(&self, access: &Access, slug: &str) -> Result<GitConnectionView> {
-        let project = self.find_project(access, slug).await?;
-        let found = self
-            .store
-            .find_git_connection(access.scope(), project.id)
-            .await?;
-        found.map(view).ok_or(Error::NotFound("git connection"))
+        let (_, connection) = self.find_connection(access, slug).await?;
+        Ok(view(connection))
     }
 
     /// Changes what was sent and keeps the rest.
@@ -60,12 +66,7 @@ impl Platform {
         slug: &str,
         input: ConnectGit,
     ) -> Result<GitConnectionView> {
-        let project = self.find_project(access, slug).await?;
-        let found = self
-            .store
-            .find_git_connection(access.scope(), project.id)
-            .await?;
-        let mut connection = found.ok_or(Error::NotFound("git connection"))?;
+        let (project, mut connection) = self.find_connection(access, slug).await?;
         if input.repo_url.is_some()
             || input.repo_full_name.is_some()
             || input.installation_id.is_some()
@@ -73,9 +74,19 @@ impl Platform {
             connection.repo_url = self.pick_repo_url(&input)?;
             connection.repo_full_name = input.repo_full_name;
         }
-        if let Some(key) = &input.deploy_key {
-            connection.deploy_key =
-                self.seal_deploy_key(&project, &connection.repo_url, Some(key))?;
+        if input.deploy_key.is_some() {
+            let url = &connection.repo_url;
+            let key = self
+                .take_deploy_key(&project, url, input.deploy_key)
+                .await?;
+            (connection.deploy_key, connection.deploy_key_public) = key.unzip();
+        }
+        if input.access_token.is_some() {
+            connection.access_token =
+                self.seal_access_token(&project, &connection.repo_url, input.access_token)?;
+        }
+        if let Some(patterns) = input.watch_paths {
+            connection.watch_paths = check_watch_paths(patterns)?;
         }
         connection.branch = input.branch.unwrap_or(connection.branch);
         connection.auto_deploy = input.auto_deploy.unwrap_or(connection.auto_deploy);
@@ -125,31 +136,189 @@ impl Platform {
         Ok(url)
     }
 
-    fn seal_deploy_key(
+    /// Checks a private key and seals it; answers its public half beside it.
+    async fn take_deploy_key(
         &self,
         project: &Project,
         url: &RepoUrl,
-        key: Option<&str>,
-    ) -> Result<Option<tose_model::secret::Sealed>> {
+        key: Option<String>,
+    ) -> Result<Option<(Sealed, String)>> {
         let Some(key) = key else { return Ok(None) };
-        if !url.is_ssh() {
-            return Err(Error::invalid_field(
-                "deploy_key",
-                "is for ssh addresses, such as git@host:owner/name.git",
-            ));
-        }
+        check_ssh(url)?;
         if key.len() > MAX_DEPLOY_KEY || !key.trim_start().starts_with("-----BEGIN ") {
-            return Err(Error::invalid_field(
-                "deploy_key",
-                "must be a private key in OpenSSH's format",
-            ));
+            return Err(bad_deploy_key());
         }
+        let key = SecretString::from(key);
+        let public = ssh::public_half(&self.config.data_path("scratch"), &key).await;
+        let public = public
+            .map_err(|error| Error::internal("ssh-keygen failed", error))?
+            .ok_or_else(bad_deploy_key)?;
+        Ok(Some((self.seal_deploy_key(project, &key), public)))
+    }
+
+    fn seal_deploy_key(&self, project: &Project, key: &SecretString) -> Sealed {
         let place = Place::DeployKey {
             workspace_id: project.workspace_id,
             project_id: project.id,
         };
-        Ok(Some(self.vault.seal(place, key, self.ids.as_ref())))
+        self.vault
+            .seal(place, key.expose_secret(), self.ids.as_ref())
     }
+
+    fn seal_access_token(
+        &self,
+        project: &Project,
+        url: &RepoUrl,
+        token: Option<String>,
+    ) -> Result<Option<Sealed>> {
+        let Some(token) = token else { return Ok(None) };
+        if url.is_ssh() || url.is_local_file() {
+            return Err(Error::invalid_field(
+                "access_token",
+                "is for https addresses; one over ssh takes a deploy_key",
+            ));
+        }
+        if token.is_empty()
+            || token.len() > 1000
+            || !token.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(Error::invalid_field(
+                "access_token",
+                "must have 1 to 1000 visible characters",
+            ));
+        }
+        let place = Place::AccessToken {
+            workspace_id: project.workspace_id,
+            project_id: project.id,
+        };
+        Ok(Some(self.vault.seal(place, &token, self.ids.as_ref())))
+    }
+
+    fn fresh_webhook_secret(&self, project: &Project) -> Sealed {
+        let secret = secrets::fresh_token(self.ids.as_ref());
+        let place = webhook_place(project);
+        self.vault
+            .seal(place, secret.expose_secret(), self.ids.as_ref())
+    }
+
+    /// Makes a deploy key, in place of the one there is; its public half is in the answer.
+    pub(crate) async fn create_deploy_key(
+        &self,
+        access: &Access,
+        slug: &str,
+    ) -> Result<GitConnectionView> {
+        let (project, mut connection) = self.find_connection(access, slug).await?;
+        check_ssh(&connection.repo_url)?;
+        let comment = format!("tose-{}-{}", project.workspace, project.slug);
+        let made = ssh::make_key(&self.config.data_path("scratch"), &comment).await;
+        let pair = made.map_err(|error| Error::internal("ssh-keygen failed", error))?;
+        connection.deploy_key = Some(self.seal_deploy_key(&project, &pair.private));
+        connection.deploy_key_public = Some(pair.public);
+        let event = self.event(access, "git.deploy_key", &project.slug);
+        self.store
+            .put_git_connection(access.scope(), project.id, &connection, &event)
+            .await?;
+        Ok(view(connection))
+    }
+
+    /// What to enter at the Git server.
+    pub(crate) async fn get_git_webhook(
+        &self,
+        access: &Access,
+        slug: &str,
+    ) -> Result<GitWebhookView> {
+        let (project, connection) = self.find_connection(access, slug).await?;
+        let sealed = connection
+            .webhook_secret
+            .ok_or(Error::NotFound("webhook secret"))?;
+        let secret = self
+            .vault
+            .open(webhook_place(&project), &sealed)
+            .map_err(vault_error)?;
+        let url = |provider: &str| {
+            self.config
+                .public_address(&format!("/api/webhooks/{provider}"))
+        };
+        Ok(GitWebhookView {
+            github_url: url("github"),
+            gitlab_url: url("gitlab"),
+            gitea_url: url("gitea"),
+            secret: secret.expose_secret().to_owned(),
+        })
+    }
+
+    /// Makes another secret: what is signed with the one before is refused from now on.
+    pub(crate) async fn renew_git_webhook(
+        &self,
+        access: &Access,
+        slug: &str,
+    ) -> Result<GitWebhookView> {
+        let (project, mut connection) = self.find_connection(access, slug).await?;
+        connection.webhook_secret = Some(self.fresh_webhook_secret(&project));
+        let event = self.event(access, "git.webhook", &project.slug);
+        self.store
+            .put_git_connection(access.scope(), project.id, &connection, &event)
+            .await?;
+        self.get_git_webhook(access, slug).await
+    }
+
+    async fn find_connection(
+        &self,
+        access: &Access,
+        slug: &str,
+    ) -> Result<(Project, GitConnection)> {
+        let project = self.find_project(access, slug).await?;
+        let found = self
+            .store
+            .find_git_connection(access.scope(), project.id)
+            .await?;
+        Ok((project, found.ok_or(Error::NotFound("git connection"))?))
+    }
+}
+
+fn webhook_place(project: &Project) -> Place<'static> {
+    Place::WebhookSecret {
+        workspace_id: project.workspace_id,
+        project_id: project.id,
+    }
+}
+
+fn check_ssh(url: &RepoUrl) -> Result<()> {
+    if url.is_ssh() {
+        return Ok(());
+    }
+    Err(Error::invalid_field(
+        "deploy_key",
+        "is for ssh addresses, such as git@host:owner/name.git",
+    ))
+}
+
+fn bad_deploy_key() -> Error {
+    Error::invalid_field(
+        "deploy_key",
+        "must be a private key in OpenSSH's format, without a passphrase",
+    )
+}
+
+/// The most patterns, and the most characters that one may have.
+const MAX_WATCH_PATHS: usize = 50;
+const MAX_PATTERN: usize = 200;
+
+fn check_watch_paths(patterns: Vec<String>) -> Result<Vec<String>> {
+    let is_fine = |pattern: &String| {
+        let length = pattern.chars().count();
+        (1..=MAX_PATTERN).contains(&length) && !pattern.chars().any(char::is_control)
+    };
+    if patterns.len() > MAX_WATCH_PATHS || !patterns.iter().all(is_fine) {
+        return Err(Error::invalid_field(
+            "watch_paths",
+            "must be at most 50 patterns of 1 to 200 characters each",
+        ));
+    }
+    crate::app::push::watcher(&patterns).map_err(|problem| {
+        Error::invalid_field("watch_paths", format!("holds no valid pattern: {problem}"))
+    })?;
+    Ok(patterns)
 }
 
 fn default_branch() -> BranchName {
@@ -179,6 +348,9 @@ fn github_url(full_name: &str) -> Result<RepoUrl> {
 pub(crate) fn view(connection: GitConnection) -> GitConnectionView {
     GitConnectionView {
         has_deploy_key: connection.deploy_key.is_some(),
+        deploy_key_public: connection.deploy_key_public,
+        has_access_token: connection.access_token.is_some(),
+        watch_paths: connection.watch_paths,
         repo_full_name: connection.repo_full_name,
         repo_url: connection.repo_url,
         branch: connection.branch,

@@ -27,6 +27,8 @@ pub(crate) struct Checkout<'a> {
     pub(crate) commit: Option<&'a str>,
     /// A private SSH key.
     pub(crate) deploy_key: Option<&'a SecretString>,
+    /// A token for https.
+    pub(crate) access_token: Option<&'a SecretString>,
     /// Whether `file://` is allowed.
     pub(crate) allow_file_urls: bool,
     /// An empty directory of this build alone.
@@ -171,7 +173,7 @@ fn explain(error: GitError, checkout: &Checkout<'_>) -> GitError {
         || has("does not exist")
     {
         format!(
-            "repository {url} was not found, or it is not public; check the address, or connect it over ssh with a deploy key"
+            "repository {url} was not found, or it is not public; check the address, or give an access_token (https) or a deploy key (ssh) that may read it"
         )
     } else {
         format!("git could not fetch {url}: {text}")
@@ -200,6 +202,11 @@ impl<'a> Git<'a> {
     fn prepare(checkout: &'a Checkout<'a>) -> Result<Self, GitError> {
         if let Some(key) = checkout.deploy_key {
             write_key(&key_path(checkout.scratch), key).map_err(GitError::Scratch)?;
+        }
+        if let Some(token) = checkout.access_token
+            && let Some(line) = credentials(checkout.url, token)
+        {
+            write_key(&credentials_path(checkout.scratch), &line).map_err(GitError::Scratch)?;
         }
         let tree = tree_dir(checkout.scratch);
         Ok(Self {
@@ -284,6 +291,8 @@ impl<'a> Git<'a> {
                 "-c",
                 "filter.lfs.required=false",
             ])
+            // Looks into ~/.git-credentials, and HOME is this build's own folder.
+            .args(["-c", "credential.helper=", "-c", "credential.helper=store"])
             .args(args)
             .current_dir(&self.tree)
             .env_clear()
@@ -345,11 +354,33 @@ fn key_path(scratch: &Path) -> PathBuf {
 }
 
 /// Beside all scratch directories, so that a host key that was seen once is held on to.
-fn known_hosts_path(scratch: &Path) -> PathBuf {
+pub(crate) fn known_hosts_path(scratch: &Path) -> PathBuf {
     scratch.parent().unwrap_or(scratch).join("known_hosts")
 }
 
-fn write_key(path: &Path, key: &SecretString) -> std::io::Result<()> {
+/// The file in which Git's own helper `store` finds the token: never on a command line, nor in an
+/// address that an error could quote.
+fn credentials_path(scratch: &Path) -> PathBuf {
+    scratch.join(".git-credentials")
+}
+
+/// The line of that file: only this host gets the token. Git hosts take any user name beside one, but
+/// for Bitbucket.
+fn credentials(url: &RepoUrl, token: &SecretString) -> Option<SecretString> {
+    let rest = url.as_str().strip_prefix("https://")?;
+    let host = rest.split('/').next()?;
+    let user = match host {
+        "bitbucket.org" => "x-token-auth",
+        _ => "x-access-token",
+    };
+    let password: String =
+        form_urlencoded::byte_serialize(token.expose_secret().as_bytes()).collect();
+    Some(SecretString::from(format!(
+        "https://{user}:{password}@{host}"
+    )))
+}
+
+pub(crate) fn write_key(path: &Path, key: &SecretString) -> std::io::Result<()> {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new()
         .write(true)

@@ -29,6 +29,8 @@ pub(crate) enum Takes {
     Nothing,
     Json(SchemaOf),
     OptionalJson(SchemaOf),
+    /// JSON that somebody else defines, signed by them: 401 when it is not.
+    Signed,
     Gzip,
 }
 
@@ -87,6 +89,11 @@ impl Doc {
 
     pub(crate) fn may_take<T: JsonSchema>(mut self) -> Self {
         self.takes = Takes::OptionalJson(schema_of::<T>);
+        self
+    }
+
+    pub(crate) fn takes_signed(mut self) -> Self {
+        self.takes = Takes::Signed;
         self
     }
 

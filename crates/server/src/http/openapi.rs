@@ -138,7 +138,7 @@ fn tag(path: &str) -> &'static str {
         _ if has("/api/auth") || has("/api/me") => "Accounts",
         _ if has("-logs") => "Logs",
         _ if has("/exec") => "Commands",
-        _ if has("/git") => "Git",
+        _ if has("/git") || has("/api/webhooks") => "Git",
         _ if has("/env") => "Variables",
         _ if has("/deployments") || has("/redeploy") || has("/webhooks") => "Deployments",
         _ if has("/domains") => "Domains",
@@ -169,6 +169,9 @@ fn operation(route: &Route, path: &str, canonical: Option<&str>, schemas: &mut S
         }
         Takes::OptionalJson(schema_of) => {
             operation["requestBody"] = json_body(schemas.request(schema_of), false);
+        }
+        Takes::Signed => {
+            operation["requestBody"] = json_body(json!({"type": "object"}), true);
         }
         Takes::Gzip => {
             operation["requestBody"] = json!({
@@ -329,7 +332,13 @@ fn refusals(route: &Route, path: &str) -> Vec<u16> {
         statuses.push(400);
     }
     if has_body {
-        statuses.extend([413, 415]);
+        statuses.push(413);
+    }
+    if has_body && !matches!(doc.takes, Takes::Signed) {
+        statuses.push(415);
+    }
+    if matches!(doc.takes, Takes::Signed) {
+        statuses.push(401);
     }
     if route.needs != Needs::Nothing {
         // A role that is too low, or a page of another site.

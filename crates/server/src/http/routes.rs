@@ -1,7 +1,7 @@
 //! Every route, with its handler, who may call it, and what it takes and answers. There is no other
 //! list: the router, the OpenAPI document and the tests of access are made from it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,14 +11,16 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use serde_json::json;
+use serde_json::{Value, json};
 use tose_api::account::*;
 use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
 use tose_api::domain::{AddDomain, DomainView};
 use tose_api::env_var::{ChangeEnvVar, EnvVarView, EnvVarsChanged, SetEnvVar, SetEnvVars};
 use tose_api::event::EventView;
 use tose_api::exec::{Exec, ExecResult};
-use tose_api::git::{ConnectGit, GitConnectionView};
+use tose_api::git::{
+    ConnectGit, GitConnectionView, GitWebhookView, PushDeliveryView, PushReceived,
+};
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
@@ -31,7 +33,7 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, deployment, docs, domain, env_var, etag, exec, git, hook, log_socket, member,
-    metrics, openapi, project, system, workspace,
+    metrics, openapi, project, push, system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -77,6 +79,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let w = |path: &str| format!("{W}{path}");
     let p = |path: &str| format!("{P}{path}");
     const BUSY: (&str, &str) = ("deployment_in_progress", "a deployment is on its way already");
+    const SIGNED: &str = "Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens.";
     const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
     vec![
         route("GET", "/healthz", ANYBODY, get(system::healthz), doc("healthz", "Is the server alive").gives::<String>()),
@@ -141,6 +144,14 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/env/{key}"), MEMBER, get(env_var::get), doc("get_env_var", "A variable").gives::<EnvVarView>().query("reveal", "Shows a secret's value; needs admin", json!({"type": "boolean"}))).also(p("/env-vars/{key}")),
         route("PUT", p("/env/{key}"), ADMIN, put(env_var::change), doc("change_env_var", "Set this variable").takes::<ChangeEnvVar>().gives::<EnvVarView>()).also(p("/env-vars/{key}")),
         route("DELETE", p("/env/{key}"), ADMIN, delete(env_var::delete), doc("delete_env_var", "Take a variable away").gives::<Deleted>()).also(p("/env-vars/{key}")),
+
+        route("GET", p("/git/webhook"), ADMIN, get(push::webhook), doc("get_git_webhook", "What to enter at the Git server so that pushes deploy").gives::<GitWebhookView>()),
+        route("POST", p("/git/webhook"), ADMIN, post(push::renew_webhook), doc("renew_git_webhook", "Make another secret for push events").creates::<GitWebhookView>().text("Events that are signed with the one before are refused from now on.")),
+        route("POST", p("/git/deploy-key"), ADMIN, post(push::create_deploy_key), doc("create_deploy_key", "Make a deploy key, in place of the one there is").creates::<GitConnectionView>().text("Add `deploy_key_public` of the answer to the repository, with read access. The private half never leaves the server.")),
+        route("GET", p("/git/deliveries"), MEMBER, get(push::list), doc("list_push_deliveries", "Push events, and what became of each").pages::<PushDeliveryView>()),
+        route("POST", "/api/webhooks/github", ANYBODY, post(push::github).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_github_event", "A push event of GitHub").takes_signed().accepts::<PushReceived>().text(SIGNED)),
+        route("POST", "/api/webhooks/gitlab", ANYBODY, post(push::gitlab).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_gitlab_event", "A push event of GitLab").takes_signed().accepts::<PushReceived>().text(SIGNED)),
+        route("POST", "/api/webhooks/gitea", ANYBODY, post(push::gitea).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_gitea_event", "A push event of Gitea or Forgejo").takes_signed().accepts::<PushReceived>().text(SIGNED)),
 
         route("GET", p("/deployments"), MEMBER, get(deployment::list), doc("list_deployments", "The deployments").pages::<DeploymentView>()).kept(),
         route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git")),
@@ -216,7 +227,7 @@ impl Route {
 /// The whole API.
 pub(crate) fn router(platform: &Arc<Platform>) -> Router {
     let routes = routes();
-    let mut router = described(&routes);
+    let mut router = described();
     let shared = Shared {
         platform: Arc::clone(platform),
         kept: Arc::default(),
@@ -277,25 +288,22 @@ fn operations(routes: &[Route]) -> Operations {
     operations
 }
 
-/// The two routes that describe the others. Both answers are made once.
-fn described(routes: &[Route]) -> Router<Arc<Platform>> {
+/// The two routes that describe the others. Both answers are made when they are first asked for, so that
+/// a start does not wait for them, and once.
+fn described() -> Router<Arc<Platform>> {
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-    let document = openapi::document(routes);
-    let page: Arc<str> = docs::page(&document).into();
-    let json: Arc<str> = document.to_string().into();
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| openapi::document(&routes()));
+    static JSON: LazyLock<String> = LazyLock::new(|| DOCUMENT.to_string());
+    static PAGE: LazyLock<String> = LazyLock::new(|| docs::page(&DOCUMENT));
     Router::new()
         .route(
             "/api/openapi.json",
-            get(move || {
-                let body = json.to_string();
-                async { ([(CONTENT_TYPE, "application/json")], body).into_response() }
-            }),
+            get(async || ([(CONTENT_TYPE, "application/json")], JSON.as_str()).into_response()),
         )
         .route(
             "/api/docs",
-            get(move || {
-                let body = page.to_string();
-                async { ([(CONTENT_SECURITY_POLICY, POLICY)], Html(body)).into_response() }
+            get(async || {
+                ([(CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE.as_str())).into_response()
             }),
         )
 }

@@ -5,7 +5,7 @@
 //! under its old deadline; a cancelled one is `cancelled` only when its processes have ended.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use crate::app::{Platform, vault_error};
 use crate::build::context::{Context, ContextError};
 use crate::build::dockerfile;
 use crate::build::git::{self, Checkout, GitError};
+use crate::build::ssh;
 use crate::secrets::Place;
 use crate::tasks::Spawner;
 
@@ -569,7 +570,17 @@ async fn clone(
         .as_ref()
         .map(|sealed| platform.vault.open(place, sealed).map_err(vault_error))
         .transpose()?;
+    let place = Place::AccessToken {
+        workspace_id: project.workspace_id,
+        project_id: project.id,
+    };
+    let access_token = connection
+        .access_token
+        .as_ref()
+        .map(|sealed| platform.vault.open(place, sealed).map_err(vault_error))
+        .transpose()?;
     let checkout = Checkout {
+        access_token: access_token.as_ref(),
         url: &connection.repo_url,
         branch,
         commit: deployment.commit.as_ref().map(|commit| commit.sha.as_str()),
@@ -594,10 +605,28 @@ async fn clone(
         }
     };
     let (fetched, ()) = tokio::join!(fetch, write);
+    if let Some(host) = connection.repo_url.ssh_host() {
+        say_host_keys(platform, deployment.id, scratch, &host).await;
+    }
     fetched.map_err(|error| match error {
         GitError::Refused(reason) => NoImage::Failed(reason),
         other => NoImage::Broken(Error::internal("git failed", other)),
     })
+}
+
+/// Shows by which keys the Git server is known: pinned when it was first seen, so that its owner can
+/// compare them.
+async fn say_host_keys(platform: &Platform, id: DeploymentId, scratch: &Path, host: &str) {
+    match ssh::fingerprints(&git::known_hosts_path(scratch), host).await {
+        Ok(keys) => {
+            for key in keys {
+                let text =
+                    format!("the host key of {host} is {key}, pinned when it was first seen");
+                platform.say(id, text).await;
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the known host keys could not be read"),
+    }
 }
 
 /// Values for what the Dockerfile declares with `ARG`: the port, variables that are no secret (build

@@ -26,7 +26,25 @@ fn git(dir: &Path, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn commit(dir: &Path, files: &[(&str, &str)], message: &str) -> String {
+/// A key pair without a passphrase: its private half, and its public one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests make keys with the real ssh-keygen"
+)]
+fn make_key(dir: &Path) -> (String, String) {
+    let path = dir.join("id");
+    let output = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "ann", "-f"])
+        .arg(&path)
+        .output()
+        .expect("ssh-keygen runs");
+    assert!(output.status.success());
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a key");
+    let public = read(&path.with_extension("pub"));
+    (read(&path), public.trim().to_owned())
+}
+
+pub(crate) fn commit(dir: &Path, files: &[(&str, &str)], message: &str) -> String {
     std::fs::create_dir_all(dir).expect("a folder");
     if !dir.join(".git").exists() {
         git(dir, &["init", "--quiet", "--initial-branch=main"]);
@@ -39,7 +57,10 @@ fn commit(dir: &Path, files: &[(&str, &str)], message: &str) -> String {
     git(dir, &["rev-parse", "HEAD"])
 }
 
-async fn connected(lab: &Lab, files: &[(&str, &str)]) -> (Client, String, std::path::PathBuf) {
+pub(crate) async fn connected(
+    lab: &Lab,
+    files: &[(&str, &str)],
+) -> (Client, String, std::path::PathBuf) {
     let repo = lab.data_dir().join("repo");
     let sha = commit(&repo, files, "first version");
     let owner = lab.owner("demo").await;
@@ -182,9 +203,21 @@ async fn connections_are_checked_and_hide_their_key() {
     let key = "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----\n";
     let body =
         json!({"repo_url": "git@example.com:a/b.git", "deploy_key": key, "auto_deploy": false});
+    let refused = owner
+        .post("projects/shop/git-connection", body.clone())
+        .await;
+    assert!(
+        refused.body["fields"]["deploy_key"].is_string(),
+        "no key: {refused:?}"
+    );
+    let mut body = body;
+    let (private, public) = make_key(lab.data_dir());
+    body["deploy_key"] = json!(private);
     let made = owner.post("projects/shop/git-connection", body).await;
     assert_eq!(made.data()["has_deploy_key"], json!(true));
-    assert!(!made.body.to_string().contains("canary"));
+    assert_eq!(made.data()["deploy_key_public"], json!(public));
+    let secret = private.lines().nth(1).expect("a line of the key");
+    assert!(!made.body.to_string().contains(secret));
     let public = owner
         .post("projects/shop/git", json!({"repo_full_name": "owner/name"}))
         .await;

@@ -17,4 +17,5 @@ mod log_socket;
 mod member;
 mod metrics;
 mod project;
+mod push;
 mod sequence;

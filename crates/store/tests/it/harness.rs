@@ -265,6 +265,7 @@ impl Lab {
             env: Sealed::from_bytes(vec![1, 2, 3]),
             deadline_at: self.now(),
             created_by: "a@example.com".to_owned(),
+            delivery: None,
             now: self.now(),
         };
         let event = self.event();

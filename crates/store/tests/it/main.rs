@@ -15,5 +15,6 @@ mod lease;
 mod member;
 mod project;
 mod project_record;
+mod push;
 mod session;
 mod user;

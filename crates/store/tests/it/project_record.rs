@@ -38,6 +38,10 @@ fn repository(lab: &Lab) -> GitConnection {
         root_directory: Some("apps/web".parse().expect("a path")),
         dockerfile_path: None,
         deploy_key: Some(Sealed::from_bytes(vec![1, 2, 3])),
+        deploy_key_public: Some("ssh-ed25519 AAAA".to_owned()),
+        access_token: None,
+        webhook_secret: Some(Sealed::from_bytes(vec![4, 5])),
+        watch_paths: vec!["web/".to_owned()],
         created_at: lab.now(),
     }
 }
@@ -92,6 +96,9 @@ async fn a_record_shows_the_repository_and_whether_it_has_a_key() {
         root_directory: first.root_directory.clone(),
         dockerfile_path: None,
         has_deploy_key: true,
+        deploy_key_public: first.deploy_key_public.clone(),
+        has_access_token: false,
+        watch_paths: first.watch_paths.clone(),
         created_at: lab.now(),
     };
     assert_eq!(record(&lab, "shop").await.git, Some(expected.clone()));
@@ -101,12 +108,18 @@ async fn a_record_shows_the_repository_and_whether_it_has_a_key() {
         root_directory: None,
         dockerfile_path: Some("Dockerfile.web".parse().expect("a path")),
         deploy_key: None,
+        deploy_key_public: None,
+        access_token: Some(Sealed::from_bytes(vec![6])),
+        watch_paths: Vec::new(),
         ..first
     };
     connect(&lab, id, &second).await;
     expected.repo_full_name = Some("ada/shop".to_owned());
     expected.auto_deploy = false;
     expected.root_directory = None;
+    expected.deploy_key_public = None;
+    expected.has_access_token = true;
+    expected.watch_paths = Vec::new();
     expected.dockerfile_path = second.dockerfile_path.clone();
     expected.has_deploy_key = false;
     assert_eq!(record(&lab, "shop").await.git, Some(expected));

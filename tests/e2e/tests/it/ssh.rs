@@ -31,4 +31,20 @@ async fn a_deploy_key_opens_a_repository_over_ssh_and_a_wrong_one_is_told_so() {
     assert!(!connection.to_string().contains(secret));
     assert!(!project.build_log(&id).await.text().contains(secret));
     assert!(!site.output().contains(secret));
+
+    let made = project
+        .api
+        .post(&project.path("/git/deploy-key"), &json!({}))
+        .await;
+    let public = made["deploy_key_public"].as_str().expect("a public half");
+    let record = project.deploy_and_wait().await;
+    assert_eq!(
+        record["status"], "failed",
+        "the repository does not know the made key yet"
+    );
+    sshd.accept(public);
+    let id = project.deploy_live().await;
+    let log = project.build_log(&id).await.text();
+    assert!(log.contains("the host key of [localhost]:"), "{log}");
+    assert!(log.contains("ED25519 SHA256:"), "{log}");
 }

@@ -97,6 +97,8 @@ fn is_empty(connection: &ConnectGit) -> bool {
             root_directory: None,
             dockerfile_path: None,
             deploy_key: None,
+            access_token: None,
+            watch_paths: None,
         }
     )
 }
@@ -118,6 +120,9 @@ mod tests {
             root_directory: None,
             dockerfile_path: None,
             has_deploy_key: false,
+            deploy_key_public: None,
+            has_access_token: false,
+            watch_paths: Vec::new(),
             created_at: tose_api::Timestamp::from_nanos(0),
         }
     }
