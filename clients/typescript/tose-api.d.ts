@@ -2931,7 +2931,7 @@ export interface components {
             secret: string;
         };
         /** @description What made a deployment start. */
-        Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook" | "push";
+        Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook" | "push" | "auto_rollback";
         /**
          * @description Body of `PUT /api/me`: what is not sent keeps its value.
          * @example {

@@ -83,6 +83,8 @@ pub enum Trigger {
     Hook,
     /// A push to the connected repository.
     Push,
+    /// The version before, because the one that went live broke soon after.
+    AutoRollback,
 }
 
 impl Trigger {
@@ -97,6 +99,7 @@ impl Trigger {
             Self::Upload => "upload",
             Self::Hook => "hook",
             Self::Push => "push",
+            Self::AutoRollback => "auto_rollback",
         }
     }
 }

@@ -131,6 +131,11 @@ impl Access {
         Self::without_account("push", membership, ip)
     }
 
+    /// The access by which the platform itself brings an earlier version back.
+    pub fn for_rollback(membership: Membership) -> Self {
+        Self::without_account("automatic rollback", membership, None)
+    }
+
     fn without_account(name: &str, membership: Membership, ip: Option<IpAddr>) -> Self {
         let scope = membership.scope();
         let actor = Actor {

@@ -26,6 +26,9 @@ pub struct Desired {
     pub target: Option<Target>,
     /// How it takes over.
     pub rollout: Rollout,
+    /// Until when a live version that breaks is given up for the one before it; `None` where there is
+    /// none to go back to.
+    pub watched_until: Option<Timestamp>,
 }
 
 /// How a version takes over from the one before it.
@@ -73,6 +76,8 @@ pub enum Health {
     Ready,
     /// It was asked and was not ready.
     NotReady(String),
+    /// It was ready, and then failed again and again: it is to be replaced.
+    Unhealthy(String),
 }
 
 /// How long things may take.
@@ -90,6 +95,8 @@ pub struct Patience {
     pub probe: Duration,
     /// How often a version may crash while it starts before it is given up.
     pub start_crashes: u32,
+    /// How often a replica of a fresh live version may crash before that is given up.
+    pub watch_crashes: u32,
 }
 
 impl Default for Patience {
@@ -101,6 +108,7 @@ impl Default for Patience {
             restart: Duration::from_secs(10),
             probe: Duration::from_millis(20),
             start_crashes: 3,
+            watch_crashes: 2,
         }
     }
 }
@@ -123,6 +131,9 @@ pub enum Step {
         replica: Option<ReplicaName>,
         cause: Cause,
     },
+    /// The live version broke soon after it went live: bring the one before it back. `replica` shows
+    /// why.
+    RollBack { replica: ReplicaName, cause: Cause },
     /// Note that the replica is on its way out: its time to drain begins.
     Retire { name: ReplicaName },
     /// Ask the replica to end.
@@ -149,10 +160,13 @@ impl Plan {
 /// Decides the next steps. Pure: the caller supplies `now`.
 pub fn plan(desired: &Desired, replicas: &[Replica], now: Timestamp, patience: &Patience) -> Plan {
     let mut plan = Plan::default();
+    let replicas = &one_at_a_time(desired, replicas);
     if let Some(failure) = find_failure(desired, replicas, now, patience) {
         plan.steps.push(failure);
         return plan;
     }
+    plan.steps
+        .extend(find_regression(desired, replicas, now, patience));
     plan_starts(desired, replicas, now, patience, &mut plan);
     plan_route(desired, replicas, &mut plan);
     plan_retirements(desired, replicas, now, patience, &mut plan);
@@ -164,6 +178,39 @@ pub fn plan(desired: &Desired, replicas: &[Replica], now: Timestamp, patience: &
         plan.wake(now.saturating_add(slowest));
     }
     plan
+}
+
+/// Lets one unhealthy replica of the live version go at a time, and only while all others are up: the
+/// rest goes on as it can. While another version is about to take over, all of them do.
+fn one_at_a_time(desired: &Desired, replicas: &[Replica]) -> Vec<Replica> {
+    let is_unhealthy = |replica: &&Replica| matches!(replica.health, Health::Unhealthy(_));
+    let live = || {
+        replicas
+            .iter()
+            .filter(|replica| Some(replica.observed.key.deployment_id) == desired.live)
+    };
+    let is_going = |replica: &&Replica| {
+        is_unhealthy(replica)
+            && (replica.retiring_since.is_some() || replica.terminated_at.is_some())
+    };
+    let are_up = live().filter(|replica| {
+        replica.observed.state == ReplicaState::Running
+            && matches!(replica.health, Health::Ready | Health::Unhealthy(_))
+    });
+    let is_complete =
+        desired.target.is_none() && are_up.count() as u64 >= u64::from(desired.replicas);
+    let next = live()
+        .find(is_going)
+        .or_else(|| live().filter(|_| is_complete).find(is_unhealthy))
+        .map(|replica| replica.observed.name.clone());
+    let spare = |replica: &Replica| match replica.health {
+        Health::Unhealthy(_) if next.as_ref() != Some(&replica.observed.name) => Replica {
+            health: Health::Ready,
+            ..replica.clone()
+        },
+        _ => replica.clone(),
+    };
+    replicas.iter().map(spare).collect()
 }
 
 /// How many of the shortest pauses lie between two looks at a replica that takes long.
@@ -192,7 +239,9 @@ fn is_wanted(desired: &Desired, replica: &Replica) -> bool {
         || desired
             .target
             .is_some_and(|target| target.deployment_id == deployment_id);
-    is_current && replica.observed.key.index < desired.replicas
+    is_current
+        && replica.observed.key.index < desired.replicas
+        && !matches!(replica.health, Health::Unhealthy(_))
 }
 
 /// Whether the live version has to make room for the one that is to take over.
@@ -206,7 +255,7 @@ fn is_serving(replica: &Replica) -> bool {
     let has_proof = match replica.health {
         Health::Ready => true,
         Health::Unknown => replica.routed,
-        Health::NotReady(_) => false,
+        Health::NotReady(_) | Health::Unhealthy(_) => false,
     };
     has_proof && replica.observed.state == ReplicaState::Running
 }
@@ -285,9 +334,51 @@ fn find_failure(
     })
 }
 
+/// What shows that the live version is worse than the one before it: a replica that crashed more than
+/// once, was killed for its memory, or is unhealthy, while the version is watched.
+fn find_regression(
+    desired: &Desired,
+    replicas: &[Replica],
+    now: Timestamp,
+    patience: &Patience,
+) -> Option<Step> {
+    desired.watched_until.filter(|until| now < *until)?;
+    let broken = |replica: &Replica| {
+        let restarts = replica.observed.restarts;
+        let cause = match (replica.observed.state, &replica.health) {
+            (_, Health::Unhealthy(probe)) => Cause::NotReady {
+                probe: probe.clone(),
+            },
+            (
+                ReplicaState::Exited {
+                    exit_code,
+                    out_of_memory,
+                }
+                | ReplicaState::Restarting {
+                    exit_code,
+                    out_of_memory,
+                },
+                _,
+            ) if out_of_memory || exit_code != 0 && restarts >= patience.watch_crashes => {
+                Cause::Exited {
+                    exit_code,
+                    out_of_memory,
+                    restarts,
+                }
+            }
+            _ => return None,
+        };
+        Some(Step::RollBack {
+            replica: replica.observed.name.clone(),
+            cause,
+        })
+    };
+    of(replicas, desired.live?).find_map(broken)
+}
+
 fn not_ready(replica: &Replica) -> Cause {
     let probe = match &replica.health {
-        Health::NotReady(reason) => reason.clone(),
+        Health::NotReady(reason) | Health::Unhealthy(reason) => reason.clone(),
         Health::Ready | Health::Unknown => "it did not stay up long enough to be asked".to_owned(),
     };
     Cause::NotReady { probe }

@@ -45,6 +45,7 @@ fn parse_desired(words: &[&str]) -> Desired {
                 deadline: at(deadline),
             }
         }),
+        watched_until: value(words, "watched").map(at),
         rollout: if words.contains(&"in-place") {
             Rollout::InPlace
         } else {
@@ -90,6 +91,7 @@ fn parse_replica(words: &[&str]) -> Replica {
         },
         health: match words {
             _ if words.contains(&"ready") => Health::Ready,
+            _ if words.contains(&"unhealthy") => Health::Unhealthy("/up answered 500".to_owned()),
             _ if words.contains(&"unready") => Health::NotReady("refused".to_owned()),
             _ => Health::Unknown,
         },
@@ -147,6 +149,7 @@ fn write(plan: &Plan) -> String {
                 let shown = replica.as_ref().map_or("nothing", |name| name.as_str());
                 format!("fail {} by {shown}: {cause:?}", letter(*deployment_id))
             }
+            Step::RollBack { replica, cause } => format!("roll back by {replica}: {cause:?}"),
             Step::Retire { name } => format!("retire {name}"),
             Step::Terminate { name } => format!("terminate {name}"),
             Step::Remove { name } => format!("remove {name}"),

@@ -53,6 +53,7 @@ use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
 use crate::limiter::Limiter;
+use crate::liveness::Liveness;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
 use crate::password::Passwords;
@@ -78,6 +79,7 @@ pub struct Platform {
     pub(crate) mailer: Mailer,
     pub(crate) dns: Dns,
     pub(crate) limits: Limits,
+    pub(crate) liveness: Liveness,
     pub(crate) known_keys: KnownKeys,
     /// Calls that are brought to their end though the client may be gone.
     pub(crate) background: TaskTracker,
@@ -154,6 +156,9 @@ impl Limits {
             })
     }
 }
+
+/// Whom the platform's own lines in a project's log are from: no replica has this name.
+const PLATFORM_POD: &str = "tose";
 
 /// When a WebSocket that found no place may be tried again.
 const SOCKET_RETRY: Duration = Duration::from_secs(5);
@@ -254,6 +259,20 @@ impl Platform {
             .await
         {
             tracing::error!(%deployment_id, %error, "a deployment's log could not be written");
+        }
+    }
+
+    /// Adds a line of the platform's own to what a project's replicas write.
+    pub(crate) async fn tell_project(&self, project_id: ProjectId, text: String) {
+        let line = LogLine {
+            time: self.now(),
+            source: LogSource::System,
+            pod: PLATFORM_POD.into(),
+            text: text.into_bytes(),
+        };
+        let stream = StreamId::Project(project_id);
+        if let Err(error) = self.logs.append(stream, vec![line]).await {
+            tracing::error!(%project_id, %error, "a project's log could not be written");
         }
     }
 

@@ -249,6 +249,10 @@ pub struct Limits {
     pub start_timeout: Duration,
     /// Requests on a version that was replaced.
     pub drain: Duration,
+    /// Between two questions to a replica that serves.
+    pub health_interval: Duration,
+    /// From a version's promotion on, while a crash brings the version before it back; zero: never.
+    pub watch: Duration,
     /// Calls a minute with one key or login; 0: as many as they like.
     pub calls_per_minute: u32,
     /// Calls that may come at once.
@@ -343,6 +347,8 @@ struct LimitsTable {
     build_memory_mb: Option<u32>,
     start_timeout_seconds: Option<u32>,
     drain_seconds: Option<u32>,
+    health_interval_seconds: Option<u32>,
+    watch_seconds: Option<u32>,
     calls_per_minute: Option<u32>,
     call_burst: Option<u32>,
     deployments_per_minute: Option<u32>,
@@ -528,6 +534,11 @@ impl LimitsTable {
                 self.start_timeout_seconds.unwrap_or(60),
             )?),
             drain: seconds(self.drain_seconds.unwrap_or(30)),
+            health_interval: seconds(at_least_one(
+                "limits.health_interval_seconds",
+                self.health_interval_seconds.unwrap_or(10),
+            )?),
+            watch: seconds(self.watch_seconds.unwrap_or(60)),
             calls_per_minute: self.calls_per_minute.unwrap_or(300),
             call_burst: at_least_one("limits.call_burst", self.call_burst.unwrap_or(60))?,
             deployments_per_minute: self.deployments_per_minute.unwrap_or(10),

@@ -10,6 +10,7 @@ pub mod data_plane;
 mod dns;
 mod http;
 mod limiter;
+mod liveness;
 mod mail;
 mod metrics;
 mod password;
@@ -220,6 +221,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         mailer,
         dns,
         limits: Limits::new(&config, &parts.clock),
+        liveness: Default::default(),
         known_keys: Default::default(),
         background: TaskTracker::new(),
         config,

@@ -6,6 +6,7 @@
 mod builder;
 mod capture;
 mod domains;
+mod liveness;
 mod probe;
 mod project_pass;
 mod reconciler;
@@ -48,6 +49,7 @@ impl Tasks {
         ));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(domains::run(Arc::clone(platform)));
+        tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));
         tasks.spawn(supervisor::run(Arc::clone(platform)));
         tasks.spawn(sweep::run(Arc::clone(platform)));

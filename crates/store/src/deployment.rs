@@ -3,6 +3,8 @@
 //! Guarantees: a change of status is a compare-and-swap, so of two that race one loses and is told
 //! so; the unique indexes keep at most one deployment of a project waiting, one under way, one live.
 
+use std::collections::HashSet;
+
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::envelope::Paging;
 use tose_api::{BranchName, DeploymentId, ProjectId, Timestamp};
@@ -268,6 +270,68 @@ impl Store {
         .await
         .map_err(Error::query("find the last live deployment"))?;
         found.map(DeploymentRow::into_deployment).transpose()
+    }
+
+    /// The ids of the project's deployments that were ever live.
+    pub async fn list_live_ids(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+    ) -> Result<HashSet<DeploymentId>> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM deployments
+             WHERE workspace_id = $1 AND project_id = $2 AND live_at IS NOT NULL",
+        )
+        .bind(scope.id().to_string())
+        .bind(project_id.to_string())
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list versions that were live"))?;
+        rows.iter()
+            .map(|id| row::parse("deployments.id", id))
+            .collect()
+    }
+
+    /// The version that was live before the deployment of this generation, if its image is known.
+    pub async fn find_previous_version(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        generation: u64,
+    ) -> Result<Option<Deployment>> {
+        let found: Option<DeploymentRow> = sqlx::query_as(select_deployment!(
+            "WHERE workspace_id = $1 AND project_id = $2 AND generation < $3
+               AND live_at IS NOT NULL AND image IS NOT NULL
+             ORDER BY generation DESC LIMIT 1"
+        ))
+        .bind(scope.id().to_string())
+        .bind(project_id.to_string())
+        .bind(crate::project::to_i64(generation))
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("find the version before"))?;
+        found.map(DeploymentRow::into_deployment).transpose()
+    }
+
+    /// Notes why a version that is live is given up.
+    pub async fn set_deployment_error(
+        &self,
+        scope: &WorkspaceScope,
+        id: DeploymentId,
+        reason: &str,
+    ) -> Result<()> {
+        let mut tx = self.begin_in(scope).await?;
+        sqlx::query(
+            "UPDATE deployments SET error = $3
+             WHERE workspace_id = $1 AND id = $2 AND status = 'running'",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .bind(reason)
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("note why a version is given up"))?;
+        commit(tx).await
     }
 
     /// The ids of all deployments that a project ever had.

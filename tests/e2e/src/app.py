@@ -17,12 +17,17 @@ class App(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Head and body leave together, and not in two packets that wait for each other.
     wbufsize = -1
+    is_sick = False
 
     def do_GET(self):
         path, _, query = self.path.partition("?")
         text = urllib.parse.unquote(query)
         if path == "/crash":
             os._exit(1)
+        elif path == "/sicken":
+            App.is_sick = True
+        elif path == "/healthz" and App.is_sick:
+            return self.answer("sick", 500)
         elif path == "/print":
             print(text)
         elif path == "/print-err":
@@ -31,9 +36,9 @@ class App(http.server.BaseHTTPRequestHandler):
             return self.answer(fetch(text))
         self.answer(PAGE)
 
-    def answer(self, text):
+    def answer(self, text, status=200):
         body = text.encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("content-type", "text/plain; charset=utf-8")
         self.send_header("content-length", str(len(body)))
         self.end_headers()

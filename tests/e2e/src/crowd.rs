@@ -78,6 +78,8 @@ struct Seen {
     answers: [usize; VISITORS],
     /// The last page of each.
     newest: [String; VISITORS],
+    /// How often each got another page than before.
+    switches: [usize; VISITORS],
     failures: Vec<String>,
 }
 
@@ -125,6 +127,12 @@ impl Crowd {
         .await;
     }
 
+    /// How often each visitor got another page than the one before.
+    pub fn switches(&self) -> Vec<usize> {
+        let seen = self.seen.lock().expect("no visitor panics");
+        seen.switches.to_vec()
+    }
+
     /// Waits until every visitor got some more answers.
     pub async fn goes_on(&self) {
         let before = self.seen.lock().expect("no visitor panics").answers;
@@ -158,6 +166,9 @@ fn note(seen: &Mutex<Seen>, number: usize, began: Instant, result: Result<Page, 
     let mut seen = seen.lock().expect("no visitor panics");
     match result {
         Ok(page) if page.status == StatusCode::OK => {
+            if seen.answers[number] > 0 && seen.newest[number] != page.text {
+                seen.switches[number] += 1;
+            }
             seen.answers[number] += 1;
             seen.newest[number] = page.text;
         }

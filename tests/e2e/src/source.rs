@@ -22,7 +22,7 @@ pub struct Source {
 
 impl Source {
     /// An app in Python that answers every path with `page`. On request (see `app.py`) it prints,
-    /// fetches and crashes.
+    /// fetches, crashes, and fails its health path.
     pub fn app(page: &str) -> Self {
         let files = BTreeMap::new();
         Self { files }

@@ -8,9 +8,10 @@ use tose_api::deployment::{
 };
 use tose_api::envelope::{Meta, Paging};
 use tose_api::project::Source;
+use tose_api::workspace::Role;
 use tose_api::{BranchName, DeploymentId};
 use tose_logs::StreamId;
-use tose_model::access::{Access, WorkspaceScope};
+use tose_model::access::{Access, Membership, WorkspaceScope};
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
 use tose_model::error::{Error, Result};
@@ -187,6 +188,28 @@ impl Platform {
             ..Recipe::new(Trigger::Rollback)
         };
         self.queue(access, &project, recipe, "deployment.rollback")
+            .await
+    }
+
+    /// Brings `earlier` back, because the version that replaced it broke soon after it went live.
+    pub(crate) async fn roll_back_by_itself(
+        &self,
+        project: &Project,
+        earlier: Deployment,
+    ) -> Result<DeploymentView> {
+        let access = Access::for_rollback(Membership {
+            workspace_id: project.workspace_id,
+            workspace: project.workspace.clone(),
+            role: Role::Member,
+        });
+        let recipe = Recipe {
+            commit: earlier.commit.clone(),
+            branch: earlier.branch.clone(),
+            image: earlier.image.clone(),
+            like: Some(Box::new(earlier)),
+            ..Recipe::new(Trigger::AutoRollback)
+        };
+        self.queue(&access, project, recipe, "deployment.auto_rollback")
             .await
     }
 
@@ -393,7 +416,8 @@ impl Platform {
         recipe: Recipe,
         action: &'static str,
     ) -> Result<DeploymentView> {
-        if recipe.delivery.is_none() {
+        let is_our_own = matches!(recipe.trigger, Trigger::Push | Trigger::AutoRollback);
+        if !is_our_own {
             self.limits.deployments.count(&project.id)?;
         }
         let id = recipe

@@ -75,10 +75,12 @@ impl Platform {
         is_current: bool,
         routed: &[String],
     ) -> (PodView, Usage) {
+        let verdict = self.liveness.verdict(&replica.name, replica.started_at);
         let is_routed = routed.iter().any(|name| name == replica.name.as_str());
         let (status, reason) = match replica.state {
             _ if !is_current => (PodStatus::Stopping, None),
             ReplicaState::Created => (PodStatus::Pending, None),
+            ReplicaState::Running if verdict.is_some() => (PodStatus::Unhealthy, verdict),
             ReplicaState::Running if is_routed => (PodStatus::Running, None),
             ReplicaState::Running => (PodStatus::Starting, None),
             ReplicaState::Restarting {

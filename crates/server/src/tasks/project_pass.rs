@@ -1,5 +1,8 @@
 //! One pass over one project: read, look, plan, act, write back.
 
+mod removal;
+mod scene;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,15 +24,18 @@ use tose_model::driver::{
     Scope, VolumeMount,
 };
 use tose_model::error::{Error, Result};
-use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Rollout, Step, Target, plan};
-use tose_model::project::{DesiredState, Project};
+use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Step, plan};
+use tose_model::project::DesiredState;
 use tose_model::route::{Backend, Route};
 use tose_model::secret::SecretString;
-use tose_store::{Lease, ProjectFacts, ProjectRef};
+use tose_store::Lease;
 
 use crate::app::Platform;
+use crate::liveness::Watched;
 use crate::tasks::capture::Capture;
 use crate::tasks::probe;
+use crate::tasks::project_pass::removal::{collect_images, remove, tear_down};
+use crate::tasks::project_pass::scene::Scene;
 
 /// How long a pass may act before another process may take the project over.
 const LEASE: Duration = Duration::from_secs(120);
@@ -69,34 +75,6 @@ impl Memory {
     }
 }
 
-/// Everything that was read of a project.
-struct Scene {
-    scope: WorkspaceScope,
-    project: Project,
-    facts: ProjectFacts,
-    live: Option<Deployment>,
-    target: Option<Deployment>,
-    observed: Vec<ObservedReplica>,
-}
-
-impl Scene {
-    fn deployment(&self, id: DeploymentId) -> Option<&Deployment> {
-        self.live
-            .iter()
-            .chain(&self.target)
-            .find(|deployment| deployment.id == id)
-    }
-
-    /// Where a replica listens, if it runs and its deployment is a current one.
-    fn addr(&self, replica: &ObservedReplica) -> Option<SocketAddr> {
-        let deployment = self.deployment(replica.key.deployment_id)?;
-        let ip = replica
-            .ip
-            .filter(|_| replica.state == ReplicaState::Running)?;
-        Some(SocketAddr::new(ip, deployment.run.port.get()))
-    }
-}
-
 /// Looks at a project once; answers when it wants to be looked at again.
 pub(crate) async fn run(
     platform: &Platform,
@@ -121,25 +99,7 @@ pub(crate) async fn run(
     let Some((project, facts)) = platform.store.find_project(&scope, id).await? else {
         return Ok(Some(platform.now()));
     };
-    let mut scene = Scene {
-        scope,
-        project,
-        facts,
-        live: None,
-        target: None,
-        observed,
-    };
-    for deployment in platform
-        .store
-        .list_current_deployments(&scene.scope, id)
-        .await?
-    {
-        match deployment.status {
-            DeploymentStatus::Running => scene.live = Some(deployment),
-            DeploymentStatus::Deploying => scene.target = Some(deployment),
-            _ => {}
-        }
-    }
+    let scene = Scene::read(platform, scope, project, facts, observed).await?;
     let pass = Pass {
         platform,
         capture,
@@ -156,7 +116,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn run(&self, memory: &mut Memory) -> Result<Option<Timestamp>> {
-        let desired = desired(self.scene);
+        let desired = self.scene.desired(self.platform);
         let replicas = self.examine(&desired, memory).await;
         let now = self.platform.now();
         let plan = plan(&desired, &replicas, now, &self.patience());
@@ -225,11 +185,43 @@ impl Pass<'_> {
             self.look_at(desired, observed, is_routed, memory)
         });
         let replicas = join_all(looks).await;
+        self.watch(&replicas);
         for replica in &replicas {
             let state = (replica.observed.started_at, replica.health.clone());
             memory.health.insert(replica.observed.name.clone(), state);
         }
         replicas
+    }
+
+    /// Has those that serve asked further on, where there is a path to ask.
+    fn watch(&self, replicas: &[Replica]) {
+        let liveness = &self.platform.liveness;
+        let serves = |replica: &Replica| {
+            replica.routed && matches!(replica.health, Health::Ready | Health::Unhealthy(_))
+        };
+        let is_leaving = |replica: &Replica| matches!(replica.health, Health::Unhealthy(_));
+        liveness.retain(self.scene.project.id, |name| {
+            let found = replicas
+                .iter()
+                .find(|replica| replica.observed.name == *name);
+            found.is_some_and(|replica| serves(replica) || is_leaving(replica))
+        });
+        for replica in replicas.iter().filter(|replica| serves(replica)) {
+            let observed = &replica.observed;
+            let path = self
+                .scene
+                .deployment(observed.key.deployment_id)
+                .and_then(|deployment| deployment.run.health_check_path.clone());
+            if let (Some(health_path), Some(addr)) = (path, self.scene.addr(observed)) {
+                let watched = Watched {
+                    project_id: self.scene.project.id,
+                    addr,
+                    health_path,
+                    started_at: observed.started_at,
+                };
+                liveness.watch(&observed.name, watched);
+            }
+        }
     }
 
     async fn look_at(
@@ -243,10 +235,15 @@ impl Pass<'_> {
         let is_current = self.scene.deployment(observed.key.deployment_id).is_some()
             && observed.key.index < desired.replicas;
         let terminated_at = memory.terminated_at.get(name).copied();
-        let health = if is_current {
-            self.health(observed, is_routed, memory).await
-        } else {
-            Health::Unknown
+        let verdict = self
+            .platform
+            .liveness
+            .verdict(name, observed.started_at)
+            .filter(|_| is_current);
+        let health = match verdict {
+            Some(reason) => Health::Unhealthy(reason),
+            None if is_current => self.health(observed, is_routed, memory).await,
+            None => Health::Unknown,
         };
         let may_be_draining = !is_current && !is_routed && terminated_at.is_none();
         let is_busy =
@@ -323,12 +320,14 @@ impl Pass<'_> {
                 } => {
                     self.fail(*deployment_id, replica.as_ref(), cause).await?;
                 }
+                Step::RollBack { replica, cause } => self.roll_back(replica, cause).await?,
                 Step::Retire { name } => {
                     memory
                         .retiring_since
                         .insert(name.clone(), self.platform.now());
                 }
                 Step::Terminate { name } => {
+                    self.say_why(name).await;
                     self.apply(&EngineStep::TerminateReplica { name: name.clone() })
                         .await?;
                     memory
@@ -531,7 +530,7 @@ impl Pass<'_> {
         self.platform
             .settle(target, Event::Promoted, Some(&text))
             .await?;
-        collect_images(self.platform, self.scene, target).await
+        collect_images(self.platform, &self.scene.scope, self.scene.project.id).await
     }
 
     async fn fail(
@@ -543,6 +542,20 @@ impl Pass<'_> {
         let Some(target) = self.scene.deployment(deployment_id) else {
             return Ok(());
         };
+        let reason = self.reason(target, replica, cause).await?;
+        self.platform
+            .settle(target, Event::Failure, Some(&reason))
+            .await?;
+        Ok(())
+    }
+
+    /// Why a version does not run, in words for its author.
+    async fn reason(
+        &self,
+        deployment: &Deployment,
+        replica: Option<&ReplicaName>,
+        cause: &Cause,
+    ) -> Result<String> {
         let mut facts = Circumstances {
             waited: self.platform.config.limits.start_timeout,
             ..Circumstances::default()
@@ -555,11 +568,50 @@ impl Pass<'_> {
             }
             facts.last_lines = self.last_lines(name).await?;
         }
-        let memory = target.run.ram.to_string();
-        let reason = explain(cause, target.run.port, &memory, &facts);
+        let memory = deployment.run.ram.to_string();
+        Ok(explain(cause, deployment.run.port, &memory, &facts))
+    }
+
+    /// Tells the project's log why a replica that was live is replaced.
+    async fn say_why(&self, name: &ReplicaName) {
+        let observed = self.scene.observed.iter().find(|one| one.name == *name);
+        let verdict =
+            observed.and_then(|observed| self.platform.liveness.verdict(name, observed.started_at));
+        if let Some(reason) = verdict {
+            tracing::warn!(replica = %name, reason, "replacing a replica: it is unhealthy");
+            let text = format!("replica {name} is replaced: {reason}, three times in a row");
+            self.platform
+                .tell_project(self.scene.project.id, text)
+                .await;
+        }
+    }
+
+    /// Brings the version before back, and keeps why on the one that broke.
+    async fn roll_back(&self, replica: &ReplicaName, cause: &Cause) -> Result<()> {
+        let (Some(live), Some(previous)) = (&self.scene.live, &self.scene.previous) else {
+            return Ok(());
+        };
+        let why = self.reason(live, Some(replica), cause).await?;
+        let reason = format!(
+            "it broke soon after it went live, and deployment {} was brought back: {why}",
+            previous.id
+        );
         self.platform
-            .settle(target, Event::Failure, Some(&reason))
+            .store
+            .set_deployment_error(&self.scene.scope, live.id, &reason)
             .await?;
+        let project = &self.scene.project;
+        let made = self
+            .platform
+            .roll_back_by_itself(project, previous.clone())
+            .await?;
+        let text = format!(
+            "going back to the version of deployment {}, because {} broke soon after it went live: {why}",
+            previous.id, live.id
+        );
+        tracing::warn!(project_id = %project.id, "{text}");
+        self.platform.say(made.id, text.clone()).await;
+        self.platform.tell_project(project.id, text).await;
         Ok(())
     }
 
@@ -612,32 +664,6 @@ enum Started {
     Failed,
 }
 
-fn desired(scene: &Scene) -> Desired {
-    Desired {
-        replicas: match scene.project.desired {
-            DesiredState::Running => scene.project.replicas,
-            DesiredState::Stopped => 0,
-        },
-        live: scene.live.as_ref().map(|deployment| deployment.id),
-        target: scene.target.as_ref().map(|deployment| Target {
-            deployment_id: deployment.id,
-            deadline: deployment.deadline_at,
-        }),
-        rollout: rollout(scene),
-    }
-}
-
-/// Two versions never write to the same volume.
-fn rollout(scene: &Scene) -> Rollout {
-    let mut versions = scene.live.iter().chain(&scene.target).peekable();
-    let is_there = versions.peek().is_some();
-    if is_there && versions.all(|version| !version.run.volumes.is_empty()) {
-        Rollout::InPlace
-    } else {
-        Rollout::Beside
-    }
-}
-
 fn mount(volume: &Volume) -> VolumeMount {
     VolumeMount {
         name: volume.name.clone(),
@@ -668,122 +694,4 @@ async fn replace_routes(
         .replace(platform.data_plane.as_ref(), id, routes)
         .await
         .map_err(|error| Error::internal("the routes could not be changed", error))
-}
-
-async fn remove(platform: &Platform, capture: &Capture, name: &ReplicaName) -> Result<()> {
-    let step = EngineStep::TerminateReplica { name: name.clone() };
-    platform.driver.apply(&step).await?;
-    capture.finish(name).await;
-    platform
-        .driver
-        .apply(&EngineStep::RemoveReplica { name: name.clone() })
-        .await?;
-    tracing::info!(replica = %name, "replica removed");
-    Ok(())
-}
-
-/// Removes the project's built images but the newest ones and those that current versions run.
-async fn collect_images(platform: &Platform, scene: &Scene, live: &Deployment) -> Result<()> {
-    let mut images = platform.driver.list_images(scene.project.id).await?;
-    images.sort_by_key(|image| std::cmp::Reverse(image.deployment_id));
-    let keep = usize::try_from(platform.config.keep_images).unwrap_or(usize::MAX);
-    for image in images.into_iter().skip(keep) {
-        if live.image.as_ref() != Some(&image.image) {
-            let step = EngineStep::RemoveImage {
-                project_id: scene.project.id,
-                deployment_id: image.deployment_id,
-            };
-            tracing::info!(
-                image = image.image,
-                "removing an image: newer ones are kept"
-            );
-            platform.driver.apply(&step).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Takes away all that the engine holds of a deleted project, then its logs and metrics, then its row.
-async fn tear_down(
-    platform: &Platform,
-    capture: &Arc<Capture>,
-    reference: &ProjectRef,
-    scope: &WorkspaceScope,
-    observed: Vec<ObservedReplica>,
-    memory: &mut Memory,
-) -> Result<Option<Timestamp>> {
-    replace_routes(platform, reference.id, BTreeMap::new()).await?;
-    let now = platform.now();
-    if !observed.is_empty() {
-        let nothing = Desired {
-            replicas: 0,
-            live: None,
-            target: None,
-            rollout: Rollout::Beside,
-        };
-        let replicas: Vec<Replica> = observed
-            .into_iter()
-            .map(|observed| Replica {
-                health: Health::Unknown,
-                routed: false,
-                retiring_since: None,
-                terminated_at: memory.terminated_at.get(&observed.name).copied(),
-                is_busy: false,
-                observed,
-            })
-            .collect();
-        let plan = plan(&nothing, &replicas, now, &Patience::default());
-        for step in plan.steps {
-            match step {
-                Step::Terminate { name } => {
-                    platform
-                        .driver
-                        .apply(&EngineStep::TerminateReplica { name: name.clone() })
-                        .await?;
-                    memory.terminated_at.insert(name, now);
-                }
-                Step::Remove { name } => {
-                    remove(platform, capture, &name).await?;
-                    memory.forget(&name);
-                }
-                _ => {}
-            }
-        }
-        return Ok(Some(plan.wake_at.unwrap_or(now)));
-    }
-    for image in platform.driver.list_images(reference.id).await? {
-        let deployment_id = image.deployment_id;
-        let step = EngineStep::RemoveImage {
-            project_id: reference.id,
-            deployment_id,
-        };
-        platform.driver.apply(&step).await?;
-    }
-    platform
-        .driver
-        .apply(&EngineStep::RemoveVolumes {
-            project_id: reference.id,
-        })
-        .await?;
-    let failed = |error| Error::internal("the log store failed", error);
-    for deployment_id in platform
-        .store
-        .list_deployment_ids(scope, reference.id)
-        .await?
-    {
-        platform
-            .logs
-            .remove(StreamId::Build(deployment_id))
-            .await
-            .map_err(failed)?;
-    }
-    platform
-        .logs
-        .remove(StreamId::Project(reference.id))
-        .await
-        .map_err(failed)?;
-    platform.metrics.remove(reference.id).await?;
-    platform.store.purge_project(scope, reference.id).await?;
-    tracing::info!(project_id = %reference.id, "project removed");
-    Ok(None)
 }

@@ -13,6 +13,7 @@ mod feature;
 mod git;
 mod harness;
 mod input;
+mod liveness;
 mod log_socket;
 mod member;
 mod metrics;

@@ -204,6 +204,15 @@ impl FakeDriver {
             .end(self.installation.as_str(), name, Ending::OUT_OF_MEMORY);
     }
 
+    /// The HTTP status that a replica answers with from now on, until it is started again.
+    pub fn answer_with(&self, name: &ReplicaName, status: u16) {
+        let mut world = self.world();
+        let replica = world.find_mut(self.installation.as_str(), name);
+        replica
+            .expect("there is such a replica")
+            .answer_with(status);
+    }
+
     /// What a replica uses from now on.
     pub fn set_usage(&self, name: &ReplicaName, usage: Usage) {
         let mut world = self.world();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,6 +21,14 @@ pub(super) type Ports = BTreeMap<u16, Option<u16>>;
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     _tasks: JoinSet<()>,
+    status: Arc<AtomicU16>,
+}
+
+impl Sockets {
+    /// Answers with this status from now on, whatever the program said.
+    pub(super) fn answer_with(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
+    }
 }
 
 /// An address that no other replica of this process has, and listeners there.
@@ -48,19 +56,37 @@ pub(super) fn next_address() -> IpAddr {
 fn bind(ip: IpAddr, ports: &Ports, body: &str) -> io::Result<Sockets> {
     let mut tasks = JoinSet::new();
     let body: Arc<str> = body.into();
+    let other = Arc::<AtomicU16>::default();
     for (port, status) in ports {
         let listener = TcpListener::bind(SocketAddr::new(ip, *port))?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tasks.spawn(accept(listener, *status, Arc::clone(&body)));
+        tasks.spawn(accept(
+            listener,
+            *status,
+            Arc::clone(&other),
+            Arc::clone(&body),
+        ));
     }
-    Ok(Sockets { _tasks: tasks })
+    Ok(Sockets {
+        _tasks: tasks,
+        status: other,
+    })
 }
 
-async fn accept(listener: tokio::net::TcpListener, status: Option<u16>, body: Arc<str>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    status: Option<u16>,
+    other: Arc<AtomicU16>,
+    body: Arc<str>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((connection, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
+        let status = match other.load(Ordering::Relaxed) {
+            0 => status,
+            other => Some(other),
+        };
         if let Some(status) = status {
             connections.spawn(answer(connection, status, Arc::clone(&body)));
         }

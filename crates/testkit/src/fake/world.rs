@@ -94,6 +94,11 @@ pub(super) struct Replica {
 }
 
 impl Replica {
+    /// Answers with this HTTP status until it is started again.
+    pub(super) fn answer_with(&self, status: u16) {
+        self.sockets.answer_with(status);
+    }
+
     fn new(spec: ReplicaSpec, program: Program) -> Self {
         Self {
             spec,

@@ -1,0 +1,157 @@
+//! What a pass works with: everything that was read of a project, and what is wanted of it.
+
+use std::net::SocketAddr;
+
+use tose_api::deployment::{DeploymentStatus, Trigger};
+use tose_api::{DeploymentId, EnvKey, Timestamp};
+use tose_model::access::WorkspaceScope;
+use tose_model::deployment::Deployment;
+use tose_model::driver::{ObservedReplica, ReplicaState};
+use tose_model::error::Result;
+use tose_model::plan::{Desired, Rollout, Target};
+use tose_model::project::{DesiredState, Project};
+use tose_model::secret::ExposeSecret;
+use tose_store::ProjectFacts;
+
+use crate::app::Platform;
+use crate::app::project::is_reserved;
+
+/// Everything that was read of a project.
+pub(super) struct Scene {
+    pub(super) scope: WorkspaceScope,
+    pub(super) project: Project,
+    pub(super) facts: ProjectFacts,
+    pub(super) live: Option<Deployment>,
+    pub(super) target: Option<Deployment>,
+    /// The version to go back to, while the live one is watched.
+    pub(super) previous: Option<Deployment>,
+    pub(super) observed: Vec<ObservedReplica>,
+}
+
+impl Scene {
+    /// Reads what is current of a project.
+    pub(super) async fn read(
+        platform: &Platform,
+        scope: WorkspaceScope,
+        project: Project,
+        facts: ProjectFacts,
+        observed: Vec<ObservedReplica>,
+    ) -> Result<Self> {
+        let current = platform
+            .store
+            .list_current_deployments(&scope, project.id)
+            .await?;
+        let mut scene = Self {
+            scope,
+            project,
+            facts,
+            live: None,
+            target: None,
+            previous: None,
+            observed,
+        };
+        for deployment in current {
+            match deployment.status {
+                DeploymentStatus::Running => scene.live = Some(deployment),
+                DeploymentStatus::Deploying => scene.target = Some(deployment),
+                _ => {}
+            }
+        }
+        scene.previous = find_previous(platform, &scene).await?;
+        Ok(scene)
+    }
+
+    /// What is wanted of the project.
+    pub(super) fn desired(&self, platform: &Platform) -> Desired {
+        let watched = self.live.as_ref().filter(|_| self.previous.is_some());
+        Desired {
+            watched_until: watched.and_then(|live| watched_until(platform, live)),
+            replicas: match self.project.desired {
+                DesiredState::Running => self.project.replicas,
+                DesiredState::Stopped => 0,
+            },
+            live: self.live.as_ref().map(|deployment| deployment.id),
+            target: self.target.as_ref().map(|deployment| Target {
+                deployment_id: deployment.id,
+                deadline: deployment.deadline_at,
+            }),
+            rollout: rollout(self),
+        }
+    }
+
+    pub(super) fn deployment(&self, id: DeploymentId) -> Option<&Deployment> {
+        self.live
+            .iter()
+            .chain(&self.target)
+            .find(|deployment| deployment.id == id)
+    }
+
+    /// Where a replica listens, if it runs and its deployment is a current one.
+    pub(super) fn addr(&self, replica: &ObservedReplica) -> Option<SocketAddr> {
+        let deployment = self.deployment(replica.key.deployment_id)?;
+        let ip = replica
+            .ip
+            .filter(|_| replica.state == ReplicaState::Running)?;
+        Some(SocketAddr::new(ip, deployment.run.port.get()))
+    }
+}
+
+/// The version before the live one, if that is watched and nobody has asked for another since. One
+/// that the platform brought back itself is not watched: where that breaks too, a person has to look.
+async fn find_previous(platform: &Platform, scene: &Scene) -> Result<Option<Deployment>> {
+    let Some(live) = scene.live.as_ref().filter(|live| {
+        live.trigger != Trigger::AutoRollback
+            && !scene.facts.in_progress
+            && watched_until(platform, live) > Some(platform.now())
+    }) else {
+        return Ok(None);
+    };
+    let project_id = scene.project.id;
+    let previous = platform
+        .store
+        .find_previous_version(&scene.scope, project_id, live.generation)
+        .await?;
+    let Some(previous) = previous else {
+        return Ok(None);
+    };
+    if is_same(platform, &previous, live)? {
+        return Ok(None);
+    }
+    let image = previous.image.as_deref().unwrap_or_default();
+    let is_kept = !is_reserved(image)
+        || platform
+            .driver
+            .list_images(project_id)
+            .await?
+            .iter()
+            .any(|kept| kept.image == image);
+    Ok(is_kept.then_some(previous))
+}
+
+/// Whether two versions have the same image, settings and variables: one would break as the other did.
+fn is_same(platform: &Platform, one: &Deployment, other: &Deployment) -> Result<bool> {
+    let env = |deployment: &Deployment| -> Result<Vec<(EnvKey, String)>> {
+        let env = platform.open_deployment_env(deployment)?;
+        let pairs = env.into_iter();
+        Ok(pairs
+            .map(|(key, value, _)| (key, value.expose_secret().to_owned()))
+            .collect())
+    };
+    Ok(one.image == other.image && one.run == other.run && env(one)? == env(other)?)
+}
+
+fn watched_until(platform: &Platform, live: &Deployment) -> Option<Timestamp> {
+    let live_at = live.live_at?;
+    Some(live_at.saturating_add(platform.config.limits.watch))
+}
+
+/// Two versions never write to the same volume.
+fn rollout(scene: &Scene) -> Rollout {
+    let mut versions = scene.live.iter().chain(&scene.target).peekable();
+    let is_there = versions.peek().is_some();
+    if is_there && versions.all(|version| !version.run.volumes.is_empty()) {
+        Rollout::InPlace
+    } else {
+        Rollout::Beside
+    }
+}
