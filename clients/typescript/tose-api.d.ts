@@ -1312,6 +1312,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/git/{slug}/{repository}/git-receive-pack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * `git push` to this server
+         * @description Git's own protocol; the key is the password, or in a header. The answer carries the deployment's log, and the push fails when the deployment does. Needs the role member in the workspace.
+         */
+        post: operations["receive_pack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/git/{slug}/{repository}/info/refs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What `git push` asks first
+         * @description Git's own protocol; the key is the password, or in a header. The answer carries the deployment's log, and the push fails when the deployment does. Needs the role member in the workspace.
+         */
+        get: operations["advertise_refs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -2931,7 +2971,7 @@ export interface components {
             secret: string;
         };
         /** @description What made a deployment start. */
-        Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook" | "push" | "auto_rollback";
+        Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook" | "push" | "git_push" | "auto_rollback";
         /**
          * @description Body of `PUT /api/me`: what is not sent keeps its value.
          * @example {
@@ -9656,6 +9696,103 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    receive_pack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug and `.git` */
+                repository: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        /** @description Commands and a pack, as Git sends them. */
+        requestBody: {
+            content: {
+                "application/x-git-receive-pack-request": string;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-git-receive-pack-result": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_git`: the project runs an image */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    advertise_refs: {
+        parameters: {
+            query: {
+                /** @description `git-receive-pack` */
+                service: "git-receive-pack";
+            };
+            header?: never;
+            path: {
+                /** @description The project's slug and `.git` */
+                repository: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-git-receive-pack-advertisement": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };

@@ -83,6 +83,8 @@ pub enum Trigger {
     Hook,
     /// A push to the connected repository.
     Push,
+    /// A push to this server.
+    GitPush,
     /// The version before, because the one that went live broke soon after.
     AutoRollback,
 }
@@ -99,6 +101,7 @@ impl Trigger {
             Self::Upload => "upload",
             Self::Hook => "hook",
             Self::Push => "push",
+            Self::GitPush => "git_push",
             Self::AutoRollback => "auto_rollback",
         }
     }

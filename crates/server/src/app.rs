@@ -15,6 +15,7 @@ pub(crate) mod env_var;
 mod event;
 pub(crate) mod exec;
 pub(crate) mod git;
+pub(crate) mod git_push;
 mod hook;
 pub(crate) mod idempotency;
 mod invitation;

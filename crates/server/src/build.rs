@@ -4,4 +4,5 @@ pub(crate) mod archive;
 pub(crate) mod context;
 pub(crate) mod dockerfile;
 pub(crate) mod git;
+pub(crate) mod hosted;
 pub(crate) mod ssh;

@@ -84,4 +84,10 @@ impl Client {
         let url = self.project_url(workspace, project, &["git", "deliveries"]);
         self.transport.get_page(url, paging).await
     }
+
+    /// Where `git push` deploys the project.
+    pub fn push_url(&self, workspace: &Slug, project: &Slug) -> String {
+        // Slugs need no escaping.
+        format!("{}/git/{workspace}/{project}.git", self.server_url())
+    }
 }

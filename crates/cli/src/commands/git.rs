@@ -28,6 +28,8 @@ enum GitCommand {
     Webhook(WebhookArgs),
     /// Make a deploy key for a private repository over ssh, and show its public half
     DeployKey,
+    /// Print the address that `git push` deploys at; the API key is the password
+    Url,
     /// List the push events that came, and what each led to
     Deliveries(DeliveriesArgs),
 }
@@ -70,6 +72,7 @@ pub(crate) async fn run(ctx: &Context, args: GitArgs) -> Result<()> {
         GitCommand::Set(args) => set(ctx, client, target, args).await,
         GitCommand::Webhook(args) => webhook(ctx, client, target, &args).await,
         GitCommand::DeployKey => deploy_key(ctx, client, target).await,
+        GitCommand::Url => url(ctx, client, target),
         GitCommand::Deliveries(args) => deliveries(ctx, client, target, &args).await,
     }
 }
@@ -145,6 +148,14 @@ async fn deploy_key(ctx: &Context, client: &Client, target: &Target) -> Result<(
     ctx.output.result(&connection, &public)?;
     ctx.output
         .note("add this key to the repository, with read access");
+    Ok(())
+}
+
+fn url(ctx: &Context, client: &Client, target: &Target) -> Result<()> {
+    let url = client.push_url(&target.workspace, &target.project);
+    ctx.output.result(&url, &url)?;
+    ctx.output
+        .note("git asks for a user name, which may be any, and a password, which is the API key");
     Ok(())
 }
 

@@ -82,6 +82,14 @@ fn a_made_key_is_shown_by_its_public_half() {
 }
 
 #[test]
+fn the_address_to_push_to_is_printed() {
+    let server = server();
+    let sandbox = Sandbox::linked(&server);
+    let printed = sandbox.run(&["git", "url"]).ok().stdout;
+    assert_eq!(printed.trim(), "[server]/git/demo/hello.git");
+}
+
+#[test]
 fn push_events_are_listed_with_what_they_led_to() {
     let server = server();
     let sandbox = Sandbox::linked(&server);

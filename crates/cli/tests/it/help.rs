@@ -34,6 +34,7 @@ const COMMANDS: &[&str] = &[
     "git set",
     "git webhook",
     "git deploy-key",
+    "git url",
     "git deliveries",
     "open",
     "down",

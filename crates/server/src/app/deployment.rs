@@ -27,23 +27,23 @@ use crate::secrets::Place;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 
 /// What a new deployment is made from.
-struct Recipe {
+pub(super) struct Recipe {
     /// A fresh id, unless something was kept under one already.
-    id: Option<DeploymentId>,
-    trigger: Trigger,
-    commit: Option<CommitView>,
-    branch: Option<BranchName>,
-    no_cache: bool,
-    image: Option<String>,
+    pub(super) id: Option<DeploymentId>,
+    pub(super) trigger: Trigger,
+    pub(super) commit: Option<CommitView>,
+    pub(super) branch: Option<BranchName>,
+    pub(super) no_cache: bool,
+    pub(super) image: Option<String>,
     /// The settings and variables of an earlier deployment; today's when absent.
-    like: Option<Box<Deployment>>,
+    pub(super) like: Option<Box<Deployment>>,
     /// The push event that asks for it.
-    delivery: Option<NewPushDelivery>,
+    pub(super) delivery: Option<NewPushDelivery>,
 }
 
 impl Recipe {
     /// Today's source, settings and variables.
-    fn new(trigger: Trigger) -> Self {
+    pub(super) fn new(trigger: Trigger) -> Self {
         Self {
             id: None,
             trigger,
@@ -87,10 +87,10 @@ impl Platform {
                     .store
                     .find_git_connection(access.scope(), project.id)
                     .await?;
-                if connection.is_none() {
+                if connection.is_none() && !self.hosted(&project).has_branches() {
                     return Err(Error::conflict(
                         "no_source",
-                        "the project has no repository; connect one with POST …/git, or set its image",
+                        "the project has no repository; connect one with POST …/git, push to this server, or set its image",
                     ));
                 }
             }
@@ -409,7 +409,7 @@ impl Platform {
         self.queue(access, project, recipe, action).await
     }
 
-    async fn queue(
+    pub(super) async fn queue(
         &self,
         access: &Access,
         project: &Project,

@@ -333,7 +333,7 @@ impl<'a> Git<'a> {
     clippy::disallowed_methods,
     reason = "passed on to git, never read here"
 )]
-fn inherited() -> Vec<(&'static str, OsString)> {
+pub(super) fn inherited() -> Vec<(&'static str, OsString)> {
     [
         "PATH",
         "SSL_CERT_FILE",

@@ -32,6 +32,8 @@ pub(crate) enum Takes {
     /// JSON that somebody else defines, signed by them: 401 when it is not.
     Signed,
     Gzip,
+    /// What `git push` sends.
+    Push,
 }
 
 /// An answer's body.
@@ -55,6 +57,7 @@ pub(crate) struct Param {
     pub(crate) name: &'static str,
     pub(crate) text: &'static str,
     pub(crate) schema: Value,
+    pub(crate) is_required: bool,
 }
 
 fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -94,6 +97,11 @@ impl Doc {
 
     pub(crate) fn takes_signed(mut self) -> Self {
         self.takes = Takes::Signed;
+        self
+    }
+
+    pub(crate) fn takes_push(mut self) -> Self {
+        self.takes = Takes::Push;
         self
     }
 
@@ -148,7 +156,20 @@ impl Doc {
     }
 
     pub(crate) fn query(mut self, name: &'static str, text: &'static str, schema: Value) -> Self {
-        self.query.push(Param { name, text, schema });
+        self.query.push(Param {
+            name,
+            text,
+            schema,
+            is_required: false,
+        });
+        self
+    }
+
+    /// The parameter that was named last cannot be left out.
+    pub(crate) fn required(mut self) -> Self {
+        if let Some(param) = self.query.last_mut() {
+            param.is_required = true;
+        }
         self
     }
 

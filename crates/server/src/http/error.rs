@@ -37,6 +37,8 @@ pub(crate) enum Transport {
     TooSlow,
     /// The body is no gzipped tar archive by its content type.
     NotGzip,
+    /// The body is no push of Git's by its content type, or is compressed.
+    NotAPush,
     /// A WebSocket was expected.
     NotAnUpgrade,
     /// The handler broke.
@@ -138,6 +140,11 @@ impl Transport {
                 StatusCode::REQUEST_TIMEOUT,
                 "timeout",
                 "the request did not arrive in time; try again",
+            ),
+            Self::NotAPush => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_a_push",
+                "this address is for `git push`",
             ),
             Self::NotGzip => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
-use http::{HeaderMap, Method};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method};
 use subtle::ConstantTimeEq;
 use tose_api::workspace::Role;
 use tose_model::Error;
@@ -50,6 +52,8 @@ pub(crate) enum KeyPlace {
     Header,
     /// In a header, or as `?api_key=`: browsers cannot set headers on a WebSocket.
     HeaderOrQuery,
+    /// In a header, or as the password of `Authorization: Basic`, which is what Git sends.
+    HeaderOrPassword,
 }
 
 /// What the guard of one route knows.
@@ -83,7 +87,16 @@ pub(crate) async fn check(
     let asked = Asked::new(&request, guard.key_place, ip);
     let admitted = match admit(&guard, &params, asked).await {
         Ok(admitted) => admitted,
-        Err(error) => return ApiError::from(error).into_response(),
+        Err(error) => {
+            let is_unknown = matches!(error, Error::Unauthenticated { .. });
+            let mut response = ApiError::from(error).into_response();
+            if is_unknown && guard.key_place == KeyPlace::HeaderOrPassword {
+                // Git sends a password when it is asked for one.
+                const ASK: HeaderValue = HeaderValue::from_static("Basic realm=\"TOSE\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, ASK);
+            }
+            return response;
+        }
     };
     request.extensions_mut().insert(Peer {
         ip,
@@ -331,6 +344,17 @@ fn find_session(headers: &HeaderMap) -> Option<String> {
         })
 }
 
+/// The password of `Authorization: Basic`, whatever the user name.
+fn password(headers: &HeaderMap) -> Option<String> {
+    let (scheme, encoded) = text(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let bytes = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+    let (_, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    Some(password.to_owned())
+}
+
 fn find_key(request: &Request, place: KeyPlace) -> Option<String> {
     let headers = request.headers();
     if let Some(key) = text(headers, "x-api-key") {
@@ -341,6 +365,9 @@ fn find_key(request: &Request, place: KeyPlace) -> Option<String> {
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     }) {
         return Some(key.to_owned());
+    }
+    if place == KeyPlace::HeaderOrPassword {
+        return password(headers);
     }
     if place == KeyPlace::Header {
         return None;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tose_api::Failure;
 
 use crate::http::doc::{Doc, Gives, SchemaOf, Takes};
-use crate::http::guard::{Needs, SESSION_COOKIE};
+use crate::http::guard::{KeyPlace, Needs, SESSION_COOKIE};
 use crate::http::routes::Route;
 
 /// Collects the schemas of both directions.
@@ -173,6 +173,13 @@ fn operation(route: &Route, path: &str, canonical: Option<&str>, schemas: &mut S
         Takes::Signed => {
             operation["requestBody"] = json_body(json!({"type": "object"}), true);
         }
+        Takes::Push => {
+            operation["requestBody"] = json!({
+                "required": true,
+                "description": "Commands and a pack, as Git sends them.",
+                "content": {"application/x-git-receive-pack-request": {"schema": {"type": "string", "format": "binary"}}},
+            });
+        }
         Takes::Gzip => {
             operation["requestBody"] = json!({
                 "required": true,
@@ -228,7 +235,7 @@ fn parameters(route: &Route, path: &str) -> Value {
         .collect();
     for param in &route.doc.query {
         parameters.push(json!({
-            "name": param.name, "in": "query", "required": false,
+            "name": param.name, "in": "query", "required": param.is_required,
             "description": param.text, "schema": param.schema,
         }));
     }
@@ -255,6 +262,10 @@ fn path_parameter(name: &str) -> (&'static str, Value) {
     let uuid = json!({"type": "string", "format": "uuid"});
     match name {
         "slug" => ("The workspace's slug", slug("demo")),
+        "repository" => (
+            "The project's slug and `.git`",
+            json!({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?\\.git$", "examples": ["shop.git"]}),
+        ),
         "project_slug" => ("The project's slug", slug("shop")),
         "key" => (
             "The variable's name",
@@ -316,7 +327,7 @@ const REUSED: (&str, &str) = (
 
 /// Whether it takes an `Idempotency-Key`.
 fn is_replayable(route: &Route) -> bool {
-    route.method == "POST" && route.needs != Needs::Nothing
+    route.method == "POST" && route.needs != Needs::Nothing && route.key_place == KeyPlace::Header
 }
 
 /// The statuses that a route can answer besides its success.

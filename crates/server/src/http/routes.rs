@@ -32,8 +32,8 @@ use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
-    accept, auth, deployment, docs, domain, env_var, etag, exec, git, hook, log_socket, member,
-    metrics, openapi, project, push, system, workspace,
+    accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, hook, log_socket,
+    member, metrics, openapi, project, push, system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -79,6 +79,7 @@ pub(crate) fn routes() -> Vec<Route> {
     let w = |path: &str| format!("{W}{path}");
     let p = |path: &str| format!("{P}{path}");
     const BUSY: (&str, &str) = ("deployment_in_progress", "a deployment is on its way already");
+    const PUSH: &str = "Git's own protocol; the key is the password, or in a header. The answer carries the deployment's log, and the push fails when the deployment does.";
     const SIGNED: &str = "Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens.";
     const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
     vec![
@@ -145,6 +146,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route("PUT", p("/env/{key}"), ADMIN, put(env_var::change), doc("change_env_var", "Set this variable").takes::<ChangeEnvVar>().gives::<EnvVarView>()).also(p("/env-vars/{key}")),
         route("DELETE", p("/env/{key}"), ADMIN, delete(env_var::delete), doc("delete_env_var", "Take a variable away").gives::<Deleted>()).also(p("/env-vars/{key}")),
 
+        route("GET", "/git/{slug}/{repository}/info/refs", MEMBER, get(git_push::advertise), doc("advertise_refs", "What `git push` asks first").raw("application/x-git-receive-pack-advertisement").text(PUSH).query("service", "`git-receive-pack`", json!({"type": "string", "const": "git-receive-pack"})).required()).with_password(),
+        route("POST", "/git/{slug}/{repository}/git-receive-pack", MEMBER, post(git_push::receive), doc("receive_pack", "`git push` to this server").takes_push().raw("application/x-git-receive-pack-result").text(PUSH).conflict("not_git", "the project runs an image")).with_password(),
         route("GET", p("/git/webhook"), ADMIN, get(push::webhook), doc("get_git_webhook", "What to enter at the Git server so that pushes deploy").gives::<GitWebhookView>()),
         route("POST", p("/git/webhook"), ADMIN, post(push::renew_webhook), doc("renew_git_webhook", "Make another secret for push events").creates::<GitWebhookView>().text("Events that are signed with the one before are refused from now on.")),
         route("POST", p("/git/deploy-key"), ADMIN, post(push::create_deploy_key), doc("create_deploy_key", "Make a deploy key, in place of the one there is").creates::<GitConnectionView>().text("Add `deploy_key_public` of the answer to the repository, with read access. The private half never leaves the server.")),
@@ -208,6 +211,12 @@ impl Route {
     /// With its answers kept: see [`crate::http::kept`] for which routes may.
     fn kept(mut self) -> Self {
         self.is_kept = true;
+        self
+    }
+
+    /// With the key also as the password of `Authorization: Basic`.
+    fn with_password(mut self) -> Self {
+        self.key_place = KeyPlace::HeaderOrPassword;
         self
     }
 

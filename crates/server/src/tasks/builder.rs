@@ -407,10 +407,7 @@ async fn build_from_git(
     scope: &WorkspaceScope,
     scratch: &PathBuf,
 ) -> std::result::Result<Built, NoImage> {
-    let connection = platform
-        .store
-        .find_git_connection(scope, project.id)
-        .await?;
+    let connection = platform.find_source(scope, project, deployment).await?;
     let connection = connection.ok_or_else(|| {
         NoImage::Failed("the project has no repository; connect one and deploy again".to_owned())
     })?;
@@ -552,12 +549,13 @@ async fn clone(
     scratch: &PathBuf,
 ) -> std::result::Result<CommitView, NoImage> {
     let branch = deployment.branch.as_ref().unwrap_or(&connection.branch);
-    platform
-        .say(
-            deployment.id,
-            format!("cloning {} ({branch})", connection.repo_url),
-        )
-        .await;
+    let is_hosted = connection.repo_url.as_str() == platform.hosted(project).url();
+    let text = if is_hosted {
+        format!("taking what was pushed to {branch}")
+    } else {
+        format!("cloning {} ({branch})", connection.repo_url)
+    };
+    platform.say(deployment.id, text).await;
     remove_scratch(scratch);
     std::fs::create_dir_all(scratch)
         .map_err(|error| Error::internal("a scratch directory could not be made", error))?;
@@ -585,7 +583,7 @@ async fn clone(
         branch,
         commit: deployment.commit.as_ref().map(|commit| commit.sha.as_str()),
         deploy_key: deploy_key.as_ref(),
-        allow_file_urls: platform.config.git.allow_file_urls,
+        allow_file_urls: platform.config.git.allow_file_urls || is_hosted,
         scratch,
     };
     let (sender, mut receiver) = mpsc::unbounded_channel();

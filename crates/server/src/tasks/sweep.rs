@@ -95,6 +95,7 @@ async fn sweep(platform: &Platform) -> Result<()> {
     sweep_networks(platform, networks).await?;
     sweep_volumes(platform).await?;
     sweep_uploads(platform).await?;
+    platform.sweep_hosted().await?;
     sweep_metrics(platform).await?;
     sweep_logs(platform).await
 }

@@ -30,6 +30,7 @@ fn routes() -> Vec<Route> {
             let path = path
                 .replace("{slug}", "demo")
                 .replace("{project_slug}", "shop")
+                .replace("{repository}", "shop.git")
                 .replace("{id}", ID)
                 .replace("{user_id}", ID)
                 .replace("{key_id}", ID)

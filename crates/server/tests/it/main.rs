@@ -11,6 +11,7 @@ mod domain;
 mod env_var;
 mod feature;
 mod git;
+mod git_push;
 mod harness;
 mod input;
 mod liveness;

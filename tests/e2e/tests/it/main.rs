@@ -10,6 +10,7 @@ mod control_plane;
 mod deploy;
 mod endurance;
 mod feature;
+mod git_push;
 mod https;
 mod lifecycle;
 mod live_log;

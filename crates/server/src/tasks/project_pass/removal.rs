@@ -162,6 +162,7 @@ pub(super) async fn tear_down(
         .await
         .map_err(failed)?;
     platform.metrics.remove(reference.id).await?;
+    platform.remove_hosted(reference.id)?;
     platform.store.purge_project(scope, reference.id).await?;
     tracing::info!(project_id = %reference.id, "project removed");
     Ok(None)
