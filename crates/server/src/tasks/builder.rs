@@ -16,20 +16,25 @@ use tokio_util::sync::CancellationToken;
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::log::LogSource;
 use tose_api::project::Source;
-use tose_api::{DeploymentId, RepoPath, Timestamp};
+use tose_api::{DeploymentId, EnvKey, Port, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
 use tose_model::driver::{BuildRequest, DriverError, DriverResult, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
-use tose_model::project::Project;
-use tose_model::secret::ExposeSecret;
+use tose_model::project::{Project, RunSpec};
+use tose_model::recipe::manifest::RunWishes;
+use tose_model::secret::{ExposeSecret, SecretString};
 use tose_store::{GitConnection, Lease, Transition};
 
 use crate::app::{Platform, vault_error};
-use crate::build::context::{Context, ContextError};
+use crate::build::choice::{Choice, Options, choose};
+use crate::build::context::ContextError;
 use crate::build::dockerfile;
 use crate::build::git::{self, Checkout, GitError};
+use crate::build::log_budget::LogBudget;
+use crate::build::size;
+use crate::build::source::SourceTree;
 use crate::build::ssh;
 use crate::secrets::Place;
 use crate::tasks::Spawner;
@@ -358,6 +363,7 @@ async fn build(
                 format!("deploying {image} again, without a build"),
             )
             .await;
+        heed_file_again(platform, deployment, &scope, image).await?;
         fetch_image(platform, deployment, image).await?;
         return Ok(Built {
             image: image.clone(),
@@ -365,7 +371,7 @@ async fn build(
         });
     }
     if deployment.trigger == Trigger::Upload {
-        return build_from_upload(platform, deployment, &project).await;
+        return build_from_upload(platform, deployment, &project, &scope).await;
     }
     if project.source == Source::Image {
         let image = project
@@ -400,6 +406,50 @@ async fn fetch_image(
     log_lines(platform, deployment.id, lines).await
 }
 
+/// An image that was built by a source with a file of its own is run as that file says, also when it is
+/// deployed again: by a restart, say.
+async fn heed_file_again(
+    platform: &Platform,
+    deployment: &Deployment,
+    scope: &WorkspaceScope,
+    image: &str,
+) -> std::result::Result<(), NoImage> {
+    if deployment.run.file.is_some() {
+        return Ok(());
+    }
+    let (project, store) = (deployment.project_id, &platform.store);
+    let built = store
+        .find_deployment_of_image(scope, project, image)
+        .await?;
+    let Some(wishes) = built.and_then(|built| built.run.file) else {
+        return Ok(());
+    };
+    heed_file(platform, deployment, scope, &wishes).await?;
+    Ok(())
+}
+
+/// Makes the deployment run as the source's own file says, where the project says nothing.
+async fn heed_file(
+    platform: &Platform,
+    deployment: &Deployment,
+    scope: &WorkspaceScope,
+    wishes: &RunWishes,
+) -> std::result::Result<RunSpec, NoImage> {
+    let run = wishes.apply_to(&deployment.run);
+    if run == deployment.run {
+        return Ok(run);
+    }
+    platform
+        .store
+        .set_deployment_run(scope, deployment.id, &run)
+        .await?;
+    let lines = wishes.say(&run);
+    platform
+        .log_build(deployment.id, LogSource::System, lines)
+        .await;
+    Ok(run)
+}
+
 async fn build_from_git(
     platform: &Arc<Platform>,
     deployment: &Deployment,
@@ -414,7 +464,15 @@ async fn build_from_git(
     let connection = connection.ok_or_else(|| {
         NoImage::Failed("the project has no repository; connect one and deploy again".to_owned())
     })?;
-    let commit = clone(platform, deployment, project, &connection, scratch).await?;
+    let limit = platform.config.limits.max_source_bytes;
+    let commit = tokio::select! {
+        commit = clone(platform, deployment, project, &connection, scratch) => commit?,
+        // Dropping the clone ends its processes.
+        () = size::exceeds(scratch, limit) => return Err(too_large(limit)),
+    };
+    if size::is_larger(scratch, limit).await {
+        return Err(too_large(limit));
+    }
     platform
         .store
         .set_deployment_commit(scope, deployment.id, &commit)
@@ -428,48 +486,38 @@ async fn build_from_git(
     platform.say(deployment.id, text).await;
     let tree = git::tree_dir(scratch);
     let options = build_options(project, Some(&connection));
-    let find = || Context::find(&tree, options.root(), options.dockerfile());
-    let image = build_twice(platform, deployment, project, &options, find).await?;
+    let source = SourceTree::open(&tree, options.root()).map_err(context_failure)?;
+    let image = build_source(platform, deployment, scope, source, &options).await?;
     Ok(Built {
         image,
         commit: Some(commit),
     })
 }
 
+fn too_large(limit: u64) -> NoImage {
+    let mib = limit >> 20;
+    NoImage::Failed(format!(
+        "the source tree has more than {mib} MiB; make it smaller, or ask the operator for more"
+    ))
+}
+
 async fn build_from_upload(
     platform: &Platform,
     deployment: &Deployment,
     project: &Project,
+    scope: &WorkspaceScope,
 ) -> std::result::Result<Built, NoImage> {
     platform
         .say(deployment.id, "building the source tree that was sent")
         .await;
     let archive = platform.upload_path(deployment.id);
     let options = build_options(project, None);
-    let find = || Context::find_in_archive(&archive, options.root(), options.dockerfile());
-    let image = build_twice(platform, deployment, project, &options, find).await?;
+    let source = SourceTree::open_archive(&archive, options.root()).map_err(context_failure)?;
+    let image = build_source(platform, deployment, scope, source, &options).await?;
     Ok(Built {
         image,
         commit: None,
     })
-}
-
-/// How an image is built: what the connection says, then what the project says.
-struct Options {
-    root_directory: Option<RepoPath>,
-    dockerfile_path: Option<RepoPath>,
-    target: Option<String>,
-    args: BTreeMap<String, String>,
-}
-
-impl Options {
-    fn root(&self) -> Option<&str> {
-        self.root_directory.as_ref().map(RepoPath::as_str)
-    }
-
-    fn dockerfile(&self) -> Option<&str> {
-        self.dockerfile_path.as_ref().map(RepoPath::as_str)
-    }
 }
 
 fn build_options(project: &Project, connection: Option<&GitConnection>) -> Options {
@@ -482,12 +530,34 @@ fn build_options(project: &Project, connection: Option<&GitConnection>) -> Optio
             .and_then(|connection| connection.dockerfile_path.clone())
             .or(build.dockerfile_path),
         target: build.target.map(|target| target.to_string()),
-        args: build
-            .args
-            .into_iter()
-            .map(|(key, value)| (key.to_string(), value))
-            .collect(),
+        args: build.args,
     }
+}
+
+/// Builds a source by what it has and says; the image's reference.
+async fn build_source(
+    platform: &Platform,
+    deployment: &Deployment,
+    scope: &WorkspaceScope,
+    source: SourceTree,
+    options: &Options,
+) -> std::result::Result<String, NoImage> {
+    let env = platform.open_deployment_env(deployment)?;
+    let plain = env.into_iter().filter(|(_, _, is_secret)| !is_secret);
+    let plain: BTreeMap<_, _> = plain.map(|(key, value, _)| (key, value)).collect();
+    let images = &platform.config.build_images;
+    let names = plain.keys().cloned().collect();
+    let choice = choose(source, options, names, images).map_err(context_failure)?;
+    platform
+        .log_build(deployment.id, LogSource::System, choice.lines.clone())
+        .await;
+    let run = heed_file(platform, deployment, scope, &choice.run).await?;
+    let args = build_args(&choice, &plain, run.port);
+    build_twice(platform, deployment, &choice, args).await?;
+    platform.say(deployment.id, "image built").await;
+    Ok(platform
+        .driver
+        .built_image(deployment.project_id, deployment.id))
 }
 
 /// Builds, and builds once more if the engine broke: one that removes an image may take a layer away
@@ -495,39 +565,33 @@ fn build_options(project: &Project, connection: Option<&GitConnection>) -> Optio
 async fn build_twice(
     platform: &Platform,
     deployment: &Deployment,
-    project: &Project,
-    options: &Options,
-    find: impl Fn() -> std::result::Result<Context, ContextError>,
-) -> std::result::Result<String, NoImage> {
-    let context = find().map_err(context_failure)?;
-    let mut attempt = build_image(platform, deployment, project, options, context).await;
-    if let Err(NoImage::Broken(error)) = &attempt {
-        tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
-        let text = "the engine could not finish the build; trying once more";
-        platform.say(deployment.id, text).await;
-        let context = find().map_err(context_failure)?;
-        attempt = build_image(platform, deployment, project, options, context).await;
-    }
-    attempt?;
-    platform.say(deployment.id, "image built").await;
-    Ok(platform.driver.built_image(project.id, deployment.id))
+    choice: &Choice,
+    args: BTreeMap<String, String>,
+) -> std::result::Result<(), NoImage> {
+    let attempt = build_image(platform, deployment, choice, args.clone()).await;
+    let Err(NoImage::Broken(error)) = &attempt else {
+        return attempt;
+    };
+    tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
+    let text = "the engine could not finish the build; trying once more";
+    platform.say(deployment.id, text).await;
+    build_image(platform, deployment, choice, args).await
 }
 
 async fn build_image(
     platform: &Platform,
     deployment: &Deployment,
-    project: &Project,
-    options: &Options,
-    context: Context,
+    choice: &Choice,
+    args: BTreeMap<String, String>,
 ) -> std::result::Result<(), NoImage> {
     let request = BuildRequest {
-        project_id: project.id,
+        project_id: deployment.project_id,
         deployment_id: deployment.id,
-        workspace_id: project.workspace_id,
-        args: build_args(platform, deployment, options, &context.dockerfile_text)?,
-        target: options.target.clone(),
-        dockerfile: context.dockerfile.clone(),
-        context: context.into_stream(),
+        workspace_id: deployment.workspace_id,
+        args,
+        target: choice.target.clone(),
+        dockerfile: choice.context.dockerfile.clone(),
+        context: choice.context.clone().into_stream(),
         no_cache: deployment.no_cache,
         memory_bytes: platform.config.limits.build_memory_bytes,
         cpu: platform.config.limits.max_cpu,
@@ -630,53 +694,60 @@ async fn say_host_keys(platform: &Platform, id: DeploymentId, scratch: &Path, ho
 }
 
 /// Values for what the Dockerfile declares with `ARG`: the port, variables that are no secret (build
-/// arguments stay in the image's history), and whatever the project gives for builds.
+/// arguments stay in the image's history), and whatever the project or the source gives for builds.
 fn build_args(
-    platform: &Platform,
-    deployment: &Deployment,
-    options: &Options,
-    dockerfile: &str,
-) -> Result<BTreeMap<String, String>> {
-    let declared = dockerfile::declared_args(dockerfile);
-    let mut args: BTreeMap<String, String> = platform
-        .open_deployment_env(deployment)?
-        .into_iter()
-        .filter(|(key, _, is_secret)| !is_secret && declared.contains(key.as_str()))
-        .map(|(key, value, _)| (key.to_string(), value.expose_secret().to_owned()))
+    choice: &Choice,
+    plain: &BTreeMap<EnvKey, SecretString>,
+    port: Port,
+) -> BTreeMap<String, String> {
+    let declared = dockerfile::declared_args(&choice.context.dockerfile_text);
+    let mut args: BTreeMap<String, String> = plain
+        .iter()
+        .filter(|(key, _)| declared.contains(key.as_str()))
+        .map(|(key, value)| (key.to_string(), value.expose_secret().to_owned()))
         .collect();
     if declared.contains("PORT") {
-        args.insert("PORT".to_owned(), deployment.run.port.to_string());
+        args.insert("PORT".to_owned(), port.to_string());
     }
-    args.extend(options.args.clone());
-    Ok(args)
+    let given = choice.args.iter();
+    args.extend(given.map(|(key, value)| (key.to_string(), value.clone())));
+    args
 }
 
-/// Writes lines to the deployment's log as they come.
+/// Writes lines to the deployment's log as they come, as many as it may have.
 async fn log_lines(
     platform: &Platform,
     deployment_id: DeploymentId,
     lines: BoxStream<'static, DriverResult<String>>,
 ) -> std::result::Result<(), NoImage> {
+    let mut budget = LogBudget::new(platform.config.limits.build_log);
     let mut batches = lines.ready_chunks(BATCH);
-    while let Some(batch) = batches.next().await {
+    let mut failure = None;
+    while failure.is_none()
+        && let Some(batch) = batches.next().await
+    {
         let mut texts = Vec::with_capacity(batch.len());
-        let mut failure = None;
         for line in batch {
             match line {
                 Ok(text) => texts.push(text),
                 Err(error) => failure = Some(error),
             }
         }
-        if !texts.is_empty() {
-            platform
-                .log_build(deployment_id, LogSource::Build, texts)
-                .await;
-        }
-        if let Some(error) = failure {
-            return Err(engine_failure(error));
-        }
+        log_build_output(platform, deployment_id, budget.take(texts)).await;
     }
-    Ok(())
+    log_build_output(platform, deployment_id, budget.finish()).await;
+    match failure {
+        Some(error) => Err(engine_failure(error)),
+        None => Ok(()),
+    }
+}
+
+async fn log_build_output(platform: &Platform, deployment_id: DeploymentId, lines: Vec<String>) {
+    if !lines.is_empty() {
+        platform
+            .log_build(deployment_id, LogSource::Build, lines)
+            .await;
+    }
 }
 
 fn engine_failure(error: DriverError) -> NoImage {
@@ -694,7 +765,7 @@ fn engine_failure(error: DriverError) -> NoImage {
 
 fn context_failure(error: ContextError) -> NoImage {
     match error {
-        ContextError::Missing(_) | ContextError::TooLarge(_) => NoImage::Failed(error.to_string()),
+        ContextError::Refused(_) | ContextError::TooLarge(_) => NoImage::Failed(error.to_string()),
         ContextError::Io(_) => {
             NoImage::Broken(Error::internal("a source tree could not be read", error))
         }
