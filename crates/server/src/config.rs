@@ -11,6 +11,7 @@ use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
 use tose_api::{Cpu, Hostname, ImageRef, Ram, Slug};
+use tose_model::driver::LayerCache;
 use tose_model::recipe::Images;
 use tose_model::secret::SecretString;
 
@@ -185,6 +186,8 @@ pub struct Config {
     pub keep_images: u32,
     /// What recipes build on.
     pub build_images: Images,
+    /// Whose layers a build may use.
+    pub layer_cache: LayerCache,
     /// What is kept of each project's log.
     pub log_retention: LogRetention,
     /// The name of the place where apps run.
@@ -380,6 +383,7 @@ struct ImagesTable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct BuildTable {
+    shared_cache: Option<bool>,
     images: BuildImagesTable,
 }
 
@@ -495,6 +499,10 @@ impl Config {
             },
             limits: file.limits.into_limits()?,
             keep_images: file.images.keep.unwrap_or(5).max(1),
+            layer_cache: match file.build.shared_cache {
+                Some(true) => LayerCache::Machine,
+                _ => LayerCache::Project,
+            },
             build_images: file.build.images.into_images(),
             log_retention: LogRetention {
                 bytes: u64::from(file.retention.log_mb.unwrap_or(256)) << 20,

@@ -593,6 +593,7 @@ async fn build_image(
         dockerfile: choice.context.dockerfile.clone(),
         context: choice.context.clone().into_stream(),
         no_cache: deployment.no_cache,
+        cache: platform.config.layer_cache,
         memory_bytes: platform.config.limits.build_memory_bytes,
         cpu: platform.config.limits.max_cpu,
     };
