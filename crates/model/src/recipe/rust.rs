@@ -52,33 +52,37 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Draft> {
 
 fn build(out: &mut Dockerfile, tree: &Tree, manifest: &Table, locked: bool) -> Result<()> {
     let program = program(manifest)?;
-    let (early, late) = match locked {
-        true => (
-            "RUN mkdir src && echo 'fn main() {}' > src/main.rs && cargo build --release --locked && rm -r src",
-            "cargo build --release --locked --bin ",
-        ),
-        false => ("", "cargo build --release --bin "),
-    };
-    let is_simple = ["workspace", "lib", "bin"]
+    if let Some(package) = dependencies_alone(tree, manifest).filter(|_| locked) {
+        out.copy(&["Cargo.toml", "Cargo.lock"]);
+        // Cargo goes by times, which a layer keeps in whole seconds: without its notes about the
+        // empty program it could take that for the real one.
+        out.run_with(
+                "mkdir src && echo 'fn main() {}' > src/main.rs && cargo build --release --locked && rm -r src target/release/.fingerprint/",
+                &package,
+                "-*",
+            );
+    }
+    out.line("COPY . .");
+    match locked {
+        true => out.run_with("cargo build --release --locked --bin ", &program, ""),
+        false => out.run_with("cargo build --release --bin ", &program, ""),
+    }
+    out.run_with("mkdir /out && cp target/release/", &program, " /out/app");
+    Ok(())
+}
+
+/// The package's name, if its dependencies can be built without it: it is one plain program.
+fn dependencies_alone(tree: &Tree, manifest: &Table) -> Option<Word> {
+    let is_plain = ["workspace", "lib", "bin"]
         .iter()
         .all(|key| !manifest.contains_key(*key))
         && manifest.contains_key("dependencies")
         && tree.has("src/main.rs")
-        && !["build.rs", "src/lib.rs", ".cargo/config.toml"]
-            .iter()
-            .any(|file| tree.has(file));
-    if is_simple && locked {
-        out.copy(&["Cargo.toml", "Cargo.lock"]);
-        out.line(early);
-        out.line("COPY . .");
-        // The context's files are older than what was just built from the empty program.
-        out.line("RUN touch src/main.rs");
-    } else {
-        out.line("COPY . .");
-    }
-    out.run_with(late, &program, "");
-    out.run_with("mkdir /out && cp target/release/", &program, " /out/app");
-    Ok(())
+        && tree
+            .first_of(&["build.rs", "src/lib.rs", ".cargo/config.toml"])
+            .is_none();
+    let name = manifest.get("package")?.get("name")?.as_str()?;
+    Word::parse_name(name).filter(|_| is_plain)
 }
 
 fn image(inputs: &Inputs<'_>) -> String {

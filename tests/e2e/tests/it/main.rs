@@ -14,5 +14,6 @@ mod lifecycle;
 mod live_log;
 mod mail;
 mod pages;
+mod recipe;
 mod ssh;
 mod tenants;
