@@ -49,7 +49,7 @@ const PACKAGES: [Package; 12] = [
         ],
         &[TESTKIT],
     ),
-    package("crates/cli", &["tose-api"], &[]),
+    package("crates/cli", &["tose-api", "tose-model"], &[]),
     package("crates/testkit", &["tose-api", "tose-model"], &[]),
     package("tests/e2e", &["tose-api"], &[]),
     package(

@@ -35,6 +35,7 @@ const COMMANDS: &[&str] = &[
     "git webhook",
     "git deploy-key",
     "git deliveries",
+    "generate",
     "open",
     "down",
     "scale",

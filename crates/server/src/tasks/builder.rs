@@ -4,40 +4,37 @@
 //! from Git are bounded per machine; a build that was cut off by the end of the server begins anew
 //! under its old deadline; a cancelled one is `cancelled` only when its processes have ended.
 
-use std::collections::{BTreeMap, HashMap};
+mod image;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::log::LogSource;
 use tose_api::project::Source;
-use tose_api::{DeploymentId, EnvKey, Port, Timestamp};
+use tose_api::{DeploymentId, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
-use tose_model::driver::{BuildRequest, DriverError, DriverResult, TERMINATION_GRACE};
+use tose_model::driver::{DriverError, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
-use tose_model::project::{Project, RunSpec};
-use tose_model::recipe::manifest::RunWishes;
-use tose_model::secret::{ExposeSecret, SecretString};
+use tose_model::project::Project;
 use tose_store::{GitConnection, Lease, Transition};
 
 use crate::app::{Platform, vault_error};
-use crate::build::choice::{Choice, Options, choose};
+use crate::build::choice::Options;
 use crate::build::context::ContextError;
-use crate::build::dockerfile;
 use crate::build::git::{self, Checkout, GitError};
-use crate::build::log_budget::LogBudget;
 use crate::build::size;
 use crate::build::source::SourceTree;
 use crate::build::ssh;
 use crate::secrets::Place;
 use crate::tasks::Spawner;
+use image::{build_source, heed_file_again, log_lines};
 
 /// How often the queue is looked at when nobody signals: while a deployment is under way, and
 /// while none is.
@@ -406,50 +403,6 @@ async fn fetch_image(
     log_lines(platform, deployment.id, lines).await
 }
 
-/// An image that was built by a source with a file of its own is run as that file says, also when it is
-/// deployed again: by a restart, say.
-async fn heed_file_again(
-    platform: &Platform,
-    deployment: &Deployment,
-    scope: &WorkspaceScope,
-    image: &str,
-) -> std::result::Result<(), NoImage> {
-    if deployment.run.file.is_some() {
-        return Ok(());
-    }
-    let (project, store) = (deployment.project_id, &platform.store);
-    let built = store
-        .find_deployment_of_image(scope, project, image)
-        .await?;
-    let Some(wishes) = built.and_then(|built| built.run.file) else {
-        return Ok(());
-    };
-    heed_file(platform, deployment, scope, &wishes).await?;
-    Ok(())
-}
-
-/// Makes the deployment run as the source's own file says, where the project says nothing.
-async fn heed_file(
-    platform: &Platform,
-    deployment: &Deployment,
-    scope: &WorkspaceScope,
-    wishes: &RunWishes,
-) -> std::result::Result<RunSpec, NoImage> {
-    let run = wishes.apply_to(&deployment.run);
-    if run == deployment.run {
-        return Ok(run);
-    }
-    platform
-        .store
-        .set_deployment_run(scope, deployment.id, &run)
-        .await?;
-    let lines = wishes.say(&run);
-    platform
-        .log_build(deployment.id, LogSource::System, lines)
-        .await;
-    Ok(run)
-}
-
 async fn build_from_git(
     platform: &Arc<Platform>,
     deployment: &Deployment,
@@ -532,77 +485,6 @@ fn build_options(project: &Project, connection: Option<&GitConnection>) -> Optio
         target: build.target.map(|target| target.to_string()),
         args: build.args,
     }
-}
-
-/// Builds a source by what it has and says; the image's reference.
-async fn build_source(
-    platform: &Platform,
-    deployment: &Deployment,
-    scope: &WorkspaceScope,
-    source: SourceTree,
-    options: &Options,
-) -> std::result::Result<String, NoImage> {
-    let env = platform.open_deployment_env(deployment)?;
-    let plain = env.into_iter().filter(|(_, _, is_secret)| !is_secret);
-    let plain: BTreeMap<_, _> = plain.map(|(key, value, _)| (key, value)).collect();
-    let images = &platform.config.build_images;
-    let names = plain.keys().cloned().collect();
-    let choice = choose(source, options, names, images).map_err(context_failure)?;
-    platform
-        .log_build(deployment.id, LogSource::System, choice.lines.clone())
-        .await;
-    let run = heed_file(platform, deployment, scope, &choice.run).await?;
-    let args = build_args(&choice, &plain, run.port);
-    build_twice(platform, deployment, &choice, args).await?;
-    platform.say(deployment.id, "image built").await;
-    Ok(platform
-        .driver
-        .built_image(deployment.project_id, deployment.id))
-}
-
-/// Builds, and builds once more if the engine broke: one that removes an image may take a layer away
-/// that a build has just found in its cache; the next build makes it anew.
-async fn build_twice(
-    platform: &Platform,
-    deployment: &Deployment,
-    choice: &Choice,
-    args: BTreeMap<String, String>,
-) -> std::result::Result<(), NoImage> {
-    let attempt = build_image(platform, deployment, choice, args.clone()).await;
-    let Err(NoImage::Broken(error)) = &attempt else {
-        return attempt;
-    };
-    tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
-    let text = "the engine could not finish the build; trying once more";
-    platform.say(deployment.id, text).await;
-    build_image(platform, deployment, choice, args).await
-}
-
-async fn build_image(
-    platform: &Platform,
-    deployment: &Deployment,
-    choice: &Choice,
-    args: BTreeMap<String, String>,
-) -> std::result::Result<(), NoImage> {
-    let request = BuildRequest {
-        project_id: deployment.project_id,
-        deployment_id: deployment.id,
-        workspace_id: deployment.workspace_id,
-        args,
-        target: choice.target.clone(),
-        dockerfile: choice.context.dockerfile.clone(),
-        context: choice.context.clone().into_stream(),
-        no_cache: deployment.no_cache,
-        cache: platform.config.layer_cache,
-        memory_bytes: platform.config.limits.build_memory_bytes,
-        cpu: platform.config.limits.max_cpu,
-    };
-    let lines = platform
-        .driver
-        .build(request)
-        .await
-        .map_err(engine_failure)?;
-    log_lines(platform, deployment.id, lines).await
 }
 
 fn short(sha: &str) -> &str {
@@ -691,63 +573,6 @@ async fn say_host_keys(platform: &Platform, id: DeploymentId, scratch: &Path, ho
             }
         }
         Err(error) => tracing::warn!(%error, "the known host keys could not be read"),
-    }
-}
-
-/// Values for what the Dockerfile declares with `ARG`: the port, variables that are no secret (build
-/// arguments stay in the image's history), and whatever the project or the source gives for builds.
-fn build_args(
-    choice: &Choice,
-    plain: &BTreeMap<EnvKey, SecretString>,
-    port: Port,
-) -> BTreeMap<String, String> {
-    let declared = dockerfile::declared_args(&choice.context.dockerfile_text);
-    let mut args: BTreeMap<String, String> = plain
-        .iter()
-        .filter(|(key, _)| declared.contains(key.as_str()))
-        .map(|(key, value)| (key.to_string(), value.expose_secret().to_owned()))
-        .collect();
-    if declared.contains("PORT") {
-        args.insert("PORT".to_owned(), port.to_string());
-    }
-    let given = choice.args.iter();
-    args.extend(given.map(|(key, value)| (key.to_string(), value.clone())));
-    args
-}
-
-/// Writes lines to the deployment's log as they come, as many as it may have.
-async fn log_lines(
-    platform: &Platform,
-    deployment_id: DeploymentId,
-    lines: BoxStream<'static, DriverResult<String>>,
-) -> std::result::Result<(), NoImage> {
-    let mut budget = LogBudget::new(platform.config.limits.build_log);
-    let mut batches = lines.ready_chunks(BATCH);
-    let mut failure = None;
-    while failure.is_none()
-        && let Some(batch) = batches.next().await
-    {
-        let mut texts = Vec::with_capacity(batch.len());
-        for line in batch {
-            match line {
-                Ok(text) => texts.push(text),
-                Err(error) => failure = Some(error),
-            }
-        }
-        log_build_output(platform, deployment_id, budget.take(texts)).await;
-    }
-    log_build_output(platform, deployment_id, budget.finish()).await;
-    match failure {
-        Some(error) => Err(engine_failure(error)),
-        None => Ok(()),
-    }
-}
-
-async fn log_build_output(platform: &Platform, deployment_id: DeploymentId, lines: Vec<String>) {
-    if !lines.is_empty() {
-        platform
-            .log_build(deployment_id, LogSource::Build, lines)
-            .await;
     }
 }
 
