@@ -6,8 +6,8 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, deploy, deployments, domains, down, env, exec, git, init, keys, login, logs,
-    members, open, rollback, scale, up,
+    completions, deploy, deployments, domains, down, env, exec, generate, git, init, keys, login,
+    logs, members, open, rollback, scale, up,
 };
 use crate::exit;
 
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Domains(domains::DomainsArgs),
     /// Show the repository, and how its pushes deploy
     Git(git::GitArgs),
+    /// Save the Dockerfile by which the server would build this folder
+    Generate(generate::GenerateArgs),
     /// Open the project's address in a browser
     Open(open::OpenArgs),
     /// Stop the project, or delete it

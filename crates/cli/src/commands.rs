@@ -7,6 +7,7 @@ pub(crate) mod domains;
 pub(crate) mod down;
 pub(crate) mod env;
 pub(crate) mod exec;
+pub(crate) mod generate;
 pub(crate) mod git;
 pub(crate) mod init;
 pub(crate) mod keys;
@@ -57,6 +58,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Env(command) => env::run(ctx, command).await,
         Command::Domains(args) => domains::run(ctx, args).await,
         Command::Git(args) => git::run(ctx, args).await,
+        Command::Generate(args) => generate::run(ctx, args),
         Command::Open(args) => open::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,
         Command::Scale(args) => scale::run(ctx, args).await,

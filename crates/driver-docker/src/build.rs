@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tose_model::driver::{BuildRequest, DriverError, DriverResult};
 
 use crate::DockerDriver;
+use crate::cache::{StageKeeper, Stages};
 use crate::engine::NO_LIMIT;
 use crate::error::{answer, failed, refused};
 use crate::image::{Progress, registry_reason};
@@ -57,10 +58,23 @@ impl DockerDriver {
         let memory = request.memory_bytes.max(MIN_MEMORY_BYTES);
         // The client's own parameters for memory end at 2 GiB.
         let query = format!("memory={memory}&memswap={memory}");
+        let sources = self
+            .cache_sources(request.project_id, request.cache)
+            .await?;
         let session = self.engine.session().await?;
         let docker = session.docker_with(query).with_timeout(NO_LIMIT);
+        let keeper = match &sources {
+            Some(_) => Some(StageKeeper {
+                docker: self.engine.docker().await?,
+                repository: self.labels.repository(request.project_id),
+                tag: request.deployment_id.as_uuid().simple().to_string(),
+            }),
+            None => None,
+        };
         let build = Build {
-            options: self.build_options(&request),
+            options: self.build_options(&request, sources),
+            stages: Stages::default(),
+            keeper,
             steps: Steps {
                 current: None,
                 dockerfile: request.dockerfile,
@@ -75,14 +89,22 @@ impl DockerDriver {
         ))
     }
 
-    fn build_options(&self, request: &BuildRequest) -> BuildImageOptions {
+    fn build_options(
+        &self,
+        request: &BuildRequest,
+        cache_sources: Option<Vec<String>>,
+    ) -> BuildImageOptions {
         let quota = request
             .cpu
             .milli()
             .saturating_mul(100)
             .max(MIN_CPU_QUOTA_US);
         let args: HashMap<_, _> = request.args.clone().into_iter().collect();
-        BuildImageOptionsBuilder::default()
+        let mut options = BuildImageOptionsBuilder::default();
+        if let Some(sources) = &cache_sources {
+            options = options.cachefrom(sources);
+        }
+        options
             .target(request.target.as_deref().unwrap_or_default())
             .dockerfile(&request.dockerfile)
             .t(&self.labels.image(request.project_id, request.deployment_id))
@@ -121,6 +143,8 @@ fn alongside(
 
 struct Build {
     options: BuildImageOptions,
+    stages: Stages,
+    keeper: Option<StageKeeper>,
     steps: Steps,
 }
 
@@ -145,7 +169,12 @@ impl Build {
         let mut progress = Progress::default();
         while let Some(message) = messages.next().await {
             let news = match message {
-                Ok(message) => self.steps.lines(message, &mut splitter, &mut progress),
+                Ok(message) => {
+                    if let Some(text) = &message.stream {
+                        self.stages.read(text);
+                    }
+                    self.steps.lines(message, &mut splitter, &mut progress)
+                }
                 Err(error) => {
                     let cause = broken
                         .lock()
@@ -167,6 +196,9 @@ impl Build {
             send(&lines, news.into_iter()).await;
         }
         send(&lines, splitter.rest().into_iter()).await;
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(self.stages.found()).await;
+        }
     }
 }
 

@@ -84,6 +84,7 @@ impl DockerDriver {
         project_id: ProjectId,
         deployment_id: DeploymentId,
     ) -> DriverResult<()> {
+        self.forget_stages(project_id, deployment_id).await?;
         let image = self.labels.image(project_id, deployment_id);
         let Some(labels) = self.image_labels(&image).await? else {
             return Ok(());

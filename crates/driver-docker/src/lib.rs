@@ -6,6 +6,7 @@
 
 mod apply;
 mod build;
+mod cache;
 mod engine;
 mod error;
 mod events;

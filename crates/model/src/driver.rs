@@ -228,10 +228,21 @@ pub struct BuildRequest {
     pub args: BTreeMap<String, String>,
     /// Whether every layer is built anew.
     pub no_cache: bool,
+    /// Whose layers may be used otherwise.
+    pub cache: LayerCache,
     /// The most memory that a build step may use, in bytes.
     pub memory_bytes: u64,
     /// The most processor time that a build step may use.
     pub cpu: Cpu,
+}
+
+/// Whose layers a build may use instead of making them anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerCache {
+    /// Those of the same project's builds.
+    Project,
+    /// Those of every build on the machine, also of other workspaces.
+    Machine,
 }
 
 /// An image that was built for a deployment.

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 use tose_api::project::{BuildOptions, ProjectStatus, Source, Volume};
 use tose_api::{Cpu, Hostname, ImageRef, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
 
+use crate::recipe::manifest::RunWishes;
+
+/// The port of a project that names none.
+pub const DEFAULT_PORT: u16 = 3000;
+
 /// Whether a project is to run. Set by the user alone, never by what happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DesiredState {
@@ -40,6 +45,18 @@ pub struct RunSpec {
     /// Folders that outlive replicas. With any, two versions never run at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    /// What the source's own file says of all this. A deployment of the same image heeds it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<RunWishes>,
+}
+
+/// Whether a path can be asked for as a health path.
+pub fn is_health_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= 200
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// A project.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
-use tose_api::{Cpu, Hostname, Ram, Slug};
+use tose_api::{Cpu, Hostname, ImageRef, Ram, Slug};
+use tose_model::driver::LayerCache;
+use tose_model::recipe::Images;
 use tose_model::secret::SecretString;
 
 /// The commented default file.
@@ -182,6 +184,10 @@ pub struct Config {
     pub limits: Limits,
     /// How many built images of a project are kept.
     pub keep_images: u32,
+    /// What recipes build on.
+    pub build_images: Images,
+    /// Whose layers a build may use.
+    pub layer_cache: LayerCache,
     /// What is kept of each project's log.
     pub log_retention: LogRetention,
     /// The name of the place where apps run.
@@ -245,6 +251,10 @@ pub struct Limits {
     pub build_timeout: Duration,
     /// Memory of a build step in bytes.
     pub build_memory_bytes: u64,
+    /// What a build may write into its log.
+    pub build_log: LogLimit,
+    /// A source tree that is fetched, with what Git keeps beside it, in bytes.
+    pub max_source_bytes: u64,
     /// From a version's first start until it is ready.
     pub start_timeout: Duration,
     /// Requests on a version that was replaced.
@@ -265,6 +275,15 @@ pub struct Limits {
     pub max_sockets: usize,
     /// A source tree that is sent along, compressed, in bytes.
     pub max_upload_bytes: u64,
+}
+
+/// What a build may write into its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLimit {
+    /// This many lines.
+    pub lines: u64,
+    /// This many bytes.
+    pub bytes: u64,
 }
 
 /// What is kept of each project's log.
@@ -292,6 +311,7 @@ struct File {
     git: GitTable,
     limits: LimitsTable,
     images: ImagesTable,
+    build: BuildTable,
     retention: RetentionTable,
     region: Option<Slug>,
     trusted_proxies: Vec<IpNet>,
@@ -345,6 +365,9 @@ struct LimitsTable {
     builds: Option<u32>,
     build_timeout_seconds: Option<u32>,
     build_memory_mb: Option<u32>,
+    build_log_lines: Option<u32>,
+    build_log_mb: Option<u32>,
+    max_source_mb: Option<u32>,
     start_timeout_seconds: Option<u32>,
     drain_seconds: Option<u32>,
     health_interval_seconds: Option<u32>,
@@ -361,6 +384,61 @@ struct LimitsTable {
 #[serde(deny_unknown_fields, default)]
 struct ImagesTable {
     keep: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BuildTable {
+    shared_cache: Option<bool>,
+    images: BuildImagesTable,
+}
+
+/// An image for each field of [`Images`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BuildImagesTable {
+    node: Option<ImageRef>,
+    bun: Option<ImageRef>,
+    deno: Option<ImageRef>,
+    python: Option<ImageRef>,
+    go: Option<ImageRef>,
+    rust: Option<ImageRef>,
+    debian: Option<ImageRef>,
+    php: Option<ImageRef>,
+    composer: Option<ImageRef>,
+    ruby: Option<ImageRef>,
+    maven: Option<ImageRef>,
+    gradle: Option<ImageRef>,
+    java: Option<ImageRef>,
+    static_server: Option<ImageRef>,
+}
+
+impl BuildImagesTable {
+    fn into_images(self) -> Images {
+        let mut images = Images::default();
+        let given = [
+            (&mut images.node, self.node),
+            (&mut images.bun, self.bun),
+            (&mut images.deno, self.deno),
+            (&mut images.python, self.python),
+            (&mut images.go, self.go),
+            (&mut images.rust, self.rust),
+            (&mut images.debian, self.debian),
+            (&mut images.php, self.php),
+            (&mut images.composer, self.composer),
+            (&mut images.ruby, self.ruby),
+            (&mut images.maven, self.maven),
+            (&mut images.gradle, self.gradle),
+            (&mut images.java, self.java),
+            (&mut images.static_server, self.static_server),
+        ];
+        for (image, given) in given {
+            if let Some(given) = given {
+                *image = given.to_string();
+            }
+        }
+        images
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -427,6 +505,11 @@ impl Config {
             },
             limits: file.limits.into_limits()?,
             keep_images: file.images.keep.unwrap_or(5).max(1),
+            layer_cache: match file.build.shared_cache {
+                Some(true) => LayerCache::Machine,
+                _ => LayerCache::Project,
+            },
+            build_images: file.build.images.into_images(),
             log_retention: LogRetention {
                 bytes: u64::from(file.retention.log_mb.unwrap_or(256)) << 20,
                 age: Duration::from_secs(u64::from(file.retention.log_days.unwrap_or(30)) * 86_400),
@@ -528,6 +611,20 @@ impl LimitsTable {
             build_memory_bytes: u64::from(at_least_one(
                 "limits.build_memory_mb",
                 self.build_memory_mb.unwrap_or(2048),
+            )?) << 20,
+            build_log: LogLimit {
+                lines: u64::from(at_least_one(
+                    "limits.build_log_lines",
+                    self.build_log_lines.unwrap_or(100_000),
+                )?),
+                bytes: u64::from(at_least_one(
+                    "limits.build_log_mb",
+                    self.build_log_mb.unwrap_or(16),
+                )?) << 20,
+            },
+            max_source_bytes: u64::from(at_least_one(
+                "limits.max_source_mb",
+                self.max_source_mb.unwrap_or(1024),
             )?) << 20,
             start_timeout: seconds(at_least_one(
                 "limits.start_timeout_seconds",

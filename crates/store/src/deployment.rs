@@ -469,6 +469,56 @@ impl Store {
         Ok(to)
     }
 
+    /// Changes what a deployment that is being built will run with.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not being built any more.
+    pub async fn set_deployment_run(
+        &self,
+        scope: &WorkspaceScope,
+        id: DeploymentId,
+        run: &RunSpec,
+    ) -> Result<()> {
+        let text = serde_json::to_string(run).map_err(|_| Error::Corrupt {
+            column: "deployments.run",
+        })?;
+        let mut tx = self.begin_in(scope).await?;
+        let done = sqlx::query(
+            "UPDATE deployments SET run = $3
+             WHERE workspace_id = $1 AND id = $2 AND status = 'building'",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .bind(text)
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("change what a deployment runs with"))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::Conflict("the deployment is in another state by now"));
+        }
+        commit(tx).await
+    }
+
+    /// The project's oldest deployment of an image: the one that it was built for.
+    pub async fn find_deployment_of_image(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        image: &str,
+    ) -> Result<Option<Deployment>> {
+        let found: Option<DeploymentRow> = sqlx::query_as(select_deployment!(
+            "WHERE workspace_id = $1 AND project_id = $2 AND image = $3
+             ORDER BY generation LIMIT 1"
+        ))
+        .bind(scope.id().to_string())
+        .bind(project_id.to_string())
+        .bind(image)
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("find the deployment of an image"))?;
+        found.map(DeploymentRow::into_deployment).transpose()
+    }
+
     /// Notes the commit that is being built.
     pub async fn set_deployment_commit(
         &self,

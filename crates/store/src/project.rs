@@ -238,6 +238,7 @@ impl ProjectRow {
                 health_check_path: self.health_check_path,
                 start_command: self.start_command,
                 volumes: row::parse_json("projects.volumes", &self.volumes)?,
+                file: None,
             };
         let hostname = self.hostname.ok_or(Error::Corrupt {
             column: "domains.hostname",

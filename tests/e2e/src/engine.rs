@@ -117,6 +117,35 @@ pub(crate) async fn images(label: &str) -> Vec<String> {
     listed.lines().map(str::to_owned).collect()
 }
 
+/// The installations that have a network with this label.
+pub(crate) async fn installations(label: &str) -> Vec<String> {
+    let filter = format!("label={label}");
+    let format = "{{.Label \"tose.installation\"}}";
+    let listed = docker(&["network", "ls", "--filter", &filter, "--format", format]).await;
+    listed.lines().map(str::to_owned).collect()
+}
+
+/// Removes the images that an installation has built; `prune` as well the layers that nothing else
+/// needs, which a later build of the same source would find.
+pub(crate) async fn remove_built(installation: &str, prune: Prune) {
+    let filter = format!("reference=tose-{installation}/*");
+    let format = "{{.Repository}}:{{.Tag}}";
+    let listed = docker(&["images", "--filter", &filter, "--format", format]).await;
+    for image in listed.lines() {
+        match prune {
+            Prune::Layers => docker_quietly(&["rmi", "--force", image]).await,
+            Prune::Nothing => docker_quietly(&["rmi", "--force", "--no-prune", image]).await,
+        }
+    }
+}
+
+/// What goes with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prune {
+    Layers,
+    Nothing,
+}
+
 /// Removes containers, networks and images with a label; what went by itself meanwhile is fine.
 pub(crate) async fn remove_all(label: &str) {
     for container in containers(label).await {

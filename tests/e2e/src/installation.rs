@@ -19,7 +19,7 @@ use tokio::process::Command;
 
 use crate::api::Api;
 use crate::crowd::{Crowd, Page, visit};
-use crate::engine::{self, Container, containers, docker};
+use crate::engine::{self, Container, Prune, containers, docker};
 use crate::eventually::eventually;
 use crate::program::{Outcome, program, run};
 use crate::project::Project;
@@ -42,6 +42,8 @@ pub struct Installation {
     apis: Vec<Api>,
     /// The labels that its engine objects carry.
     labels: Vec<String>,
+    /// What its images take along at the end.
+    prune: Prune,
 }
 
 /// Tests ask as often as they like: rate limits have tests of their own.
@@ -83,6 +85,11 @@ impl Installation {
             starts: 0,
             apis: Vec::new(),
             labels: vec![mark],
+            // Whoever shares layers with others leaves them some, for the next run.
+            prune: match settings.contains("shared_cache = true") {
+                true => Prune::Nothing,
+                false => Prune::Layers,
+            },
         };
         installation.boot().await;
         installation.bootstrap("demo").await;

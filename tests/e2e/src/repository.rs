@@ -42,10 +42,14 @@ impl Repository {
             let path = entry.expect("an entry").path();
             if path.is_file() {
                 fs::remove_file(path).expect("a file of the last commit");
+            } else if !path.ends_with(".git") {
+                fs::remove_dir_all(path).expect("a folder of the last commit");
             }
         }
         for (name, text) in source.marked(&self.mark) {
-            fs::write(self.folder.join(name), text).expect("a file");
+            let path = self.folder.join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            fs::write(path, text).expect("a file");
         }
         self.git(&["add", "--all"]).await;
         self.git(&[

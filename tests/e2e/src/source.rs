@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 const APP: &str = include_str!("app.py");
 const MAIN: &str = "import app\napp.serve()\n";
 /// Waits in a build step until the file `/gate` is there.
@@ -12,6 +15,7 @@ const GATE: &str = "import os, time\n\
     while not os.path.exists('/gate'):\n\
     \x20   time.sleep(0.02)\n\
     print('through the gate', flush=True)\n";
+const RECIPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/recipes");
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 
 /// The files of a commit.
@@ -48,6 +52,45 @@ impl Source {
             }
         }
         source
+    }
+
+    /// An app of `fixtures/recipes`: without a Dockerfile.
+    pub fn recipe(name: &str) -> Self {
+        let mut source = Self {
+            files: BTreeMap::new(),
+        };
+        source.add_folder(&Path::new(RECIPES).join(name), "");
+        source
+    }
+
+    fn add_folder(&mut self, folder: &Path, before: &str) {
+        let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+        for entry in entries {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy();
+            let name = format!("{before}{name}");
+            if path.is_dir() {
+                self.add_folder(&path, &format!("{name}/"));
+            } else {
+                let text = fs::read_to_string(&path).expect("the fixtures hold texts");
+                self.files.insert(name, text);
+            }
+        }
+    }
+
+    /// As a gzipped archive, as it is sent along.
+    pub fn archive(&self) -> Vec<u8> {
+        let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (name, text) in &self.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            header.set_size(text.len() as u64);
+            archive
+                .append_data(&mut header, name, text.as_bytes())
+                .expect("packed");
+        }
+        let packed = archive.into_inner().and_then(GzEncoder::finish);
+        packed.expect("packed")
     }
 
     /// With this program in place of the one that only serves.

@@ -1,14 +1,13 @@
 //! `tose down`: stops the project, or deletes it.
 
-use std::fs;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use tose_api::client::Client;
 
 use super::status::summary;
 use crate::context::{Context, Target};
 use crate::error::Error;
+use crate::link::remove_link;
 use crate::prompt;
 
 #[derive(Debug, Args)]
@@ -59,9 +58,12 @@ async fn delete(ctx: &Context, client: &Client, target: &Target) -> Result<()> {
         found.link.workspace == target.workspace && found.link.project == target.project
     });
     if let Some(found) = found {
+        remove_link(&found)?;
         let path = found.path.display();
-        fs::remove_file(&found.path).with_context(|| format!("cannot remove {path}"))?;
-        ctx.output.note(&format!("removed {path}"));
+        ctx.output.note(&match found.path.exists() {
+            true => format!("took the link out of {path}"),
+            false => format!("removed {path}"),
+        });
     }
     ctx.output.result(&deleted, &format!("deleted {target}"))
 }

@@ -15,6 +15,7 @@ mod domains;
 mod down;
 mod env;
 mod exec;
+mod generate;
 mod git;
 mod help;
 mod init;

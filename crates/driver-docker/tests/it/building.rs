@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tose_api::WorkspaceId;
 use tose_model::IdGen;
-use tose_model::driver::{Driver, DriverError, EngineStep};
+use tose_model::driver::{Driver, DriverError, EngineStep, LayerCache};
 use tose_testkit::SeededIds;
 
 use crate::engine::{BASE_IMAGE, Site, nonce, on_site};
@@ -155,6 +155,58 @@ async fn there_is_room_for_more_networks_than_the_engines_own_pool_has() {
             site.driver.apply(&step).await.expect("a network");
         }
         assert_eq!(site.driver.list_networks().await.expect("list").len(), 32);
+    })
+    .await;
+}
+
+/// The names that a project's images have.
+async fn names(site: &Site) -> Vec<String> {
+    let image = site.driver.built_image(site.project_id, site.deployment_id);
+    let (repository, _) = image.split_once(':').expect("a tag");
+    let filters = HashMap::from([("reference".to_owned(), vec![repository.to_owned()])]);
+    let options = ListImagesOptionsBuilder::default()
+        .filters(&filters)
+        .build();
+    let listed = site.docker.list_images(Some(options)).await.expect("list");
+    listed
+        .into_iter()
+        .flat_map(|image| image.repo_tags)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_build_finds_the_layers_of_its_own_project_and_of_no_other() {
+    on_site(async |site| {
+        let other = Site::new().await;
+        // Nobody else builds this, so that no layer is removed under its hands.
+        let nonce = nonce();
+        let dockerfile = format!(
+            "FROM {BASE_IMAGE} AS one\nRUN echo {nonce} > /made && echo made one\nFROM {BASE_IMAGE}\nCOPY --from=one /made /made\nRUN echo made two {nonce} && echo made two\n"
+        );
+        let made = async |site: &Site, cache| {
+            let mut request = site.request(&dockerfile);
+            request.no_cache = false;
+            request.cache = cache;
+            let (lines, outcome) = site.build(request).await;
+            outcome.expect("it builds");
+            let made = |words: &str| lines.iter().any(|line| line == words);
+            (made("made one"), made("made two"))
+        };
+        assert_eq!(made(site, LayerCache::Project).await, (true, true));
+        assert_eq!(made(site, LayerCache::Project).await, (false, false));
+        assert_eq!(made(&other, LayerCache::Project).await, (true, true));
+        assert_eq!(made(&other, LayerCache::Project).await, (false, false));
+        assert_eq!(made(site, LayerCache::Machine).await, (false, false));
+        for site in [site, &other] {
+            assert_eq!(names(site).await.len(), 2, "the image and its first stage");
+            let step = EngineStep::RemoveImage {
+                project_id: site.project_id,
+                deployment_id: site.deployment_id,
+            };
+            site.driver.apply(&step).await.expect("removed");
+            assert!(names(site).await.is_empty());
+        }
+        other.clean_up().await;
     })
     .await;
 }

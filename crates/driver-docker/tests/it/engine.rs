@@ -11,8 +11,8 @@ use tose_api::{DeploymentId, ProjectId, WorkspaceId};
 use tose_driver_docker::{DockerDriver, Options};
 use tose_model::IdGen;
 use tose_model::driver::{
-    BuildRequest, Driver, DriverResult, EngineStep, InstallationId, ReplicaKey, ReplicaName,
-    ReplicaSpec, Scope,
+    BuildRequest, Driver, DriverResult, EngineStep, InstallationId, LayerCache, ReplicaKey,
+    ReplicaName, ReplicaSpec, Scope,
 };
 use tose_testkit::SeededIds;
 use tose_testkit::context::context;
@@ -125,6 +125,7 @@ impl Site {
             args: BTreeMap::new(),
             // A build whose cached layer another test removes would fail.
             no_cache: true,
+            cache: LayerCache::Project,
             memory_bytes: 512 << 20,
             cpu: "1".parse().expect("a quantity"),
         }

@@ -10,13 +10,14 @@ use tose_model::access::Access;
 use tose_model::command;
 use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
-use tose_model::project::{DesiredState, Project, RunSpec, StatusFacts, status};
+use tose_model::project::{
+    DEFAULT_PORT, DesiredState, Project, RunSpec, StatusFacts, is_health_path, status,
+};
 use tose_model::slug;
 use tose_store::{NewProject, ProjectChanges, ProjectFacts, ProjectRecord};
 
 use crate::app::{Platform, check_name};
 
-const DEFAULT_PORT: u64 = 3000;
 const DEFAULT_CPU_MILLI: u32 = 500;
 const DEFAULT_RAM_MILLI: u32 = 500;
 /// How many host names are tried before a project's is called taken.
@@ -43,7 +44,7 @@ impl Platform {
         let run = RunSpec {
             port: input
                 .port
-                .unwrap_or(Port::try_from(DEFAULT_PORT).expect("3000 is a port")),
+                .unwrap_or(Port::try_from(u64::from(DEFAULT_PORT)).expect("3000 is a port")),
             cpu: input
                 .cpu
                 .unwrap_or(Cpu::from_milli(DEFAULT_CPU_MILLI).expect("in range")),
@@ -53,6 +54,7 @@ impl Platform {
             health_check_path: input.health_check_path,
             start_command: input.start_command,
             volumes: input.volumes.unwrap_or_default(),
+            file: None,
         };
         let replicas = input.replicas.unwrap_or(1);
         let image = input.image.as_ref();
@@ -130,6 +132,7 @@ impl Platform {
                     .unwrap_or(project.run.health_check_path),
                 start_command: input.start_command.unwrap_or(project.run.start_command),
                 volumes: input.volumes.unwrap_or(project.run.volumes),
+                file: None,
             },
             build: input.build.unwrap_or(project.build),
             replicas: input.replicas.unwrap_or(project.replicas),
@@ -437,12 +440,4 @@ pub(crate) fn is_reserved(image: &str) -> bool {
     image
         .split_once('/')
         .is_some_and(|(first, _)| first == "tose" || first.starts_with("tose-"))
-}
-
-fn is_health_path(path: &str) -> bool {
-    path.starts_with('/')
-        && path.len() <= 200
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }

@@ -141,11 +141,12 @@ impl Platform {
                     .add_push_delivery(&scope, id, &delivery, deployment_id, now)
                     .await;
                 match noted {
-                    // The same event came twice at once.
-                    Ok(()) | Err(tose_store::Error::Taken(_)) => {}
-                    Err(error) => return Err(error.into()),
+                    Ok(()) => Ok(outcome(&candidate, verdict, deployment_id)),
+                    Err(error) => {
+                        self.outcome_of_twin(&candidate, &delivery, error.into())
+                            .await
+                    }
                 }
-                Ok(outcome(&candidate, verdict, deployment_id))
             }
         }
     }
@@ -222,26 +223,36 @@ impl Platform {
         delivery: NewPushDelivery,
     ) -> Result<PushOutcome> {
         let access = Access::for_push(candidate.membership.clone(), event.ip);
-        let (name, digest) = (delivery.delivery.clone(), delivery.digest);
-        let made = self.queue_push(&access, project, delivery).await;
-        match made {
+        match self.queue_push(&access, project, delivery.clone()).await {
             Ok(deployment) => Ok(outcome(
                 candidate,
                 PushVerdict::Deployed,
                 Some(deployment.id),
             )),
-            Err(error) => {
-                // The same event may have come twice at once; then the other one's outcome is ours, once
-                // it is on the disk.
-                self.store.wait_for_writes().await?;
-                let known = self
-                    .store
-                    .find_push_delivery(access.scope(), project.id, &name, digest.as_ref())
-                    .await?;
-                let known = known.ok_or(error)?;
-                Ok(outcome(candidate, known.verdict, known.deployment_id))
-            }
+            Err(error) => self.outcome_of_twin(candidate, &delivery, error).await,
         }
+    }
+
+    /// What the same event led to that came twice at once, once that is on the disk; the error, if there
+    /// is no such event.
+    async fn outcome_of_twin(
+        &self,
+        candidate: &PushCandidate,
+        delivery: &NewPushDelivery,
+        error: Error,
+    ) -> Result<PushOutcome> {
+        self.store.wait_for_writes().await?;
+        let known = self
+            .store
+            .find_push_delivery(
+                &candidate.membership.scope(),
+                candidate.project_id,
+                &delivery.delivery,
+                delivery.digest.as_ref(),
+            )
+            .await?;
+        let known = known.ok_or(error)?;
+        Ok(outcome(candidate, known.verdict, known.deployment_id))
     }
 
     pub(crate) async fn list_push_deliveries(

@@ -21,7 +21,7 @@ const CHUNKS_WAITING: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContextError {
     #[error("{0}")]
-    Missing(String),
+    Refused(String),
     #[error("{0} has more than 1 MiB")]
     TooLarge(String),
     #[error("the source tree could not be read")]
@@ -29,107 +29,29 @@ pub(crate) enum ContextError {
 }
 
 /// Where the files of a context come from.
-#[derive(Debug)]
-enum Origin {
-    /// A folder.
-    Folder(PathBuf),
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// A folder, and the tree that it lies in.
+    Folder { tree: PathBuf, root: PathBuf },
     /// A folder of an archive that [`crate::build::archive::repack`] wrote.
     Archive { file: PathBuf, folder: PathBuf },
 }
 
-/// A tree that can be built.
-#[derive(Debug)]
+/// A tree that can be built; [`super::source::SourceTree`] makes one.
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
-    origin: Origin,
+    pub(super) origin: Origin,
     /// The text of `.dockerignore`, empty where there is none.
-    ignore_text: String,
+    pub(super) ignore_text: String,
     /// The Dockerfile, relative to the root.
     pub(crate) dockerfile: String,
     /// Its text.
     pub(crate) dockerfile_text: String,
+    /// Whether a recipe made it, so that it is not among the files.
+    pub(super) is_made: bool,
 }
 
 impl Context {
-    /// Looks for the folder and the Dockerfile.
-    ///
-    /// # Errors
-    /// `Missing` when one of them is not there or leads out of the tree, `TooLarge` when a file that
-    /// is read here has more than 1 MiB.
-    pub(crate) fn find(
-        tree: &Path,
-        root_directory: Option<&str>,
-        dockerfile: Option<&str>,
-    ) -> Result<Self, ContextError> {
-        let tree = tree.canonicalize()?;
-        let folder = root_directory.unwrap_or(".");
-        let inside = |path: PathBuf| {
-            path.canonicalize()
-                .ok()
-                .filter(|path| path.starts_with(&tree))
-        };
-        let root = inside(tree.join(folder))
-            .filter(|path| path.is_dir())
-            .ok_or_else(|| no_folder(folder))?;
-        let name = dockerfile.unwrap_or("Dockerfile");
-        let file = inside(root.join(name))
-            .filter(|path| path.is_file())
-            .ok_or_else(|| no_dockerfile(name, folder))?;
-        let dockerfile_text = read_text(name, File::open(file)?)?;
-        let ignore_text = match inside(root.join(IGNORE_FILE)).filter(|path| path.is_file()) {
-            Some(file) => read_text(IGNORE_FILE, File::open(file)?)?,
-            None => String::new(),
-        };
-        Ok(Self {
-            origin: Origin::Folder(root),
-            ignore_text,
-            dockerfile: name.to_owned(),
-            dockerfile_text,
-        })
-    }
-
-    /// Looks for the folder and the Dockerfile in an archive.
-    ///
-    /// # Errors
-    /// As for [`Context::find`].
-    pub(crate) fn find_in_archive(
-        file: &Path,
-        root_directory: Option<&str>,
-        dockerfile: Option<&str>,
-    ) -> Result<Self, ContextError> {
-        let folder = root_directory.unwrap_or(".");
-        let root: PathBuf = plain(Path::new(folder));
-        let name = dockerfile.unwrap_or("Dockerfile");
-        let wanted = plain(&root.join(name));
-        let ignore_file = root.join(IGNORE_FILE);
-        let (mut has_folder, mut dockerfile_text, mut ignore_text) = (false, None, String::new());
-        let mut archive = tar::Archive::new(BufReader::new(File::open(file)?));
-        for entry in archive.entries()? {
-            let entry = entry?;
-            let path = entry.path()?.into_owned();
-            has_folder |= path.starts_with(&root);
-            if !entry.header().entry_type().is_file() {
-                continue;
-            }
-            if path == wanted {
-                dockerfile_text = Some(read_text(name, entry)?);
-            } else if path == ignore_file {
-                ignore_text = read_text(IGNORE_FILE, entry)?;
-            }
-        }
-        if !has_folder {
-            return Err(no_folder(folder));
-        }
-        Ok(Self {
-            dockerfile_text: dockerfile_text.ok_or_else(|| no_dockerfile(name, folder))?,
-            dockerfile: name.to_owned(),
-            ignore_text,
-            origin: Origin::Archive {
-                file: file.to_owned(),
-                folder: root,
-            },
-        })
-    }
-
     /// The tree as an uncompressed tar stream.
     pub(crate) fn into_stream(self) -> BoxStream<'static, io::Result<Bytes>> {
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
@@ -154,8 +76,12 @@ impl Context {
         let mut archive = tar::Builder::new(writer);
         archive.mode(tar::HeaderMode::Deterministic);
         archive.follow_symlinks(false);
+        if self.is_made {
+            add_text(&mut archive, &self.dockerfile, &self.dockerfile_text)?;
+            add_text(&mut archive, IGNORE_FILE, &self.ignore_text)?;
+        }
         match &self.origin {
-            Origin::Folder(root) => {
+            Origin::Folder { root, .. } => {
                 self.pack_folder(&mut archive, root, Path::new(""), &ignored)?;
             }
             Origin::Archive { file, folder } => {
@@ -201,7 +127,12 @@ impl Context {
     }
 
     fn is_left_out(&self, relative: &Path, is_dir: bool, ignored: &Gitignore) -> bool {
-        !self.is_needed(relative)
+        let is_read_by_engine = self.is_read_by_engine(relative);
+        if self.is_made && is_read_by_engine {
+            // There are others of these names in the archive already.
+            return true;
+        }
+        !is_read_by_engine
             && matches!(
                 ignored.matched_path_or_any_parents(relative, is_dir),
                 Match::Ignore(_)
@@ -241,7 +172,7 @@ impl Context {
     }
 
     /// The engine reads these two itself, whatever `.dockerignore` says.
-    fn is_needed(&self, relative: &Path) -> bool {
+    fn is_read_by_engine(&self, relative: &Path) -> bool {
         relative == Path::new(&self.dockerfile) || relative == Path::new(IGNORE_FILE)
     }
 
@@ -272,27 +203,19 @@ impl Context {
 /// The most bytes of a Dockerfile or of [`IGNORE_FILE`].
 const MAX_TEXT: u64 = 1 << 20;
 /// What says which files stay out.
-const IGNORE_FILE: &str = ".dockerignore";
+pub(super) const IGNORE_FILE: &str = ".dockerignore";
 
-fn no_folder(folder: &str) -> ContextError {
-    ContextError::Missing(format!(
-        "the source has no folder {folder}; check the project's root_directory"
-    ))
-}
-
-fn no_dockerfile(name: &str, folder: &str) -> ContextError {
-    let place = if folder == "." {
-        "its root folder".to_owned()
-    } else {
-        format!("the folder {folder}")
-    };
-    ContextError::Missing(format!(
-        "the source has no {name} in {place}; add one, or set the project's dockerfile_path"
-    ))
+/// A file that is not in the tree.
+fn add_text(archive: &mut tar::Builder<ChannelWriter>, name: &str, text: &str) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_mtime(1);
+    header.set_size(text.len() as u64);
+    archive.append_data(&mut header, name, text.as_bytes())
 }
 
 /// Text that a user sent, in memory: never more than [`MAX_TEXT`] of it.
-fn read_text(name: &str, source: impl Read) -> Result<String, ContextError> {
+pub(super) fn read_text(name: &str, source: impl Read) -> Result<String, ContextError> {
     let mut bytes = Vec::new();
     source.take(MAX_TEXT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_TEXT {
@@ -301,8 +224,15 @@ fn read_text(name: &str, source: impl Read) -> Result<String, ContextError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The beginning of a text that a user sent.
+pub(super) fn read_start(source: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    source.take(MAX_TEXT).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// A path without `.` parts.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     path.components()
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect()
@@ -337,7 +267,18 @@ impl Write for ChannelWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::source::{DOCKERFILE, SourceTree};
     use std::collections::BTreeSet;
+    use tose_model::recipe::Recipe;
+
+    fn context(source: SourceTree) -> Result<Context, ContextError> {
+        let text = source.read_dockerfile(DOCKERFILE)?.expect("a Dockerfile");
+        Ok(source.with_dockerfile(DOCKERFILE, text))
+    }
+
+    fn find(tree: &Path) -> Result<Context, ContextError> {
+        context(SourceTree::open(tree, None)?)
+    }
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
@@ -386,7 +327,7 @@ mod tests {
             ("build/keep.txt", ""),
             (".git/config", ""),
         ]);
-        let context = Context::find(dir.path(), None, None).expect("a context");
+        let context = find(dir.path()).expect("a context");
         let (names, _) = packed(context).await;
         let expected = [
             ".dockerignore",
@@ -403,8 +344,7 @@ mod tests {
     async fn the_same_tree_makes_the_same_bytes() {
         let files = [("Dockerfile", "FROM x"), ("a", "1"), ("b/c", "2")];
         let (first, second) = (tree(&files), tree(&files));
-        let context =
-            |dir: &tempfile::TempDir| Context::find(dir.path(), None, None).expect("a context");
+        let context = |dir: &tempfile::TempDir| find(dir.path()).expect("a context");
         assert_eq!(
             packed(context(&first)).await.1,
             packed(context(&second)).await.1
@@ -415,7 +355,7 @@ mod tests {
     async fn links_are_packed_and_never_followed() {
         let dir = tree(&[("Dockerfile", "FROM x")]);
         std::os::unix::fs::symlink("/etc", dir.path().join("escape")).expect("a link");
-        let (names, _) = packed(Context::find(dir.path(), None, None).expect("a context")).await;
+        let (names, _) = packed(find(dir.path()).expect("a context")).await;
         assert_eq!(names, ["Dockerfile", "escape"].map(str::to_owned).into());
     }
 
@@ -424,7 +364,7 @@ mod tests {
         let dir = tree(&[("Dockerfile", "FROM x"), ("a", "1")]);
         // Whoever reads it to its end never comes back.
         std::os::unix::fs::symlink("/dev/zero", dir.path().join(IGNORE_FILE)).expect("a link");
-        let (names, _) = packed(Context::find(dir.path(), None, None).expect("a context")).await;
+        let (names, _) = packed(find(dir.path()).expect("a context")).await;
         let expected = [IGNORE_FILE, "Dockerfile", "a"];
         assert_eq!(names, expected.map(str::to_owned).into());
     }
@@ -435,7 +375,7 @@ mod tests {
         for name in ["Dockerfile", IGNORE_FILE] {
             let dir = tree(&[("Dockerfile", "FROM x"), (name, &long)]);
             let problem = format!("{name} has more than 1 MiB");
-            let found = Context::find(dir.path(), None, None).map(|_| ());
+            let found = find(dir.path()).map(|_| ());
             assert_eq!(found.expect_err("refused").to_string(), problem);
             let file = dir.path().join("tree.tar");
             let mut archive = tar::Builder::new(File::create(&file).expect("a file"));
@@ -446,7 +386,9 @@ mod tests {
                 }
             }
             archive.finish().expect("packed");
-            let found = Context::find_in_archive(&file, None, None).map(|_| ());
+            let found = SourceTree::open_archive(&file, None)
+                .and_then(context)
+                .map(|_| ());
             assert_eq!(found.expect_err("refused").to_string(), problem);
         }
     }
@@ -455,11 +397,70 @@ mod tests {
     fn what_is_missing_or_outside_is_named() {
         let dir = tree(&[("app/Dockerfile", "FROM x")]);
         std::os::unix::fs::symlink("/etc", dir.path().join("escape")).expect("a link");
-        let find = |root, file| Context::find(dir.path(), root, file).map(|_| ());
-        let text = |root, file| find(root, file).expect_err("refused").to_string();
-        assert!(find(Some("app"), None).is_ok());
-        assert!(text(None, None).contains("no Dockerfile in its root folder"));
-        assert!(text(Some("nowhere"), None).contains("no folder nowhere"));
-        assert!(text(Some("escape"), Some("passwd")).contains("no folder escape"));
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("app/Other")).expect("a link");
+        let open = |root| SourceTree::open(dir.path(), root);
+        let text = |root| open(root).map(|_| ()).expect_err("refused").to_string();
+        let source = open(Some("app")).expect("a source");
+        assert!(
+            source
+                .read_dockerfile("Dockerfile")
+                .expect("read")
+                .is_some()
+        );
+        assert!(source.read_dockerfile("Other").expect("read").is_none());
+        assert!(
+            source
+                .read_dockerfile("../nowhere")
+                .expect("read")
+                .is_none()
+        );
+        assert!(text(Some("nowhere")).contains("no folder nowhere"));
+        assert!(text(Some("escape")).contains("no folder escape"));
+    }
+
+    #[tokio::test]
+    async fn a_recipe_adds_its_dockerfile_and_leaves_out_what_it_names() {
+        let dir = tree(&[
+            ("app.js", ""),
+            ("node_modules/a", ""),
+            ("keep/node_modules/b", ""),
+            (".dockerignore", "secret\n!keep/node_modules\n"),
+            ("secret", ""),
+            (".tose.Dockerfile", "FROM evil"),
+        ]);
+        let recipe = Recipe {
+            name: "node",
+            reason: String::new(),
+            dockerfile: "FROM x\n".to_owned(),
+            ignore: vec!["**/node_modules"],
+            notes: Vec::new(),
+        };
+        let source = SourceTree::open(dir.path(), None).expect("a source");
+        let (names, bytes) = packed(source.with_recipe(&recipe)).await;
+        let expected = [
+            ".dockerignore",
+            ".tose.Dockerfile",
+            "app.js",
+            "keep",
+            "keep/node_modules",
+            "keep/node_modules/b",
+        ];
+        assert_eq!(names, expected.map(str::to_owned).into());
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let mut texts = archive.entries().expect("entries").map(|entry| {
+            let mut text = String::new();
+            entry
+                .expect("an entry")
+                .read_to_string(&mut text)
+                .expect("text");
+            text
+        });
+        assert_eq!(texts.next().as_deref(), Some("FROM x\n"));
+        // The engine itself takes the Dockerfile out of what is copied.
+        let ignore = texts.next().expect("a text");
+        assert_eq!(
+            ignore,
+            "**/node_modules\nsecret\n!keep/node_modules\n\n.tose.Dockerfile\n"
+        );
     }
 }

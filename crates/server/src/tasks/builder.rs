@@ -4,35 +4,37 @@
 //! from Git are bounded per machine; a build that was cut off by the end of the server begins anew
 //! under its old deadline; a cancelled one is `cancelled` only when its processes have ended.
 
-use std::collections::{BTreeMap, HashMap};
+mod image;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::log::LogSource;
 use tose_api::project::Source;
-use tose_api::{DeploymentId, RepoPath, Timestamp};
+use tose_api::{DeploymentId, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
-use tose_model::driver::{BuildRequest, DriverError, DriverResult, TERMINATION_GRACE};
+use tose_model::driver::{DriverError, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
-use tose_model::secret::ExposeSecret;
 use tose_store::{GitConnection, Lease, Transition};
 
 use crate::app::{Platform, vault_error};
-use crate::build::context::{Context, ContextError};
-use crate::build::dockerfile;
+use crate::build::choice::Options;
+use crate::build::context::ContextError;
 use crate::build::git::{self, Checkout, GitError};
+use crate::build::size;
+use crate::build::source::SourceTree;
 use crate::build::ssh;
 use crate::secrets::Place;
 use crate::tasks::Spawner;
+use image::{build_source, heed_file_again, log_lines};
 
 /// How often the queue is looked at when nobody signals: while a deployment is under way, and
 /// while none is.
@@ -358,6 +360,7 @@ async fn build(
                 format!("deploying {image} again, without a build"),
             )
             .await;
+        heed_file_again(platform, deployment, &scope, image).await?;
         fetch_image(platform, deployment, image).await?;
         return Ok(Built {
             image: image.clone(),
@@ -365,7 +368,7 @@ async fn build(
         });
     }
     if deployment.trigger == Trigger::Upload {
-        return build_from_upload(platform, deployment, &project).await;
+        return build_from_upload(platform, deployment, &project, &scope).await;
     }
     if project.source == Source::Image {
         let image = project
@@ -411,7 +414,15 @@ async fn build_from_git(
     let connection = connection.ok_or_else(|| {
         NoImage::Failed("the project has no repository; connect one and deploy again".to_owned())
     })?;
-    let commit = clone(platform, deployment, project, &connection, scratch).await?;
+    let limit = platform.config.limits.max_source_bytes;
+    let commit = tokio::select! {
+        commit = clone(platform, deployment, project, &connection, scratch) => commit?,
+        // Dropping the clone ends its processes.
+        () = size::exceeds(scratch, limit) => return Err(too_large(limit)),
+    };
+    if size::is_larger(scratch, limit).await {
+        return Err(too_large(limit));
+    }
     platform
         .store
         .set_deployment_commit(scope, deployment.id, &commit)
@@ -425,48 +436,38 @@ async fn build_from_git(
     platform.say(deployment.id, text).await;
     let tree = git::tree_dir(scratch);
     let options = build_options(project, Some(&connection));
-    let find = || Context::find(&tree, options.root(), options.dockerfile());
-    let image = build_twice(platform, deployment, project, &options, find).await?;
+    let source = SourceTree::open(&tree, options.root()).map_err(context_failure)?;
+    let image = build_source(platform, deployment, scope, source, &options).await?;
     Ok(Built {
         image,
         commit: Some(commit),
     })
 }
 
+fn too_large(limit: u64) -> NoImage {
+    let mib = limit >> 20;
+    NoImage::Failed(format!(
+        "the source tree has more than {mib} MiB; make it smaller, or ask the operator for more"
+    ))
+}
+
 async fn build_from_upload(
     platform: &Platform,
     deployment: &Deployment,
     project: &Project,
+    scope: &WorkspaceScope,
 ) -> std::result::Result<Built, NoImage> {
     platform
         .say(deployment.id, "building the source tree that was sent")
         .await;
     let archive = platform.upload_path(deployment.id);
     let options = build_options(project, None);
-    let find = || Context::find_in_archive(&archive, options.root(), options.dockerfile());
-    let image = build_twice(platform, deployment, project, &options, find).await?;
+    let source = SourceTree::open_archive(&archive, options.root()).map_err(context_failure)?;
+    let image = build_source(platform, deployment, scope, source, &options).await?;
     Ok(Built {
         image,
         commit: None,
     })
-}
-
-/// How an image is built: what the connection says, then what the project says.
-struct Options {
-    root_directory: Option<RepoPath>,
-    dockerfile_path: Option<RepoPath>,
-    target: Option<String>,
-    args: BTreeMap<String, String>,
-}
-
-impl Options {
-    fn root(&self) -> Option<&str> {
-        self.root_directory.as_ref().map(RepoPath::as_str)
-    }
-
-    fn dockerfile(&self) -> Option<&str> {
-        self.dockerfile_path.as_ref().map(RepoPath::as_str)
-    }
 }
 
 fn build_options(project: &Project, connection: Option<&GitConnection>) -> Options {
@@ -479,62 +480,8 @@ fn build_options(project: &Project, connection: Option<&GitConnection>) -> Optio
             .and_then(|connection| connection.dockerfile_path.clone())
             .or(build.dockerfile_path),
         target: build.target.map(|target| target.to_string()),
-        args: build
-            .args
-            .into_iter()
-            .map(|(key, value)| (key.to_string(), value))
-            .collect(),
+        args: build.args,
     }
-}
-
-/// Builds, and builds once more if the engine broke: one that removes an image may take a layer away
-/// that a build has just found in its cache; the next build makes it anew.
-async fn build_twice(
-    platform: &Platform,
-    deployment: &Deployment,
-    project: &Project,
-    options: &Options,
-    find: impl Fn() -> std::result::Result<Context, ContextError>,
-) -> std::result::Result<String, NoImage> {
-    let context = find().map_err(context_failure)?;
-    let mut attempt = build_image(platform, deployment, project, options, context).await;
-    if let Err(NoImage::Broken(error)) = &attempt {
-        tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
-        let text = "the engine could not finish the build; trying once more";
-        platform.say(deployment.id, text).await;
-        let context = find().map_err(context_failure)?;
-        attempt = build_image(platform, deployment, project, options, context).await;
-    }
-    attempt?;
-    platform.say(deployment.id, "image built").await;
-    Ok(platform.driver.built_image(project.id, deployment.id))
-}
-
-async fn build_image(
-    platform: &Platform,
-    deployment: &Deployment,
-    project: &Project,
-    options: &Options,
-    context: Context,
-) -> std::result::Result<(), NoImage> {
-    let request = BuildRequest {
-        project_id: project.id,
-        deployment_id: deployment.id,
-        workspace_id: project.workspace_id,
-        args: build_args(platform, deployment, options, &context.dockerfile_text)?,
-        target: options.target.clone(),
-        dockerfile: context.dockerfile.clone(),
-        context: context.into_stream(),
-        no_cache: deployment.no_cache,
-        memory_bytes: platform.config.limits.build_memory_bytes,
-        cpu: platform.config.limits.max_cpu,
-    };
-    let lines = platform
-        .driver
-        .build(request)
-        .await
-        .map_err(engine_failure)?;
-    log_lines(platform, deployment.id, lines).await
 }
 
 fn short(sha: &str) -> &str {
@@ -627,56 +574,6 @@ async fn say_host_keys(platform: &Platform, id: DeploymentId, scratch: &Path, ho
     }
 }
 
-/// Values for what the Dockerfile declares with `ARG`: the port, variables that are no secret (build
-/// arguments stay in the image's history), and whatever the project gives for builds.
-fn build_args(
-    platform: &Platform,
-    deployment: &Deployment,
-    options: &Options,
-    dockerfile: &str,
-) -> Result<BTreeMap<String, String>> {
-    let declared = dockerfile::declared_args(dockerfile);
-    let mut args: BTreeMap<String, String> = platform
-        .open_deployment_env(deployment)?
-        .into_iter()
-        .filter(|(key, _, is_secret)| !is_secret && declared.contains(key.as_str()))
-        .map(|(key, value, _)| (key.to_string(), value.expose_secret().to_owned()))
-        .collect();
-    if declared.contains("PORT") {
-        args.insert("PORT".to_owned(), deployment.run.port.to_string());
-    }
-    args.extend(options.args.clone());
-    Ok(args)
-}
-
-/// Writes lines to the deployment's log as they come.
-async fn log_lines(
-    platform: &Platform,
-    deployment_id: DeploymentId,
-    lines: BoxStream<'static, DriverResult<String>>,
-) -> std::result::Result<(), NoImage> {
-    let mut batches = lines.ready_chunks(BATCH);
-    while let Some(batch) = batches.next().await {
-        let mut texts = Vec::with_capacity(batch.len());
-        let mut failure = None;
-        for line in batch {
-            match line {
-                Ok(text) => texts.push(text),
-                Err(error) => failure = Some(error),
-            }
-        }
-        if !texts.is_empty() {
-            platform
-                .log_build(deployment_id, LogSource::Build, texts)
-                .await;
-        }
-        if let Some(error) = failure {
-            return Err(engine_failure(error));
-        }
-    }
-    Ok(())
-}
-
 fn engine_failure(error: DriverError) -> NoImage {
     match error {
         DriverError::BuildFailed(reason) => NoImage::Failed(format!("the build failed: {reason}")),
@@ -692,7 +589,7 @@ fn engine_failure(error: DriverError) -> NoImage {
 
 fn context_failure(error: ContextError) -> NoImage {
     match error {
-        ContextError::Missing(_) | ContextError::TooLarge(_) => NoImage::Failed(error.to_string()),
+        ContextError::Refused(_) | ContextError::TooLarge(_) => NoImage::Failed(error.to_string()),
         ContextError::Io(_) => {
             NoImage::Broken(Error::internal("a source tree could not be read", error))
         }

@@ -76,7 +76,7 @@ pub(crate) async fn connected(
     (owner, sha, repo)
 }
 
-async fn failure(owner: &Client, body: Value) -> String {
+pub(crate) async fn failure(owner: &Client, body: Value) -> String {
     let made = owner.post("projects/shop/deployments", body).await;
     let id = made.data()["id"].as_str().expect("an id").to_owned();
     let failed = owner.deployment_is("shop", &id, "failed").await;

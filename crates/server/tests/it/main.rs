@@ -20,4 +20,5 @@ mod member;
 mod metrics;
 mod project;
 mod push;
+mod recipe;
 mod sequence;

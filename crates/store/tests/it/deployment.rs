@@ -3,6 +3,8 @@
 use tose_api::deployment::DeploymentStatus::{self, *};
 use tose_api::envelope::Paging;
 use tose_model::deployment::state::{Event, next};
+use tose_model::project::RunSpec;
+use tose_model::recipe::manifest::RunWishes;
 use tose_store::Error;
 
 use crate::harness::Lab;
@@ -165,4 +167,48 @@ async fn stopping_a_project_ends_what_is_live_and_what_waits() {
         (building.status, building.cancel_requested),
         (Building, true)
     );
+}
+
+#[tokio::test]
+async fn what_a_deployment_runs_with_changes_only_while_it_is_built() {
+    let lab = Lab::new().await;
+    let project_id = lab.project("shop").await;
+    let id = lab.deployment(project_id).await;
+    let run = RunSpec {
+        port: 8080u64.try_into().expect("a port"),
+        file: Some(RunWishes::default()),
+        ..lab.run()
+    };
+    let set = async |scope| lab.store.set_deployment_run(scope, id, &run).await;
+    let waiting = set(&lab.scope).await;
+    assert!(matches!(waiting, Err(Error::Conflict(_))), "{waiting:?}");
+    lab.step(id, Queued, Event::BuildStarted)
+        .await
+        .expect("it starts");
+    let other = lab.workspace("other").await;
+    let foreign = set(&other).await;
+    assert!(matches!(foreign, Err(Error::Conflict(_))), "{foreign:?}");
+    set(&lab.scope).await.expect("changed");
+    let get = lab.store.get_deployment(&lab.scope, project_id, id).await;
+    assert_eq!(get.expect("there").run, run);
+}
+
+#[tokio::test]
+async fn an_image_belongs_to_the_deployment_that_had_it_first() {
+    let lab = Lab::new().await;
+    let project_id = lab.project("shop").await;
+    let first = lab.deployment(project_id).await;
+    lab.promote(first).await;
+    let get = lab.store.get_deployment(&lab.scope, project_id, first);
+    let image = get.await.expect("there").image.expect("an image");
+    let second = lab.deployment(project_id).await;
+    lab.promote(second).await;
+    let find = async |scope, image| {
+        let found = lab.store.find_deployment_of_image(scope, project_id, image);
+        found.await.expect("an answer").map(|found| found.id)
+    };
+    assert_eq!(find(&lab.scope, &image).await, Some(first));
+    assert_eq!(find(&lab.scope, "nothing").await, None);
+    let other = lab.workspace("other").await;
+    assert_eq!(find(&other, &image).await, None);
 }

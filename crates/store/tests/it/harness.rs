@@ -213,6 +213,7 @@ impl Lab {
             health_check_path: Some("/healthz".to_owned()),
             start_command: None,
             volumes: Vec::new(),
+            file: None,
         }
     }
 

@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use tose_api::{DeploymentId, EnvKey, ProjectId, Slug, Timestamp, WorkspaceId};
 use tose_model::IdGen;
 use tose_model::driver::{
-    BuildRequest, Driver, DriverError, DriverResult, EngineStep, InstallationId, ObservedReplica,
-    ReplicaKey, ReplicaName, ReplicaSpec, ReplicaState, Scope,
+    BuildRequest, Driver, DriverError, DriverResult, EngineStep, InstallationId, LayerCache,
+    ObservedReplica, ReplicaKey, ReplicaName, ReplicaSpec, ReplicaState, Scope,
 };
 use tose_model::log::LogLine;
 
@@ -113,6 +113,7 @@ impl Lab {
             args: std::collections::BTreeMap::new(),
             // An engine may fail a build whose cached layer another case removes (Docker 20.10 does).
             no_cache: true,
+            cache: LayerCache::Project,
             memory_bytes: 512 << 20,
             cpu: "1".parse().expect("a quantity"),
         }

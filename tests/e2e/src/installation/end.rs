@@ -11,7 +11,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Installation, terminate};
-use crate::engine::{containers, images, remove_all};
+use crate::engine::{
+    containers, images, installations as installations_of, remove_all, remove_built,
+};
 use crate::eventually::within;
 
 /// For things to settle that a test did not wait for.
@@ -78,8 +80,13 @@ impl Installation {
             problems.push(shutdown.to_string());
         }
         problems.extend(self.find_running().await);
+        let mut installations = Vec::new();
         for label in &self.labels {
+            installations.extend(installations_of(label).await);
             remove_all(label).await;
+        }
+        for installation in installations {
+            remove_built(&installation, self.prune).await;
         }
         problems.extend(self.find_remains().await);
         problems

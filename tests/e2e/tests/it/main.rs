@@ -17,5 +17,6 @@ mod live_log;
 mod liveness;
 mod mail;
 mod pages;
+mod recipe;
 mod ssh;
 mod tenants;
