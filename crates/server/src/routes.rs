@@ -2,7 +2,8 @@
 //!
 //! Invariant: the book changes only when the data plane has confirmed the new table. It begins with
 //! the last table on disk, so a fresh control plane never takes a route away that it has not looked
-//! at.
+//! at. Whether the data plane took that table, or one whose answer was lost, is not known: such a
+//! book is published again, changed or not.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -17,10 +18,16 @@ use crate::data_plane::{DataPlane, DataPlaneError};
 /// The table that the data plane has.
 pub(crate) struct RouteBook {
     /// Held while a table is published.
-    table: Mutex<RouteTable>,
+    page: Mutex<Page>,
     /// What is to be in the next table. Those who come while one is published share the next, so that
     /// a thousand projects that change at once don't write a thousand tables.
     waiting: std::sync::Mutex<Vec<Change>>,
+}
+
+struct Page {
+    table: RouteTable,
+    /// Whether the data plane has said that it uses this table, and was asked for no other since.
+    is_confirmed: bool,
 }
 
 struct Change {
@@ -32,7 +39,10 @@ struct Change {
 impl RouteBook {
     pub(crate) fn new(table: RouteTable) -> Self {
         Self {
-            table: Mutex::new(table),
+            page: Mutex::new(Page {
+                table,
+                is_confirmed: false,
+            }),
             waiting: std::sync::Mutex::default(),
         }
     }
@@ -51,7 +61,7 @@ impl RouteBook {
             routes,
             outcome,
         });
-        let mut table = self.table.lock().await;
+        let mut page = self.page.lock().await;
         // Whoever had the lock before may have taken this change along.
         match answered.try_recv() {
             Ok(outcome) => return outcome,
@@ -63,12 +73,17 @@ impl RouteBook {
             .into_iter()
             .map(|change| ((change.project_id, change.routes), change.outcome))
             .unzip();
-        let published = publish(&mut table, data_plane, routes).await;
+        let published = page.publish(data_plane, routes).await;
         for outcome in outcomes {
             // One that waits no more has nothing to learn.
             let _ = outcome.send(again(&published));
         }
         published
+    }
+
+    /// Makes sure that the data plane uses the table, if it has not said so.
+    pub(crate) async fn confirm(&self, data_plane: &dyn DataPlane) -> Result<(), DataPlaneError> {
+        self.page.lock().await.publish(data_plane, Vec::new()).await
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Change>> {
@@ -78,7 +93,7 @@ impl RouteBook {
 
     /// The names of the replicas that visitors of a project are sent to.
     pub(crate) async fn backends_of(&self, project_id: ProjectId) -> Vec<String> {
-        let table = self.table.lock().await;
+        let table = &self.page.lock().await.table;
         let mut names: Vec<String> = table
             .routes
             .values()
@@ -96,7 +111,7 @@ impl RouteBook {
         project_id: ProjectId,
         replica: &str,
     ) -> Option<Backend> {
-        let table = self.table.lock().await;
+        let table = &self.page.lock().await.table;
         table
             .routes
             .values()
@@ -108,7 +123,7 @@ impl RouteBook {
 
     /// The projects that have a route.
     pub(crate) async fn projects(&self) -> Vec<ProjectId> {
-        let table = self.table.lock().await;
+        let table = &self.page.lock().await.table;
         let mut ids: Vec<_> = table
             .routes
             .values()
@@ -120,23 +135,31 @@ impl RouteBook {
     }
 }
 
-/// Makes one table of all changes, in their order, and publishes it.
-async fn publish(
-    table: &mut RouteTable,
-    data_plane: &dyn DataPlane,
-    changes: Vec<(ProjectId, BTreeMap<Hostname, Route>)>,
-) -> Result<(), DataPlaneError> {
-    if changes.iter().all(|(id, routes)| table.has(*id, routes)) {
-        return Ok(());
+impl Page {
+    /// Makes one table of all changes, in their order, and publishes it if the data plane is not known
+    /// to have it.
+    async fn publish(
+        &mut self,
+        data_plane: &dyn DataPlane,
+        changes: Vec<(ProjectId, BTreeMap<Hostname, Route>)>,
+    ) -> Result<(), DataPlaneError> {
+        let is_there = |(id, routes): &(_, _)| self.table.has(*id, routes);
+        if self.is_confirmed && changes.iter().all(is_there) {
+            return Ok(());
+        }
+        let mut next = self.table.clone();
+        for (project_id, routes) in changes {
+            next.replace_project(project_id, routes);
+        }
+        next.generation += 1;
+        self.is_confirmed = false;
+        data_plane.publish(&next).await?;
+        *self = Self {
+            table: next,
+            is_confirmed: true,
+        };
+        Ok(())
     }
-    let mut next = table.clone();
-    for (project_id, routes) in changes {
-        next.replace_project(project_id, routes);
-    }
-    next.generation += 1;
-    data_plane.publish(&next).await?;
-    *table = next;
-    Ok(())
 }
 
 /// The same outcome for one more who waited for it.
@@ -251,6 +274,35 @@ mod tests {
         }));
         assert!(all.await.iter().all(Result::is_err));
         assert!(book.projects().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_table_that_the_data_plane_has_not_confirmed_is_published_until_it_has() {
+        let mut gate = Gate {
+            refuses: true,
+            ..Gate::default()
+        };
+        let book = RouteBook::new(RouteTable::default());
+        book.confirm(&gate).await.expect_err("it refuses");
+        gate.refuses = false;
+        for _ in 0..2 {
+            book.confirm(&gate).await.expect("published");
+        }
+        assert_eq!(gate.tables.lock().expect("no panic").len(), 2);
+
+        // What became of a refused change is not known, so the table before it is published anew.
+        let (project_id, routes) = routes_of(1);
+        gate.refuses = true;
+        book.replace(&gate, project_id, routes)
+            .await
+            .expect_err("it refuses");
+        gate.refuses = false;
+        book.replace(&gate, project_id, BTreeMap::new())
+            .await
+            .expect("published");
+        let tables = gate.tables.lock().expect("no panic");
+        assert_eq!(tables.len(), 4);
+        assert!(tables[3].routes.is_empty());
     }
 
     #[tokio::test]

@@ -9,10 +9,12 @@ pub mod clock;
 pub mod conformance;
 pub mod context;
 pub mod fake;
+pub mod gate;
 pub mod ids;
 pub mod program;
 
 pub use clock::ManualClock;
 pub use fake::{FakeDriver, Fault};
+pub use gate::{Gate, When};
 pub use ids::SeededIds;
 pub use program::{Act, Program};

@@ -149,12 +149,25 @@ impl Project {
 
     /// A deployment's log to its end.
     pub async fn build_log(&self, deployment: &str) -> Log {
-        let (workspace, slug) = (self.workspace(), self.slug());
-        let id = deployment.parse().expect("an id");
         let query = LogQuery {
             follow: true,
             ..WHOLE
         };
+        self.read_build_log(deployment, query).await
+    }
+
+    /// Waits until the log of a deployment that goes on has a line with these words.
+    pub async fn build_log_says(&self, deployment: &str, words: &str) {
+        eventually("the build log says so", async || {
+            let text = self.read_build_log(deployment, WHOLE).await.text();
+            when(text.contains(words), text)
+        })
+        .await;
+    }
+
+    async fn read_build_log(&self, deployment: &str, query: LogQuery) -> Log {
+        let (workspace, slug) = (self.workspace(), self.slug());
+        let id = deployment.parse().expect("an id");
         let stream = self
             .api
             .typed()

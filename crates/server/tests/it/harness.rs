@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use tose_api::ProjectId;
 use tose_model::driver::ReplicaName;
 use tose_model::route::{Route, RouteTable};
@@ -20,7 +21,7 @@ use tose_model::traffic::Traffic;
 use tose_server::config::{Config, Flags, Listen};
 use tose_server::data_plane::{DataPlane, DataPlaneError};
 use tose_server::{DataDir, Parts, Server};
-use tose_testkit::{FakeDriver, ManualClock, Program, SeededIds};
+use tose_testkit::{FakeDriver, Gate, ManualClock, Program, SeededIds};
 
 /// How long anything that is waited for may take. Generous: it is reached only by a failing test.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +35,9 @@ pub(crate) struct RecordingDataPlane {
     /// What it says it has counted.
     pub(crate) traffic: Mutex<BTreeMap<ProjectId, Traffic>>,
     is_down: Mutex<bool>,
+    gate: Arc<Gate>,
+    /// Where each table is written first, as the real one does.
+    file: PathBuf,
 }
 
 impl RecordingDataPlane {
@@ -71,7 +75,10 @@ impl RecordingDataPlane {
 impl DataPlane for RecordingDataPlane {
     async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
         self.check()?;
-        *self.table.lock().expect("no panic") = table.clone();
+        let write = async { tose_proxy::snapshot::write(&self.file, table) };
+        self.gate.around(write).await.expect("a written table");
+        let take = async { *self.table.lock().expect("no panic") = table.clone() };
+        self.gate.around(take).await;
         Ok(())
     }
 
@@ -96,6 +103,23 @@ impl DataPlane for RecordingDataPlane {
     }
 }
 
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+async fn start(config: Config, parts: Parts) -> Server {
+    let data = DataDir::open(&config.data_dir, parts.ids.as_ref())
+        .await
+        .expect("a data directory");
+    tose_server::start(config, data, parts)
+        .await
+        .expect("a server")
+}
+
 /// A server with its data directory and its engine, which outlive restarts.
 pub(crate) struct Lab {
     pub(crate) driver: FakeDriver,
@@ -104,6 +128,8 @@ pub(crate) struct Lab {
     dir: tempfile::TempDir,
     ids: Arc<SeededIds>,
     server: Option<Server>,
+    /// What the server runs in, if that is no matter of the test's own runtime.
+    runtime: Option<Runtime>,
     base_url: String,
     configure: Box<dyn Fn(&mut Config) + Send + Sync>,
 }
@@ -117,19 +143,41 @@ impl Lab {
     pub(crate) async fn start_with(
         configure: impl Fn(&mut Config) + Send + Sync + 'static,
     ) -> Self {
+        let mut lab = Self::new(configure);
+        lab.boot().await;
+        lab
+    }
+
+    /// A server that can be killed: see [`Lab::kill`].
+    pub(crate) async fn start_to_be_killed(
+        configure: impl Fn(&mut Config) + Send + Sync + 'static,
+    ) -> Self {
+        let mut lab = Self::new(configure);
+        lab.runtime = Some(runtime());
+        lab.boot().await;
+        lab
+    }
+
+    fn new(configure: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
         let clock = Arc::new(ManualClock::new());
-        let mut lab = Self {
-            driver: FakeDriver::new(clock.clone()).with_sockets(),
-            data_plane: Arc::new(RecordingDataPlane::default()),
+        let driver = FakeDriver::new(clock.clone()).with_sockets();
+        let dir = tempfile::tempdir().expect("a directory");
+        let data_plane = RecordingDataPlane {
+            gate: Arc::clone(driver.gate()),
+            file: tose_proxy::routes_file(&dir.path().join("data")),
+            ..RecordingDataPlane::default()
+        };
+        Self {
+            driver,
+            data_plane: Arc::new(data_plane),
+            runtime: None,
             clock,
-            dir: tempfile::tempdir().expect("a directory"),
+            dir,
             ids: Arc::new(SeededIds::new(1)),
             server: None,
             base_url: String::new(),
             configure: Box::new(configure),
-        };
-        lab.boot().await;
-        lab
+        }
     }
 
     async fn boot(&mut self) {
@@ -147,18 +195,21 @@ impl Lab {
         config.limits.failures_per_minute = 0;
         config.limits.max_upload_bytes = 1 << 20;
         (self.configure)(&mut config);
-        let data = DataDir::open(&config.data_dir, self.ids.as_ref())
-            .await
-            .expect("a data directory");
         let parts = Parts {
             driver: Arc::new(self.driver.clone()),
             data_plane: self.data_plane.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
         };
-        let server = tose_server::start(config, data, parts)
-            .await
-            .expect("a server");
+        let server = match &self.runtime {
+            Some(runtime) => {
+                let runtime = runtime.handle().clone();
+                tokio::task::spawn_blocking(move || runtime.block_on(start(config, parts)))
+                    .await
+                    .expect("no panic")
+            }
+            None => start(config, parts).await,
+        };
         self.base_url = format!("http://{}", server.api_addr);
         self.server = Some(server);
     }
@@ -166,6 +217,19 @@ impl Lab {
     /// Ends the server as a signal does, and starts another on the same data and engine.
     pub(crate) async fn restart(&mut self) {
         self.server.take().expect("a server runs").stop().await;
+        self.boot().await;
+    }
+
+    /// Ends the server where it stands, as `kill -9` does: each of its tasks at the line where it waits.
+    /// What was being written to the disk at the moment is written. Then starts another one.
+    pub(crate) async fn kill(&mut self) {
+        drop(self.server.take());
+        let killed = self.runtime.replace(runtime());
+        let killed = killed.expect("a server that was started to be killed");
+        tokio::task::spawn_blocking(move || killed.shutdown_timeout(PATIENCE))
+            .await
+            .expect("no panic");
+        self.driver.gate().open();
         self.boot().await;
     }
 
@@ -281,6 +345,15 @@ impl Lab {
             base_url: self.base_url.clone(),
             workspace: "demo".to_owned(),
             key: None,
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // One that is dropped within another would wait for itself.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }

@@ -14,6 +14,7 @@ mod git;
 mod git_push;
 mod harness;
 mod input;
+mod kill;
 mod liveness;
 mod log_socket;
 mod member;

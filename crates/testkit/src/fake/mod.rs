@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tose_api::log::LogSource;
 use tose_api::{DeploymentId, ProjectId, Slug, Timestamp, WorkspaceId};
@@ -32,6 +33,7 @@ use tose_model::driver::{
 };
 use tose_model::log::LogLine;
 
+use crate::gate::{Gate, When};
 use crate::program::Program;
 use build::Rule;
 use world::{Ending, World};
@@ -52,6 +54,7 @@ pub enum Fault {
 pub struct FakeDriver {
     world: Arc<Mutex<World>>,
     installation: InstallationId,
+    gate: Arc<Gate>,
 }
 
 impl FakeDriver {
@@ -61,15 +64,21 @@ impl FakeDriver {
         Self {
             world: Arc::new(Mutex::new(World::new(clock))),
             installation,
+            gate: Arc::default(),
         }
     }
 
-    /// From now on replicas really listen, on loopback addresses of their own. Needs a tokio
-    /// runtime.
+    /// From now on replicas really listen, on loopback addresses of their own, as long as the tokio
+    /// runtime lives in which this is called.
     #[must_use]
     pub fn with_sockets(self) -> Self {
-        self.world().has_sockets = true;
+        self.world().sockets_on = Some(Handle::current());
         self
+    }
+
+    /// Where steps, builds and pulls can be made to stop.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// A driver of another installation on the same engine.
@@ -77,6 +86,7 @@ impl FakeDriver {
     pub fn beside(&self, installation: InstallationId) -> Self {
         Self {
             world: Arc::clone(&self.world),
+            gate: Arc::default(),
             installation,
         }
     }
@@ -262,18 +272,22 @@ impl Driver for FakeDriver {
     }
 
     async fn apply(&self, step: &EngineStep) -> DriverResult<()> {
-        self.call(|world, installation| {
-            world.apply(installation, step)?;
-            world.applied.push(step.clone());
-            Ok(())
-        })
+        let apply = async {
+            self.call(|world, installation| {
+                world.apply(installation, step)?;
+                world.applied.push(step.clone());
+                Ok(())
+            })
+        };
+        self.gate.around(apply).await
     }
 
     async fn ensure_image(
         &self,
         image: &str,
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
-        let lines = self.call(|world, _| world.pull(image))?;
+        let pull = async { self.call(|world, _| world.pull(image)) };
+        let lines = self.gate.around(pull).await?;
         Ok(stream::iter(lines.into_iter().map(Ok)).boxed())
     }
 
@@ -281,6 +295,10 @@ impl Driver for FakeDriver {
         &self,
         request: BuildRequest,
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
+        let turn = self.gate.turn();
+        if turn == Some(When::Before) {
+            self.gate.stop().await;
+        }
         let fault = {
             let mut world = self.world();
             let fault = world.begin_call()?;
@@ -299,6 +317,11 @@ impl Driver for FakeDriver {
             image,
             request,
         );
+        if turn == Some(When::After) {
+            let gate = Arc::clone(&self.gate);
+            let stop = stream::once(async move { gate.stop().await });
+            return Ok(lines.chain(stop.filter_map(|()| async { None })).boxed());
+        }
         match fault {
             Some(Fault::LostReply) => {
                 let work = async move {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 /// How often another address is tried when a port is taken there.
@@ -32,11 +33,11 @@ impl Sockets {
 }
 
 /// An address that no other replica of this process has, and listeners there.
-pub(super) fn open(ports: &Ports, body: &str) -> (IpAddr, Sockets) {
+pub(super) fn open(runtime: &Handle, ports: &Ports, body: &str) -> (IpAddr, Sockets) {
     let mut last = None;
     for _ in 0..ATTEMPTS {
         let ip = next_address();
-        match bind(ip, ports, body) {
+        match bind(runtime, ip, ports, body) {
             Ok(sockets) => return (ip, sockets),
             Err(error) => last = Some(error),
         }
@@ -53,7 +54,8 @@ pub(super) fn next_address() -> IpAddr {
     IpAddr::V4(Ipv4Addr::from(0x7f00_0000 + 0x1_0000 + number))
 }
 
-fn bind(ip: IpAddr, ports: &Ports, body: &str) -> io::Result<Sockets> {
+fn bind(runtime: &Handle, ip: IpAddr, ports: &Ports, body: &str) -> io::Result<Sockets> {
+    let _entered = runtime.enter();
     let mut tasks = JoinSet::new();
     let body: Arc<str> = body.into();
     let other = Arc::<AtomicU16>::default();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tose_api::log::LogSource;
 use tose_api::{DeploymentId, ProjectId, Slug, Timestamp, WorkspaceId};
@@ -162,7 +163,8 @@ impl Replica {
 }
 
 pub(super) struct World {
-    pub(super) has_sockets: bool,
+    /// The runtime that replicas listen on, if they do.
+    pub(super) sockets_on: Option<Handle>,
     pub(super) is_down: bool,
     pub(super) calls: u64,
     pub(super) faults: HashMap<u64, Fault>,
@@ -188,7 +190,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            has_sockets: false,
+            sockets_on: None,
             is_down: false,
             calls: 0,
             faults: HashMap::new(),
@@ -374,10 +376,9 @@ impl World {
             return;
         };
         let ports = replica.planned_ports();
-        let (ip, sockets) = if self.has_sockets {
-            sockets::open(&ports, key.1.as_str())
-        } else {
-            (sockets::next_address(), Sockets::default())
+        let (ip, sockets) = match &self.sockets_on {
+            Some(runtime) => sockets::open(runtime, &ports, key.1.as_str()),
+            None => (sockets::next_address(), Sockets::default()),
         };
         replica.runs += 1;
         replica.state = ReplicaState::Running;

@@ -67,6 +67,9 @@ async fn the_next_deployment_after_a_cancelled_one_goes_its_way() {
     let project = site.project("web", &Source::app("one").gated()).await;
     let cancelled = project.deploy().await;
     site.at_the_gate().await;
+    project
+        .build_log_says(&cancelled, "waiting at the gate")
+        .await;
     let stop = format!("/deployments/{cancelled}/stop");
     project.post(&stop, &json!({})).await;
     let record = project.settled(&cancelled).await;
