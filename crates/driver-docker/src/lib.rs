@@ -11,6 +11,7 @@ mod engine;
 mod error;
 mod events;
 mod exec;
+mod firewall;
 mod hijack;
 mod image;
 mod labels;
@@ -40,6 +41,7 @@ pub use network::{InvalidPool, NetworkPool};
 pub use spec::Profile;
 
 use engine::Engine;
+use firewall::Firewall;
 use labels::Labels;
 use usage::Samples;
 
@@ -87,13 +89,17 @@ pub struct DockerDriver {
     /// Held while a network is made: the engine allows two of one name, and two of one range would
     /// collide.
     making_network: tokio::sync::Mutex<()>,
+    firewall: Firewall,
 }
 
 impl DockerDriver {
     /// Makes a driver. Fails only when the address is none; an engine that is down is met (and met
     /// again once it is back) by each call.
     pub fn connect(options: Options) -> DriverResult<Self> {
+        let is_here = options.host.starts_with("unix://");
+        let firewall = Firewall::new(options.installation.as_str(), is_here);
         Ok(Self {
+            firewall,
             engine: Engine::new(&options.host, options.timeout)?,
             labels: Labels::new(options.installation),
             pool: options.network_pool,
@@ -153,6 +159,10 @@ impl Driver for DockerDriver {
 
     async fn list_images(&self, project_id: ProjectId) -> DriverResult<Vec<BuiltImage>> {
         self.list_built_images(project_id).await
+    }
+
+    async fn guard_networks(&self) -> DriverResult<()> {
+        self.guard().await
     }
 
     async fn list_networks(&self) -> DriverResult<Vec<WorkspaceId>> {

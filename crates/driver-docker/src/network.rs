@@ -131,7 +131,8 @@ impl DockerDriver {
         {
             let request = self.network_request(workspace_id, workspace, range);
             match self.engine.within(docker.create_network(request)).await {
-                Ok(_) => return Ok(()),
+                // No replica is in it yet, so the rules are there before anything can be reached.
+                Ok(_) => return self.replace_rules().await,
                 Err(error) if is_range_conflict(&error) => {
                     tracing::debug!(%range, "the engine uses this range elsewhere");
                     // An answer may have been lost: then the range is in use by this very network.
@@ -166,6 +167,20 @@ impl DockerDriver {
         }
     }
 
+    /// Has the machine keep the networks apart that are there now.
+    pub(crate) async fn guard(&self) -> DriverResult<()> {
+        let _alone = self.making_network.lock().await;
+        self.replace_rules().await
+    }
+
+    /// Only for those who hold the lock: a list that is older than the last one must not win.
+    async fn replace_rules(&self) -> DriverResult<()> {
+        let ours = self.list_ours().await?;
+        let ids: Vec<String> = ours.into_iter().map(|(id, _)| id).collect();
+        self.firewall.replace(&ids).await;
+        Ok(())
+    }
+
     pub(crate) async fn remove_network(&self, workspace_id: WorkspaceId) -> DriverResult<()> {
         let docker = self.engine.docker().await?;
         for id in self.find_networks(workspace_id).await? {
@@ -178,7 +193,7 @@ impl DockerDriver {
                 }
             }
         }
-        Ok(())
+        self.guard().await
     }
 
     pub(crate) async fn list_workspace_networks(&self) -> DriverResult<Vec<WorkspaceId>> {

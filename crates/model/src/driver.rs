@@ -394,6 +394,10 @@ pub trait Driver: Send + Sync {
     /// The images that were built for a project.
     async fn list_images(&self, project_id: ProjectId) -> DriverResult<Vec<BuiltImage>>;
 
+    /// Puts what keeps the workspaces' networks apart back in place, should something on the machine have
+    /// taken it away: a reboot, a firewall that was loaded anew. Making a network does it as well.
+    async fn guard_networks(&self) -> DriverResult<()>;
+
     /// The workspaces of this installation that have a network.
     async fn list_networks(&self) -> DriverResult<Vec<WorkspaceId>>;
 

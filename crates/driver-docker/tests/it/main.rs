@@ -8,6 +8,7 @@ mod conformance;
 mod connection;
 mod engine;
 mod exec;
+mod firewall;
 mod hardening;
 mod ownership;
 mod pulling;

@@ -62,6 +62,7 @@ async fn wake_all(platform: &Platform) -> Result<()> {
 }
 
 async fn sweep(platform: &Platform) -> Result<()> {
+    platform.driver.guard_networks().await?;
     let mut replicas: HashMap<ProjectId, Vec<ObservedReplica>> = HashMap::new();
     for replica in platform.driver.observe(Scope::Installation).await? {
         replicas

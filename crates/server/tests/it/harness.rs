@@ -112,9 +112,12 @@ fn runtime() -> Runtime {
 }
 
 async fn start(config: Config, parts: Parts) -> Server {
-    let data = DataDir::open(&config.data_dir, parts.ids.as_ref())
-        .await
-        .expect("a data directory");
+    // A child of another test has the lock's descriptor too, between its fork and its exec.
+    let data = eventually("a data directory that is free", async || {
+        let opened = DataDir::open(&config.data_dir, parts.ids.as_ref()).await;
+        opened.map_err(|error| format!("{error:?}"))
+    })
+    .await;
     tose_server::start(config, data, parts)
         .await
         .expect("a server")

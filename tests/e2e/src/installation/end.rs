@@ -15,6 +15,7 @@ use crate::engine::{
     containers, images, installations as installations_of, remove_all, remove_built,
 };
 use crate::eventually::within;
+use crate::firewall::remove_own_rules;
 
 /// For things to settle that a test did not wait for.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -87,6 +88,7 @@ impl Installation {
         }
         for installation in installations {
             remove_built(&installation, self.prune).await;
+            remove_own_rules(&installation).await;
         }
         problems.extend(self.find_remains().await);
         problems

@@ -2,7 +2,10 @@
 
 use http::Method;
 use serde_json::json;
-use tose_e2e::{Installation, Source, docker, read_socket};
+use tose_e2e::{
+    Installation, Opening, Source, docker, eventually, installation_of, may_change_rules,
+    network_of, read_socket, remove_own_rules, when,
+};
 
 #[tokio::test]
 async fn the_key_of_another_workspace_finds_nothing() {
@@ -115,4 +118,47 @@ async fn apps_reach_each_other_within_a_workspace_and_not_beyond() {
     ] {
         assert_eq!(fetch(host, &url).await, expected, "{url} from {host}");
     }
+}
+
+#[tokio::test]
+async fn workspaces_stay_apart_while_the_engine_takes_its_rules_away() {
+    let Some(mut site) = Installation::start().await else {
+        return;
+    };
+    if !may_change_rules() {
+        // The server may not either: only the engine's rules are there.
+        return;
+    }
+    let stranger = site.bootstrap("other").await;
+    let back = site.project("back", &Source::app("the back")).await;
+    let foreign = site
+        .project_of(&stranger, "foreign", &Source::app("foreign"), json!({}))
+        .await;
+    back.deploy_live().await;
+    foreign.deploy_live().await;
+    let back_container = back.containers().await[0].id.clone();
+    let foreign_container = foreign.containers().await[0].id.clone();
+    let networks = (
+        network_of(&back_container).await,
+        network_of(&foreign_container).await,
+    );
+    let installation = installation_of(&back_container).await;
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let ip = docker(&["inspect", "--format", format, &back_container]).await;
+    let fetch = async |site: &Installation| {
+        let path = format!("/fetch?http://{ip}:8000/");
+        site.visit(&foreign.host, &path).await.text
+    };
+
+    let opening = Opening::between(&networks.0, &networks.1).await;
+    assert_eq!(fetch(&site).await, "unreachable");
+    remove_own_rules(&installation).await;
+    assert_eq!(fetch(&site).await, "fetched the back", "the way is open");
+    site.restart().await;
+    eventually("the server's rules are back", async || {
+        let text = fetch(&site).await;
+        when(text == "unreachable", text)
+    })
+    .await;
+    drop(opening);
 }
