@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/tose-target
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop clean test ci bench fuzz fixtures fmt lint
+.PHONY: help setup demo stop clean test ci bench fuzz chaos fixtures fmt lint
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
@@ -38,6 +38,14 @@ fuzz: ## call all of the API with data made from its OpenAPI document, for some 
 	@scripts/engine start
 	@cargo build --locked -p tose-server
 	@scripts/fuzz long
+
+chaos: ## kill the control plane after each thing that the engine does in a deployment
+	@scripts/setup
+	@scripts/engine start
+	@tests/images/build
+	@cargo build --locked -p tose-server -p tose-cli
+	@TOSE_CHAOS=all TOSE_TEST_ENGINE=required TOSE_TEST_BIN_DIR="$(CARGO_TARGET_DIR)/debug" cargo test --locked -p tose-e2e --test it -- chaos
+	@cargo test --locked -p tose-server --test it -- kill crash
 
 fixtures: ## build the images that tests run on
 	@scripts/setup

@@ -5753,7 +5753,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica */
+            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `quota_exceeded`: the workspace may not use that much */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -6002,7 +6002,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `no_source`: there is no repository; `not_git`: commit and branch are for projects that are built from Git; `idempotency_key_reused`: the key came with another request before */
+            /** @description `no_source`: there is no repository; `not_git`: commit and branch are for projects that are built from Git; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -6279,7 +6279,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `never_live`: it was never live; `image_gone`: its image was removed; `idempotency_key_reused`: the key came with another request before */
+            /** @description `never_live`: it was never live; `image_gone`: its image was removed; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -6448,7 +6448,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `nothing_deployed`: the project was never live; `idempotency_key_reused`: the key came with another request before */
+            /** @description `nothing_deployed`: the project was never live; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -6536,7 +6536,25 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            409: components["responses"]["409"];
+            /** @description `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             413: components["responses"]["413"];
             415: components["responses"]["415"];
             429: components["responses"]["429"];
@@ -8835,7 +8853,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `nothing_deployed`: the project was never live; `idempotency_key_reused`: the key came with another request before */
+            /** @description `nothing_deployed`: the project was never live; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -8964,7 +8982,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `deployment_in_progress`: a deployment is on its way already; `nothing_deployed`: the project was never live; `idempotency_key_reused`: the key came with another request before */
+            /** @description `deployment_in_progress`: a deployment is on its way already; `nothing_deployed`: the project was never live; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -9104,7 +9122,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `idempotency_key_reused`: the key came with another request before */
+            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -9235,7 +9253,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `nothing_deployed`: the project was never live; `idempotency_key_reused`: the key came with another request before */
+            /** @description `nothing_deployed`: the project was never live; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -9677,7 +9695,7 @@ export interface operations {
             400: components["responses"]["400"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `no_source`: there is no repository */
+            /** @description `no_source`: there is no repository; `quota_exceeded`: the workspace may not use that much */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -9735,7 +9753,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `not_git`: the project runs an image */
+            /** @description `not_git`: the project runs an image; `quota_exceeded`: the workspace may not use that much */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */

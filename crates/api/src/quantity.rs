@@ -27,6 +27,13 @@ pub struct Ram(u32);
 /// Numbers above 0 with at most three decimals.
 const DECIMAL_PATTERN: &str = "^(?!0+(\\.0+)?$)[0-9]{1,4}(\\.[0-9]{1,3})?$";
 
+/// A number of thousandths as a decimal number, without needless digits.
+pub fn thousandths(milli: u64) -> String {
+    let text = format!("{}.{:03}", milli / 1000, milli % 1000);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
+}
+
 const MAX_MILLI: u32 = 1024 * 1000;
 
 macro_rules! quantity {
@@ -49,8 +56,7 @@ macro_rules! quantity {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let text = format!("{}.{:03}", self.0 / 1000, self.0 % 1000);
-                f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+                f.write_str(&thousandths(self.0.into()))
             }
         }
 

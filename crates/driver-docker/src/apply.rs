@@ -1,7 +1,7 @@
 //! Replicas: how one starts, is asked to end, and goes.
 //!
 //! Guarantees: a step that was applied, or whose answer was lost, is applied again without harm;
-//! a replica of an older generation than one that exists is refused.
+//! whoever does not know the newest generation that exists is refused.
 //! Assumptions: steps of one project come one at a time.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,16 +26,8 @@ impl DockerDriver {
         let existing = self
             .list_containers(Scope::Project(spec.key.project_id))
             .await?;
-        let newest = existing
-            .iter()
-            .map(|container| container.identity.generation)
-            .max();
-        if let Some(running) = newest.filter(|newest| *newest > spec.generation) {
-            return Err(DriverError::Stale {
-                asked: spec.generation,
-                running,
-            });
-        }
+        let generations = existing.iter().map(|found| found.identity.generation);
+        spec.check_fence(generations)?;
         let same = existing
             .into_iter()
             .find(|container| container.identity.name == spec.name);

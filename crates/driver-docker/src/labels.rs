@@ -222,6 +222,7 @@ mod tests {
             name: ReplicaName::new(&project, &key),
             key,
             generation: 7,
+            known_generation: 7,
             workspace_id: "0190a0a0-0000-7000-8000-0000000000aa"
                 .parse()
                 .expect("an id"),

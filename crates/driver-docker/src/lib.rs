@@ -20,10 +20,12 @@ mod logs;
 mod network;
 mod observe;
 mod repeats;
+mod spare;
 mod spec;
 mod usage;
 mod volume;
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ use tose_api::{DeploymentId, ProjectId, Timestamp, WorkspaceId};
 use tose_model::driver::{
     BuildRequest, BuiltImage, Driver, DriverResult, EngineEvent, EngineInfo, EngineStep, ExecId,
     ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica, ReplicaName, Scope,
-    TtySize, Usage,
+    Spare, TtySize, Usage,
 };
 use tose_model::log::LogLine;
 
@@ -90,6 +92,10 @@ pub struct DockerDriver {
     /// collide.
     making_network: tokio::sync::Mutex<()>,
     firewall: Firewall,
+    /// Whether the engine runs on this machine.
+    is_here: bool,
+    /// Where the engine keeps everything, once it was asked.
+    root_dir: tokio::sync::OnceCell<Option<PathBuf>>,
 }
 
 impl DockerDriver {
@@ -100,6 +106,8 @@ impl DockerDriver {
         let firewall = Firewall::new(options.installation.as_str(), is_here);
         Ok(Self {
             firewall,
+            is_here,
+            root_dir: tokio::sync::OnceCell::new(),
             engine: Engine::new(&options.host, options.timeout)?,
             labels: Labels::new(options.installation),
             pool: options.network_pool,
@@ -179,6 +187,10 @@ impl Driver for DockerDriver {
         since: Option<Timestamp>,
     ) -> DriverResult<BoxStream<'static, DriverResult<LogLine>>> {
         self.follow_logs(name, since).await
+    }
+
+    async fn spare(&self) -> DriverResult<Spare> {
+        self.measure_spare().await
     }
 
     async fn usage(&self, name: &ReplicaName) -> DriverResult<Usage> {

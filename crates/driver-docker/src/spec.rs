@@ -183,6 +183,7 @@ mod tests {
             name: ReplicaName::new(&project, &key),
             key,
             generation: 1,
+            known_generation: 1,
             workspace_id: "0190a0a0-0000-7000-8000-0000000000aa"
                 .parse()
                 .expect("an id"),

@@ -45,6 +45,8 @@ pub struct Deployment {
     pub cancel_requested: bool,
     /// When the phase it is in must be over.
     pub deadline_at: Timestamp,
+    /// Whether the version before it has to go first, for want of room.
+    pub in_place: bool,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its build began.

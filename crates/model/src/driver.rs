@@ -88,8 +88,12 @@ pub struct ReplicaSpec {
     pub name: ReplicaName,
     /// Which replica it is.
     pub key: ReplicaKey,
-    /// Grows with each deployment of the project; older ones are refused.
+    /// Grows with each deployment of the project.
     pub generation: u64,
+    /// The newest generation of the project that the caller knows of. If the engine has a newer one, the
+    /// caller is out of date, and refused; so the version that serves can be started beside a newer
+    /// one, and never in ignorance of it.
+    pub known_generation: u64,
     /// The workspace whose network it joins.
     pub workspace_id: WorkspaceId,
     /// The workspace's slug, for labels.
@@ -111,6 +115,20 @@ pub struct ReplicaSpec {
     pub ram: Ram,
     /// Named volumes of the project, mounted read-write.
     pub volumes: Vec<VolumeMount>,
+}
+
+impl ReplicaSpec {
+    /// Refuses a caller who does not know the newest of the generations that there are.
+    ///
+    /// # Errors
+    /// `Stale`.
+    pub fn check_fence(&self, there_are: impl Iterator<Item = u64>) -> DriverResult<()> {
+        let known = self.known_generation.max(self.generation);
+        match there_are.max() {
+            Some(running) if running > known => Err(DriverError::Stale { known, running }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A volume of a project, and where a replica has it. The volume is made with the first replica
@@ -201,6 +219,32 @@ pub struct Usage {
     pub received_bytes: u64,
     /// Bytes sent over its network since its start; 0 where that is not known.
     pub sent_bytes: u64,
+}
+
+/// What the engine's machine has left, as far as it can be seen from here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spare {
+    /// Bytes of memory that new replicas could have.
+    pub memory_bytes: Option<u64>,
+    /// Where the engine keeps images and containers.
+    pub disk: Option<Disk>,
+}
+
+/// A file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes that are in use.
+    pub used_bytes: u64,
+    /// Bytes that anybody may still use. Both are less than the whole where some are kept for root.
+    pub free_bytes: u64,
+}
+
+impl Disk {
+    /// How full it is: 0 to 100, rounded down.
+    pub fn used_percent(self) -> u64 {
+        let (used, free) = (self.used_bytes >> 10, self.free_bytes >> 10);
+        (used * 100).checked_div(used + free).unwrap_or(0)
+    }
 }
 
 /// A socket that a replica's processes listen on.
@@ -342,9 +386,9 @@ pub enum DriverError {
     /// The build ran and failed; the log has the step's output.
     #[error("{0}")]
     BuildFailed(String),
-    /// A newer generation of the project was started already.
-    #[error("generation {asked} is older than {running}, which was started already")]
-    Stale { asked: u64, running: u64 },
+    /// A generation of the project was started that the caller does not know.
+    #[error("generation {running} was started already, and only {known} is known here")]
+    Stale { known: u64, running: u64 },
     /// The object is gone.
     #[error("{0} does not exist")]
     NotFound(String),
@@ -411,6 +455,9 @@ pub trait Driver: Send + Sync {
         name: &ReplicaName,
         since: Option<Timestamp>,
     ) -> DriverResult<BoxStream<'static, DriverResult<LogLine>>>;
+
+    /// What the engine's machine has left.
+    async fn spare(&self) -> DriverResult<Spare>;
 
     /// What a running replica uses.
     async fn usage(&self, name: &ReplicaName) -> DriverResult<Usage>;

@@ -15,6 +15,7 @@ pub mod log;
 pub mod plan;
 pub mod project;
 pub mod push;
+pub mod quota;
 pub mod recipe;
 pub mod route;
 pub mod secret;

@@ -24,6 +24,7 @@ mod member;
 pub(crate) mod metrics;
 pub(crate) mod project;
 pub(crate) mod push;
+pub(crate) mod quota;
 pub(crate) mod status;
 mod upload;
 pub(crate) mod workspace;
@@ -82,6 +83,8 @@ pub struct Platform {
     pub(crate) limits: Limits,
     pub(crate) liveness: Liveness,
     pub(crate) known_keys: KnownKeys,
+    /// Held while it is decided, and noted, what room a version gets.
+    pub(crate) rollouts: tokio::sync::Mutex<()>,
     /// Calls that are brought to their end though the client may be gone.
     pub(crate) background: TaskTracker,
     /// Fresh with each start: the owner of this process's leases.
@@ -203,6 +206,11 @@ impl Signals {
 impl Platform {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// How many built images of a project are kept while there is room.
+    pub(crate) fn kept_images(&self) -> usize {
+        usize::try_from(self.config.keep_images).unwrap_or(usize::MAX)
     }
 
     /// The line of the audit log for what the caller is about to do.

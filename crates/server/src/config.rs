@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use tose_api::{Cpu, Hostname, ImageRef, Ram, Slug};
 use tose_model::driver::LayerCache;
+use tose_model::quota::Quota;
 use tose_model::recipe::Images;
 use tose_model::secret::SecretString;
 
@@ -184,6 +185,8 @@ pub struct Config {
     pub limits: Limits,
     /// How many built images of a project are kept.
     pub keep_images: u32,
+    /// How full the engine's disk may get, in percent.
+    pub disk: DiskLimits,
     /// What recipes build on.
     pub build_images: Images,
     /// Whose layers a build may use.
@@ -245,6 +248,8 @@ pub struct Limits {
     pub max_cpu: Cpu,
     /// Memory of a replica.
     pub max_ram: Ram,
+    /// What all replicas of a workspace may have.
+    pub workspace: Quota,
     /// Builds at the same time; 0: by the machine's memory.
     pub builds: u32,
     /// A build, cloning included.
@@ -275,6 +280,15 @@ pub struct Limits {
     pub max_sockets: usize,
     /// A source tree that is sent along, compressed, in bytes.
     pub max_upload_bytes: u64,
+}
+
+/// How full the disk that holds the engine's images may get, in percent; above 100: never too full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskLimits {
+    /// From here on fewer images are kept.
+    pub clean_percent: u64,
+    /// From here on nothing is built.
+    pub full_percent: u64,
 }
 
 /// What a build may write into its log.
@@ -311,6 +325,7 @@ struct File {
     git: GitTable,
     limits: LimitsTable,
     images: ImagesTable,
+    disk: DiskTable,
     build: BuildTable,
     retention: RetentionTable,
     region: Option<Slug>,
@@ -362,6 +377,8 @@ struct LimitsTable {
     max_replicas: Option<u32>,
     max_cpu: Option<Cpu>,
     max_ram: Option<Ram>,
+    workspace_cpu: Option<Cpu>,
+    workspace_ram: Option<Ram>,
     builds: Option<u32>,
     build_timeout_seconds: Option<u32>,
     build_memory_mb: Option<u32>,
@@ -384,6 +401,22 @@ struct LimitsTable {
 #[serde(deny_unknown_fields, default)]
 struct ImagesTable {
     keep: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct DiskTable {
+    clean_percent: Option<u32>,
+    full_percent: Option<u32>,
+}
+
+impl DiskTable {
+    fn into_limits(self) -> DiskLimits {
+        DiskLimits {
+            clean_percent: u64::from(self.clean_percent.unwrap_or(80)),
+            full_percent: u64::from(self.full_percent.unwrap_or(95)),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -505,6 +538,7 @@ impl Config {
             },
             limits: file.limits.into_limits()?,
             keep_images: file.images.keep.unwrap_or(5).max(1),
+            disk: file.disk.into_limits(),
             layer_cache: match file.build.shared_cache {
                 Some(true) => LayerCache::Machine,
                 _ => LayerCache::Project,
@@ -603,6 +637,10 @@ impl LimitsTable {
             max_replicas: at_least_one("limits.max_replicas", self.max_replicas.unwrap_or(10))?,
             max_cpu: self.max_cpu.unwrap_or_else(|| cpu(4000)),
             max_ram: self.max_ram.unwrap_or_else(|| ram(8000)),
+            workspace: Quota {
+                cpu: self.workspace_cpu,
+                ram: self.workspace_ram,
+            },
             builds: self.builds.unwrap_or(0),
             build_timeout: seconds(at_least_one(
                 "limits.build_timeout_seconds",

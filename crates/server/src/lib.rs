@@ -223,6 +223,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         limits: Limits::new(&config, &parts.clock),
         liveness: Default::default(),
         known_keys: Default::default(),
+        rollouts: Default::default(),
         background: TaskTracker::new(),
         config,
         store: data.store,

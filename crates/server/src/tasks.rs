@@ -5,6 +5,7 @@
 
 mod builder;
 mod capture;
+mod disk;
 mod domains;
 mod liveness;
 mod probe;

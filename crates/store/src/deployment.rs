@@ -62,6 +62,19 @@ pub struct Transition {
     pub error: Option<String>,
     /// When the phase that begins must be over.
     pub deadline_at: Option<Timestamp>,
+    /// Whether the version before it has to go first.
+    pub in_place: bool,
+}
+
+/// A version that visitors get or are about to get, of a project that is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningVersion {
+    /// The project.
+    pub project_id: ProjectId,
+    /// How many replicas the project wants.
+    pub replicas: u32,
+    /// What each of them runs with.
+    pub run: RunSpec,
 }
 
 #[derive(sqlx::FromRow)]
@@ -83,6 +96,7 @@ struct DeploymentRow {
     error: Option<String>,
     cancel_requested: i64,
     deadline_at: i64,
+    in_place: i64,
     created_by: String,
     created_at: i64,
     build_started_at: Option<i64>,
@@ -97,7 +111,7 @@ macro_rules! select_deployment {
             "SELECT id, project_id, workspace_id, generation, status, trigger, commit_sha,
                     commit_message, commit_author, branch, no_cache, image, run, env, error,
                     cancel_requested, deadline_at, created_by, created_at, build_started_at,
-                    build_finished_at, live_at, finished_at
+                    build_finished_at, live_at, finished_at, in_place
              FROM deployments ",
             $rest
         )
@@ -111,9 +125,7 @@ impl DeploymentRow {
             message: self.commit_message.unwrap_or_default(),
             author: self.commit_author.unwrap_or_default(),
         });
-        let run: RunSpec = serde_json::from_str(&self.run).map_err(|_| Error::Corrupt {
-            column: "deployments.run",
-        })?;
+        let run = row::parse_json("deployments.run", &self.run)?;
         Ok(Deployment {
             id: row::parse("deployments.id", &self.id)?,
             project_id: row::parse("deployments.project_id", &self.project_id)?,
@@ -130,6 +142,7 @@ impl DeploymentRow {
             error: self.error,
             cancel_requested: self.cancel_requested != 0,
             deadline_at: row::to_time(self.deadline_at),
+            in_place: self.in_place != 0,
             created_at: row::to_time(self.created_at),
             build_started_at: self.build_started_at.map(row::to_time),
             build_finished_at: self.build_finished_at.map(row::to_time),
@@ -252,6 +265,30 @@ impl Store {
         .await
         .map_err(Error::query("list current deployments"))?;
         into_deployments(rows)
+    }
+
+    /// The versions that run in the workspace, or are about to.
+    pub async fn list_running_versions(
+        &self,
+        scope: &WorkspaceScope,
+    ) -> Result<Vec<RunningVersion>> {
+        let rows: Vec<(String, i64, String)> = sqlx::query_as(
+            "SELECT p.id, p.replicas, d.run FROM projects p JOIN deployments d ON d.project_id = p.id
+             WHERE p.workspace_id = $1 AND d.workspace_id = $1 AND p.deleted_at IS NULL
+               AND p.desired = 'running' AND d.status IN ('deploying', 'running')",
+        )
+        .bind(scope.id().to_string())
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list the versions that run"))?;
+        let versions = rows.into_iter().map(|(project_id, replicas, run)| {
+            Ok(RunningVersion {
+                project_id: row::parse("projects.id", &project_id)?,
+                replicas: row::to_u32("projects.replicas", replicas)?,
+                run: row::parse_json("deployments.run", &run)?,
+            })
+        });
+        versions.collect()
     }
 
     /// The newest deployment that was ever live: what "the current image" means.
@@ -435,7 +472,8 @@ impl Store {
                  commit_sha = COALESCE($11, commit_sha),
                  commit_message = COALESCE($12, commit_message),
                  commit_author = COALESCE($13, commit_author),
-                 deadline_at = COALESCE($14, deadline_at)
+                 deadline_at = COALESCE($14, deadline_at),
+                 in_place = MAX($15, in_place)
              WHERE workspace_id = $1 AND id = $2 AND status = $3",
         )
         .bind(scope.id().to_string())
@@ -452,6 +490,7 @@ impl Store {
         .bind(with.commit.as_ref().map(|commit| &commit.message))
         .bind(with.commit.as_ref().map(|commit| &commit.author))
         .bind(with.deadline_at.map(Timestamp::as_nanos))
+        .bind(i64::from(with.in_place))
         .execute(&mut *tx)
         .await
         .map_err(|error| {

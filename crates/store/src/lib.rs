@@ -36,7 +36,7 @@ pub use account::Bootstrap;
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
 pub use count::ProjectGroup;
 pub use database::Store;
-pub use deployment::{NewDeployment, Transition};
+pub use deployment::{NewDeployment, RunningVersion, Transition};
 pub use domain::{Domain, Verdict};
 pub use env_var::{EnvVar, KeepOthers, NewEnvVar};
 pub use error::{Error, Result};

@@ -20,6 +20,7 @@ use tokio::process::Command;
 use crate::api::Api;
 use crate::crowd::{Crowd, Page, visit};
 use crate::engine::{self, Container, Prune, containers, docker};
+use crate::events::EngineEvents;
 use crate::eventually::eventually;
 use crate::program::{Outcome, program, run};
 use crate::project::Project;
@@ -193,6 +194,11 @@ impl Installation {
         let logs = (1..=self.starts).map(|start| fs::read_to_string(self.log_path(start)));
         logs.map(|text| text.expect("a log for each start"))
             .collect()
+    }
+
+    /// What the engine does from now on for this installation's apps and builds.
+    pub fn engine_events(&self) -> EngineEvents {
+        EngineEvents::follow(self.mark())
     }
 
     /// What the engine runs for builds in this moment.

@@ -97,6 +97,7 @@ impl Site {
             name: ReplicaName::new(&"web".parse().expect("a slug"), &key),
             key,
             generation: 1,
+            known_generation: 1,
             workspace_id: self.workspace_id,
             workspace: "acme".parse().expect("a slug"),
             project: "web".parse().expect("a slug"),

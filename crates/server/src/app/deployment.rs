@@ -16,6 +16,7 @@ use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
 use tose_model::error::{Error, Result};
 use tose_model::project::{DesiredState, Project};
+use tose_model::quota::Load;
 use tose_model::secret::{ExposeSecret, SecretString};
 use tose_store::{NewDeployment, NewPushDelivery, Transition};
 
@@ -438,6 +439,11 @@ impl Platform {
                 (project.run.clone(), env)
             }
         };
+        // Nobody is there who could be told: those fail when they have their image.
+        if !is_our_own {
+            let load = Load::of(&run, project.replicas);
+            self.check_quota(access.scope(), project.id, load).await?;
+        }
         let waiting = self
             .store
             .list_current_deployments(access.scope(), project.id)

@@ -13,6 +13,7 @@ use tose_model::error::{Error, Result};
 use tose_model::project::{
     DEFAULT_PORT, DesiredState, Project, RunSpec, StatusFacts, is_health_path, status,
 };
+use tose_model::quota::Load;
 use tose_model::slug;
 use tose_store::{NewProject, ProjectChanges, ProjectFacts, ProjectRecord};
 
@@ -115,6 +116,7 @@ impl Platform {
         input: UpdateProject,
     ) -> Result<ProjectView> {
         let (project, _) = self.store.get_project(access.scope(), slug).await?;
+        let before = Load::of(&project.run, project.replicas);
         let name = match &input.name {
             Some(name) => check_name(name)?,
             None => project.name.clone(),
@@ -145,6 +147,10 @@ impl Platform {
             changes.replicas,
             changes.build.as_ref(),
         )?;
+        let after = Load::of(&changes.run, changes.replicas);
+        if project.desired == DesiredState::Running && before.max(after) != before {
+            self.check_quota(access.scope(), project.id, after).await?;
+        }
         let event = self.event(access, "project.update", &project.slug);
         self.store
             .update_project(

@@ -25,6 +25,7 @@ use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_store::{GitConnection, Lease, Transition};
 
+use crate::app::quota::Room;
 use crate::app::{Platform, vault_error};
 use crate::build::choice::Options;
 use crate::build::context::ContextError;
@@ -33,7 +34,7 @@ use crate::build::size;
 use crate::build::source::SourceTree;
 use crate::build::ssh;
 use crate::secrets::Place;
-use crate::tasks::Spawner;
+use crate::tasks::{Spawner, disk};
 use image::{build_source, heed_file_again, log_lines};
 
 /// How often the queue is looked at when nobody signals: while a deployment is under way, and
@@ -270,32 +271,7 @@ async fn build_and_settle(
     let scope = WorkspaceScope::for_task(deployment.workspace_id);
     let now = platform.now();
     match outcome {
-        Some(Ok(built)) => {
-            let limits = &platform.config.limits;
-            let handover = if deployment.run.volumes.is_empty() {
-                Duration::ZERO
-            } else {
-                // The version before has to be gone first.
-                limits.drain + TERMINATION_GRACE
-            };
-            let deadline = now.saturating_add(limits.start_timeout + ENGINE_ALLOWANCE + handover);
-            let with = Transition {
-                commit: built.commit,
-                image: Some(built.image),
-                deadline_at: Some(deadline),
-                ..Transition::default()
-            };
-            let from = DeploymentStatus::Building;
-            let moved = platform
-                .store
-                .transition_deployment(&scope, deployment.id, from, Event::ImageReady, &with, now)
-                .await;
-            match moved {
-                Ok(_) | Err(tose_store::Error::Conflict(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-            platform.signals.project(deployment.project_id);
-        }
+        Some(Ok(built)) => hand_over(platform, deployment, &scope, built).await?,
         Some(Err(NoImage::Failed(reason))) => {
             settle_unless_ended(platform, deployment, Event::Failure, &reason).await?;
         }
@@ -320,6 +296,67 @@ async fn build_and_settle(
             settle_unless_ended(platform, deployment, Event::Cancel, "cancelled on request").await?
         }
     }
+    Ok(())
+}
+
+/// Gives a deployment that has its image to the reconciler, with the room that there is for it.
+async fn hand_over(
+    platform: &Platform,
+    deployment: &Deployment,
+    scope: &WorkspaceScope,
+    built: Built,
+) -> Result<()> {
+    let (project_id, id) = (deployment.project_id, deployment.id);
+    let _decided = platform.rollouts.lock().await;
+    let found = platform.store.find_project(scope, project_id).await?;
+    let Some((project, facts)) = found else {
+        return settle_unless_ended(
+            platform,
+            deployment,
+            Event::Failure,
+            "the project was deleted",
+        )
+        .await;
+    };
+    // What the source's file says of running it may have changed what was asked for.
+    let current = platform.store.get_deployment(scope, project_id, id).await?;
+    let replicas = project.replicas;
+    let in_place = match platform.find_room(scope, &current, replicas).await? {
+        Room::None(reason) => {
+            return settle_unless_ended(platform, deployment, Event::Failure, &reason).await;
+        }
+        Room::InPlace(reason) if facts.live => {
+            let text = format!("the version before ends first: {reason}");
+            platform.say(id, text).await;
+            true
+        }
+        Room::InPlace(_) | Room::Beside => false,
+    };
+    let limits = &platform.config.limits;
+    let handover = match in_place || !current.run.volumes.is_empty() {
+        // The version before has to be gone first.
+        true => limits.drain + TERMINATION_GRACE,
+        false => Duration::ZERO,
+    };
+    let now = platform.now();
+    let deadline = now.saturating_add(limits.start_timeout + ENGINE_ALLOWANCE + handover);
+    let with = Transition {
+        commit: built.commit,
+        image: Some(built.image),
+        deadline_at: Some(deadline),
+        in_place,
+        ..Transition::default()
+    };
+    let from = DeploymentStatus::Building;
+    let moved = platform
+        .store
+        .transition_deployment(scope, id, from, Event::ImageReady, &with, now)
+        .await;
+    match moved {
+        Ok(_) | Err(tose_store::Error::Conflict(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    platform.signals.project(project_id);
     Ok(())
 }
 
@@ -367,10 +404,7 @@ async fn build(
             commit: None,
         });
     }
-    if deployment.trigger == Trigger::Upload {
-        return build_from_upload(platform, deployment, &project, &scope).await;
-    }
-    if project.source == Source::Image {
+    if deployment.trigger != Trigger::Upload && project.source == Source::Image {
         let image = project
             .image
             .as_ref()
@@ -386,6 +420,12 @@ async fn build(
             image,
             commit: None,
         });
+    }
+    if let Some(reason) = disk::find_shortage(platform).await? {
+        return Err(NoImage::Failed(reason));
+    }
+    if deployment.trigger == Trigger::Upload {
+        return build_from_upload(platform, deployment, &project, &scope).await;
     }
     build_from_git(platform, deployment, &project, &scope, scratch).await
 }

@@ -34,7 +34,8 @@ use crate::app::Platform;
 use crate::liveness::Watched;
 use crate::tasks::capture::Capture;
 use crate::tasks::probe;
-use crate::tasks::project_pass::removal::{collect_images, remove, tear_down};
+pub(crate) use crate::tasks::project_pass::removal::collect_images;
+use crate::tasks::project_pass::removal::{remove, tear_down};
 use crate::tasks::project_pass::scene::Scene;
 
 /// How long a pass may act before another process may take the project over.
@@ -432,6 +433,7 @@ impl Pass<'_> {
             name: ReplicaName::new(&project.slug, &key),
             key,
             generation: deployment.generation,
+            known_generation: project.generation,
             workspace_id: project.workspace_id,
             workspace: project.workspace.clone(),
             project: project.slug.clone(),
@@ -530,7 +532,14 @@ impl Pass<'_> {
         self.platform
             .settle(target, Event::Promoted, Some(&text))
             .await?;
-        collect_images(self.platform, &self.scene.scope, self.scene.project.id).await
+        let keep = self.platform.kept_images();
+        collect_images(
+            self.platform,
+            &self.scene.scope,
+            self.scene.project.id,
+            keep,
+        )
+        .await
     }
 
     async fn fail(

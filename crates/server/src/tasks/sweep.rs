@@ -13,6 +13,7 @@ use tose_model::driver::{EngineStep, ObservedReplica, Scope};
 use tose_model::error::Result;
 
 use crate::app::Platform;
+use crate::tasks::disk;
 
 /// How often everything is looked at.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -94,6 +95,7 @@ async fn sweep(platform: &Platform) -> Result<()> {
         platform.signals.project(*id);
     }
     sweep_networks(platform, networks).await?;
+    disk::clean(platform).await?;
     sweep_volumes(platform).await?;
     sweep_uploads(platform).await?;
     platform.sweep_hosted().await?;

@@ -41,21 +41,21 @@ async fn of_deployments_at_once_one_is_under_way_one_waits_and_all_have_a_truthf
     let owner = lab.owner("demo").await;
     lab.driver.add_image("app:1", Program::default());
     owner.project("shop", "app:1").await;
-    let calls = (0..30).map(|_| owner.post("projects/shop/deployments", json!({})));
+    let calls = (0..500).map(|_| owner.post("projects/shop/deployments", json!({})));
     for answer in join_all(calls).await {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
     owner.project_is("shop", "running").await;
     let mut statuses = Vec::new();
-    for page in 1..=2 {
+    for page in 1..=10 {
         let list = owner
-            .get(&format!("projects/shop/deployments?limit=20&page={page}"))
+            .get(&format!("projects/shop/deployments?limit=50&page={page}"))
             .await;
         for deployment in list.data().as_array().expect("a list") {
             statuses.push(deployment["status"].as_str().expect("a text").to_owned());
         }
     }
-    assert_eq!(statuses.len(), 30);
+    assert_eq!(statuses.len(), 500);
     assert_eq!(statuses[0], "running", "the newest wins");
     assert!(
         statuses[1..].iter().all(|status| status == "superseded"),

@@ -1,6 +1,7 @@
 //! What a restart, or an engine that fails, leaves behind: nothing that the next pass does not mend.
 
 use serde_json::json;
+use tose_model::driver::{Driver, EngineStep, ObservedReplica};
 use tose_testkit::{Fault, Program};
 
 use crate::harness::{Lab, eventually};
@@ -102,4 +103,42 @@ async fn an_engine_call_that_fails_or_whose_answer_is_lost_wedges_nothing() {
             assert_eq!(list.body["meta"]["total"], json!(1));
         }
     }
+}
+
+#[tokio::test]
+async fn a_replica_that_is_lost_is_replaced_also_while_a_newer_version_starts() {
+    let lab = Lab::start().await;
+    let owner = lab.owner("demo").await;
+    let live = lab.live(&owner, "app:1").await;
+    lab.driver.add_image("deaf:1", Program::new([]));
+    owner.put("projects/shop", json!({"image": "deaf:1"})).await;
+    let next = owner.deploy("shop").await;
+    owner.deployment_is("shop", &next, "deploying").await;
+    lab.has_replicas(2).await;
+
+    let is_live = |replica: &ObservedReplica| replica.key.deployment_id.to_string() == live;
+    let lost = lab.driver.peek().into_iter().find(is_live);
+    let name = lost.expect("it is there").name;
+    let remove = EngineStep::RemoveReplica { name: name.clone() };
+    lab.driver.apply(&remove).await.expect("removed");
+    eventually("the live version has its replica again", async || {
+        let replicas = lab.driver.peek();
+        match replicas.iter().any(is_live) {
+            true => Ok(()),
+            false => Err(format!("{replicas:?}")),
+        }
+    })
+    .await;
+    eventually("visitors get it", async || {
+        let route = lab.data_plane.route("demo-shop.localhost");
+        let backends = route.map(|route| route.backends).unwrap_or_default();
+        match backends
+            .iter()
+            .any(|backend| backend.replica == name.as_str())
+        {
+            true => Ok(()),
+            false => Err(format!("{backends:?}")),
+        }
+    })
+    .await;
 }

@@ -574,6 +574,18 @@ impl Client {
         .await
     }
 
+    /// Waits until a deployment has come to its end, or to life; its status.
+    pub(crate) async fn deployment_ends(&self, project: &str, id: &str) -> String {
+        eventually(&format!("deployment {id} ends"), async || {
+            let deployment = self.deployment(project, id).await;
+            match deployment["status"].as_str().expect("a status") {
+                under_way @ ("queued" | "building" | "deploying") => Err(under_way.to_owned()),
+                end => Ok(end.to_owned()),
+            }
+        })
+        .await
+    }
+
     /// Waits until the project has this status.
     pub(crate) async fn project_is(&self, project: &str, status: &str) -> Value {
         eventually(&format!("project {project} is {status}"), async || {

@@ -174,6 +174,7 @@ impl Lab {
             name: ReplicaName::new(&app.project, &key),
             key,
             generation: 1,
+            known_generation: 1,
             workspace_id: app.workspace_id,
             workspace: app.workspace.clone(),
             project: app.project.clone(),

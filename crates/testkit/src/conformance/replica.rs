@@ -257,7 +257,7 @@ async fn refuses_older(lab: &Lab) {
         matches!(
             error,
             DriverError::Stale {
-                asked: 1,
+                known: 1,
                 running: 5
             }
         ),
@@ -271,6 +271,17 @@ async fn refuses_older(lab: &Lab) {
         .expect("observe");
     assert_eq!(replicas.len(), 1);
     assert_eq!(replicas[0].name, newer.name);
+
+    // Whoever knows of the newer one may start an older one beside it.
+    let mut aware = older.clone();
+    aware.known_generation = 5;
+    lab.apply(&start(&aware)).await;
+    let replicas = lab
+        .driver
+        .observe(Scope::Installation)
+        .await
+        .expect("observe");
+    assert_eq!(replicas.len(), 2);
 
     // The fence is the project's own.
     let other = lab.app("other").await;

@@ -29,7 +29,7 @@ use tose_model::Clock;
 use tose_model::driver::{
     BuildRequest, BuiltImage, Driver, DriverError, DriverResult, EngineEvent, EngineInfo,
     EngineStep, ExecId, ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica,
-    ReplicaName, ReplicaSpec, Scope, TtySize, Usage,
+    ReplicaName, ReplicaSpec, Scope, Spare, TtySize, Usage,
 };
 use tose_model::log::LogLine;
 
@@ -223,6 +223,11 @@ impl FakeDriver {
             .answer_with(status);
     }
 
+    /// What the machine has left from now on; before that it does not know.
+    pub fn set_spare(&self, spare: Spare) {
+        self.world().spare = spare;
+    }
+
     /// What a replica uses from now on.
     pub fn set_usage(&self, name: &ReplicaName, usage: Usage) {
         let mut world = self.world();
@@ -390,6 +395,10 @@ impl Driver for FakeDriver {
                 .ok_or_else(|| gone(name))
         })?;
         Ok(log::follow(Arc::clone(&self.world), reader))
+    }
+
+    async fn spare(&self) -> DriverResult<Spare> {
+        self.call(|world, _| Ok(world.spare))
     }
 
     async fn usage(&self, name: &ReplicaName) -> DriverResult<Usage> {

@@ -11,7 +11,7 @@ use tose_api::{DeploymentId, ProjectId, Slug, Timestamp, WorkspaceId};
 use tose_model::Clock;
 use tose_model::driver::{
     DriverError, DriverResult, EngineEvent, EngineStep, ObservedReplica, ReplicaName, ReplicaSpec,
-    ReplicaState, Scope, Usage,
+    ReplicaState, Scope, Spare, Usage,
 };
 use tose_model::log::LogLine;
 use tose_model::secret::ExposeSecret;
@@ -166,6 +166,7 @@ pub(super) struct World {
     /// The runtime that replicas listen on, if they do.
     pub(super) sockets_on: Option<Handle>,
     pub(super) is_down: bool,
+    pub(super) spare: Spare,
     pub(super) calls: u64,
     pub(super) faults: HashMap<u64, Fault>,
     /// How many of the next builds break.
@@ -192,6 +193,7 @@ impl World {
         Self {
             sockets_on: None,
             is_down: false,
+            spare: Spare::default(),
             calls: 0,
             faults: HashMap::new(),
             builds_to_break: 0,
@@ -321,13 +323,7 @@ impl World {
 
     fn start(&mut self, installation: &str, spec: &ReplicaSpec) -> DriverResult<()> {
         let of_project = self.show(installation, Scope::Project(spec.key.project_id));
-        let newest = of_project.iter().map(|replica| replica.generation).max();
-        if let Some(running) = newest.filter(|newest| *newest > spec.generation) {
-            return Err(DriverError::Stale {
-                asked: spec.generation,
-                running,
-            });
-        }
+        spec.check_fence(of_project.iter().map(|replica| replica.generation))?;
         let key = (installation.to_owned(), spec.name.clone());
         if self
             .replicas

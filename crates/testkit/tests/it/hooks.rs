@@ -27,6 +27,7 @@ fn spec() -> ReplicaSpec {
         name: ReplicaName::new(&"web".parse().expect("a slug"), &key),
         key,
         generation: 1,
+        known_generation: 1,
         workspace_id: WorkspaceId::from_uuid(ids.uuid()),
         workspace: "acme".parse().expect("a slug"),
         project: "web".parse().expect("a slug"),

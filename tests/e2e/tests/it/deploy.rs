@@ -1,5 +1,6 @@
 //! From a commit to an app, and to the next one.
 
+use http::Method;
 use serde_json::json;
 use tose_e2e::{Installation, Source};
 
@@ -82,4 +83,30 @@ async fn the_next_deployment_after_a_cancelled_one_goes_its_way() {
 
     project.deploy_commit(&Source::app("two")).await;
     assert_eq!(site.visit(&project.host, "/").await.text, "two");
+}
+
+#[tokio::test]
+async fn where_a_workspace_has_room_for_one_replica_the_next_version_takes_its_place() {
+    let room = "[limits]\nworkspace_cpu = \"1\"\n";
+    let Some(site) = Installation::start_with(room).await else {
+        return;
+    };
+    let project = site.project("web", &Source::app("one")).await;
+    project.deploy_live().await;
+    let second = project.deploy_commit(&Source::app("two")).await;
+    assert_eq!(site.visit(&project.host, "/").await.text, "two");
+    project.has_one_replica(&second).await;
+    let log = project.build_log(&second).await;
+    let said = log.position("the version before ends first: the workspace may use 1 core in all");
+    assert!(said < log.position("live at "));
+    let refused = site
+        .api()
+        .call(
+            Method::POST,
+            &project.path("/scale"),
+            Some(&json!({"replicas": 2})),
+        )
+        .await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(refused.body["code"], "quota_exceeded");
 }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod build_log;
+mod chaos;
 mod cli;
 mod control_plane;
 mod deploy;

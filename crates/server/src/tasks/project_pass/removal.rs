@@ -34,13 +34,13 @@ pub(super) async fn remove(
 
 /// Removes the project's built images but the newest of those that were live, and those that current
 /// versions run. One that never came to life is of no use: nothing can go back to it.
-pub(super) async fn collect_images(
+pub(crate) async fn collect_images(
     platform: &Platform,
     scope: &WorkspaceScope,
     project_id: ProjectId,
+    keep: usize,
 ) -> Result<()> {
     let mut images = platform.driver.list_images(project_id).await?;
-    let keep = usize::try_from(platform.config.keep_images).unwrap_or(usize::MAX);
     if images.len() <= 1 {
         return Ok(());
     }

@@ -145,8 +145,11 @@ fn watched_until(platform: &Platform, live: &Deployment) -> Option<Timestamp> {
     Some(live_at.saturating_add(platform.config.limits.watch))
 }
 
-/// Two versions never write to the same volume.
+/// Two versions never write to the same volume, and never run where there is room for one.
 fn rollout(scene: &Scene) -> Rollout {
+    if scene.target.as_ref().is_some_and(|target| target.in_place) {
+        return Rollout::InPlace;
+    }
     let mut versions = scene.live.iter().chain(&scene.target).peekable();
     let is_there = versions.peek().is_some();
     if is_there && versions.all(|version| !version.run.volumes.is_empty()) {

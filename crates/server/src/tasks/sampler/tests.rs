@@ -32,6 +32,7 @@ impl Lab {
             name: ReplicaName::new(&project, &key),
             key,
             generation: 1,
+            known_generation: 1,
             workspace_id: WorkspaceId::from_uuid(ids.uuid()),
             workspace: "demo".parse().expect("a slug"),
             project,
