@@ -1104,6 +1104,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its jobs, newest first
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_jobs"];
+        put?: never;
+        /**
+         * Run a command once, in a container of its own
+         * @description It has the image, variables and volumes of the version that is live, or was last. Needs the role admin in the workspace.
+         */
+        post: operations["create_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One job
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/jobs/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a job wrote
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_job_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/jobs/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call a job off
+         * @description Needs the role admin in the workspace.
+         */
+        post: operations["stop_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/live-logs": {
         parameters: {
             query?: never;
@@ -1646,6 +1730,26 @@ export interface components {
              * @default false
              */
             no_cache: boolean;
+        };
+        /**
+         * @description Body of `POST P/jobs`.
+         * @example {
+         *       "command": [
+         *         "text"
+         *       ],
+         *       "timeout_seconds": 1
+         *     }
+         */
+        CreateJob: {
+            /** @description The program and its arguments, 1 to 100 of them; no shell reads them. */
+            command: [
+                string
+            ];
+            /**
+             * Format: uint32
+             * @description How long it may take, 1 to 86,400 s; 3,600 when absent.
+             */
+            timeout_seconds?: number | null;
         };
         /**
          * @description Body of `POST W/projects`.
@@ -2218,6 +2322,62 @@ export interface components {
             email: string;
             /** @description What they may do; not above the caller's own role. */
             role: components["schemas"]["Role"];
+        };
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        JobId: string;
+        /** @description How far a job is. */
+        JobStatus: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        /**
+         * @description A job.
+         * @example {
+         *       "command": [
+         *         "text"
+         *       ],
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "created_by": "you@example.com",
+         *       "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "error": "text",
+         *       "exit_code": 1,
+         *       "finished_at": "2026-01-31T08:00:00Z",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "started_at": "2026-01-31T08:00:00Z",
+         *       "status": "queued",
+         *       "timeout_seconds": 0
+         *     }
+         */
+        JobView: {
+            /** @description The program and its arguments. */
+            command: string[];
+            /** @description When it was asked for. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description The e-mail address of who asked for it. */
+            created_by: string;
+            /** @description The deployment whose image and variables it has. */
+            deployment_id: components["schemas"]["DeploymentId"];
+            /** @description Why it failed, where the exit code does not say. */
+            error: string | null;
+            /**
+             * Format: int64
+             * @description Its exit code, once it has ended by itself.
+             */
+            exit_code: number | null;
+            /** @description When it ended. */
+            finished_at: components["schemas"]["Timestamp"] | null;
+            /** @description Its id. */
+            id: components["schemas"]["JobId"];
+            /** @description When it began. */
+            started_at: components["schemas"]["Timestamp"] | null;
+            /** @description How far it is. */
+            status: components["schemas"]["JobStatus"];
+            /**
+             * Format: uint32
+             * @description How long it may take.
+             */
+            timeout_seconds: number;
         };
         /**
          * @description Body of `POST /api/auth/login`.
@@ -8671,6 +8831,407 @@ export interface operations {
             404: components["responses"]["404"];
             408: components["responses"]["408"];
             409: components["responses"]["409"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_jobs: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "command": [
+                     *             "text"
+                     *           ],
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "exit_code": 1,
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "started_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "timeout_seconds": 0
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["JobView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_job: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "command": [
+                 *         "text"
+                 *       ],
+                 *       "timeout_seconds": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateJob"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "command": [
+                     *           "text"
+                     *         ],
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "error": "text",
+                     *         "exit_code": 1,
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "started_at": "2026-01-31T08:00:00Z",
+                     *         "status": "queued",
+                     *         "timeout_seconds": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["JobView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `nothing_deployed`: the project was never live; `too_many_jobs`: five of its jobs have not ended; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_job: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "command": [
+                     *           "text"
+                     *         ],
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "error": "text",
+                     *         "exit_code": 1,
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "started_at": "2026-01-31T08:00:00Z",
+                     *         "status": "queued",
+                     *         "timeout_seconds": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["JobView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_job_log: {
+        parameters: {
+            query?: {
+                /** @description Lines after this number, from an answer's `next` */
+                after?: number;
+                /** @description How many lines at most */
+                limit?: number;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "complete": true,
+                     *         "lines": [
+                     *           {
+                     *             "message": "text",
+                     *             "pod": "text",
+                     *             "stream": "stdout",
+                     *             "timestamp": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "next": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DeploymentLogView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    stop_job: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "command": [
+                     *           "text"
+                     *         ],
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "error": "text",
+                     *         "exit_code": 1,
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "started_at": "2026-01-31T08:00:00Z",
+                     *         "status": "queued",
+                     *         "timeout_seconds": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["JobView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `job_ended`: it has ended; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };

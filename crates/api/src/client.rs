@@ -21,6 +21,7 @@ mod env_var;
 mod exec;
 mod git;
 mod hook;
+mod job;
 mod log;
 mod member;
 mod project;

@@ -83,6 +83,8 @@ ids! {
     ProjectId;
     /// One attempt to bring a version of a project to life.
     DeploymentId;
+    /// A command that runs once.
+    JobId;
     /// An API key.
     ApiKeyId;
     /// A host name that leads to a project.

@@ -17,6 +17,7 @@ pub mod event;
 pub mod exec;
 pub mod git;
 pub mod id;
+pub mod job;
 pub mod log;
 pub mod member;
 pub mod metrics;
@@ -33,8 +34,8 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, DeploymentId, DomainId, EventId, InvitationId, ProjectId, PushDeliveryId, SessionId,
-    UserId, WorkspaceId,
+    ApiKeyId, DeploymentId, DomainId, EventId, InvitationId, JobId, ProjectId, PushDeliveryId,
+    SessionId, UserId, WorkspaceId,
 };
 pub use name::{BranchName, Email, EnvKey, Hostname, ImageRef, Port, RepoPath, RepoUrl, Slug};
 pub use quantity::{Cpu, Ram};

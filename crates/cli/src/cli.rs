@@ -6,8 +6,8 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, deploy, deployments, domains, down, env, exec, generate, git, init, keys, login,
-    logs, members, open, rollback, scale, up,
+    completions, deploy, deployments, domains, down, env, exec, generate, git, init, jobs, keys,
+    login, logs, members, open, rollback, scale, up,
 };
 use crate::exit;
 
@@ -70,6 +70,10 @@ pub(crate) enum Command {
     Logs(logs::LogsArgs),
     /// Run a command, or a shell, in one of the project's replicas
     Exec(exec::ExecArgs),
+    /// Run a command once, in a container of its own
+    Run(jobs::RunArgs),
+    /// List the project's jobs, show what one wrote, or stop one
+    Jobs(jobs::JobsArgs),
     /// Read and change the project's environment variables
     #[command(subcommand)]
     Env(env::EnvCommand),

@@ -10,6 +10,7 @@ pub(crate) mod exec;
 pub(crate) mod generate;
 pub(crate) mod git;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
@@ -55,6 +56,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Status => status::run(ctx).await,
         Command::Logs(args) => logs::run(ctx, args).await,
         Command::Exec(args) => exec::run(ctx, args).await,
+        Command::Run(args) => jobs::run(ctx, args).await,
+        Command::Jobs(args) => jobs::manage(ctx, args).await,
         Command::Env(command) => env::run(ctx, command).await,
         Command::Domains(args) => domains::run(ctx, args).await,
         Command::Git(args) => git::run(ctx, args).await,

@@ -74,7 +74,12 @@ pub(crate) fn container_spec(
 ) -> ContainerCreateBody {
     let network = labels.network_name(spec.workspace_id);
     let alias = EndpointSettings {
-        aliases: Some(vec![spec.project.to_string()]),
+        // Whoever asks for the project is to reach its replicas only.
+        aliases: spec
+            .key
+            .job_number()
+            .is_none()
+            .then(|| vec![spec.project.to_string()]),
         ..EndpointSettings::default()
     };
     let env = spec
@@ -142,7 +147,10 @@ fn host_config(
             ])),
         }),
         restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::ON_FAILURE),
+            name: Some(match spec.key.job_number() {
+                Some(_) => RestartPolicyNameEnum::NO,
+                None => RestartPolicyNameEnum::ON_FAILURE,
+            }),
             maximum_retry_count: None,
         }),
         ..HostConfig::default()

@@ -11,6 +11,8 @@ pub enum StreamId {
     Project(ProjectId),
     /// What happened during a deployment.
     Build(DeploymentId),
+    /// What a job wrote, by its number in the project.
+    Job(ProjectId, u32),
 }
 
 impl StreamId {
@@ -18,6 +20,9 @@ impl StreamId {
     pub(crate) fn from_directory(name: &str) -> Option<Self> {
         let id = if let Some(id) = name.strip_prefix("project-") {
             Self::Project(id.parse().ok()?)
+        } else if let Some(job) = name.strip_prefix("job-") {
+            let (number, project_id) = job.split_once('-')?;
+            Self::Job(project_id.parse().ok()?, number.parse().ok()?)
         } else {
             Self::Build(name.strip_prefix("build-")?.parse().ok()?)
         };
@@ -32,6 +37,7 @@ impl fmt::Display for StreamId {
         match self {
             Self::Project(id) => write!(f, "project-{id}"),
             Self::Build(id) => write!(f, "build-{id}"),
+            Self::Job(id, number) => write!(f, "job-{number}-{id}"),
         }
     }
 }
@@ -43,7 +49,8 @@ mod tests {
     #[test]
     fn a_stream_and_its_directory_name_each_other() {
         let uuid = "01890a5d-ac96-774b-bcce-b302099a8057";
-        for name in [format!("project-{uuid}"), format!("build-{uuid}")] {
+        let names = ["project", "build", "job-7"].map(|kind| format!("{kind}-{uuid}"));
+        for name in names {
             let id = StreamId::from_directory(&name).expect("a stream");
             assert_eq!(id.to_string(), name);
         }

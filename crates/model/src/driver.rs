@@ -48,8 +48,28 @@ pub struct ReplicaKey {
     pub project_id: ProjectId,
     /// The deployment whose version it runs.
     pub deployment_id: DeploymentId,
-    /// Its place among the replicas of that deployment, from 0.
+    /// Its place among the replicas of that deployment, from 0; of a job see [`ReplicaKey::of_job`].
     pub index: u32,
+}
+
+/// The places from here on are those of jobs.
+const FIRST_JOB: u32 = 1 << 31;
+
+impl ReplicaKey {
+    /// The replica of a project's job, by the job's number (below 2³¹): it has the version of that
+    /// deployment, runs once, and is not reached by the project's name.
+    pub const fn of_job(project_id: ProjectId, deployment_id: DeploymentId, number: u32) -> Self {
+        Self {
+            project_id,
+            deployment_id,
+            index: FIRST_JOB | number,
+        }
+    }
+
+    /// The number of the job that it runs, if it is a job's.
+    pub const fn job_number(&self) -> Option<u32> {
+        self.index.checked_sub(FIRST_JOB)
+    }
 }
 
 /// A replica's name: the same for the same key, and unique within an installation.
@@ -61,7 +81,11 @@ impl ReplicaName {
     pub fn new(project: &Slug, key: &ReplicaKey) -> Self {
         let deployment = key.deployment_id.as_uuid().simple().to_string();
         // The tail of a UUIDv7 is its random part; its head is the time and often equal.
-        Self(format!("{project}-{}-{}", &deployment[20..], key.index).into())
+        let deployment = &deployment[20..];
+        Self(match key.job_number() {
+            Some(number) => format!("{project}-{deployment}-job-{number}").into(),
+            None => format!("{project}-{deployment}-{}", key.index).into(),
+        })
     }
 
     /// Takes a name as an engine's label has it.

@@ -11,6 +11,7 @@ pub mod command;
 pub mod deployment;
 pub mod driver;
 pub mod error;
+pub mod job;
 pub mod log;
 pub mod plan;
 pub mod project;

@@ -19,6 +19,7 @@ pub(crate) mod git_push;
 mod hook;
 pub(crate) mod idempotency;
 mod invitation;
+mod job;
 pub(crate) mod log;
 mod member;
 pub(crate) mod metrics;

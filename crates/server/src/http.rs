@@ -18,6 +18,7 @@ mod git_push;
 mod guard;
 mod hook;
 mod idempotency;
+mod job;
 mod kept;
 mod log_socket;
 mod member;

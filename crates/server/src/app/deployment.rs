@@ -254,8 +254,18 @@ impl Platform {
         limit: usize,
     ) -> Result<DeploymentLogView> {
         let (_, deployment) = self.find_deployment(access, slug, id).await?;
+        self.read_log(StreamId::Build(deployment.id), after, limit)
+            .await
+    }
+
+    /// Up to `limit` lines of a log that has an end.
+    pub(super) async fn read_log(
+        &self,
+        stream: StreamId,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<DeploymentLogView> {
         let failed = |error| Error::internal("the log store failed", error);
-        let stream = StreamId::Build(deployment.id);
         // Asked first: a log that is complete now has all its lines.
         let is_finished = self.logs.is_finished(stream).await.map_err(failed)?;
         let records = self.logs.read(stream, after, limit).await.map_err(failed)?;

@@ -127,7 +127,9 @@ impl Platform {
         replicas.sort_by(|a, b| a.name.cmp(&b.name));
         let found = replicas.into_iter().find(|replica| {
             let is_asked_for = pod.is_none_or(|pod| pod == replica.name.as_str());
-            is_asked_for && replica.state == ReplicaState::Running
+            // A job has a container of its own that nobody asked to work in.
+            let is_job = replica.key.job_number().is_some();
+            is_asked_for && !is_job && replica.state == ReplicaState::Running
         });
         let pod = match (found, pod) {
             (Some(replica), _) => replica.name,
@@ -158,7 +160,7 @@ fn exec_error(error: DriverError) -> Error {
     }
 }
 
-fn check_command(command: &[String]) -> Result<()> {
+pub(super) fn check_command(command: &[String]) -> Result<()> {
     let is_usable =
         |argument: &String| argument.chars().count() <= MAX_ARGUMENT && !argument.contains('\0');
     let names_a_program = command.first().is_some_and(|program| !program.is_empty());

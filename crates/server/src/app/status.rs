@@ -15,7 +15,8 @@ use crate::app::project::status_facts;
 impl Platform {
     pub(crate) async fn project_status(&self, access: &Access, slug: &str) -> Result<StatusView> {
         let (project, mut facts) = self.store.get_project(access.scope(), slug).await?;
-        let replicas = self.driver.observe(Scope::Project(project.id)).await?;
+        let mut replicas = self.driver.observe(Scope::Project(project.id)).await?;
+        replicas.retain(|replica| replica.key.job_number().is_none());
         let routed = self.routes.backends_of(project.id).await;
         let current = self
             .store

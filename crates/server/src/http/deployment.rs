@@ -81,24 +81,33 @@ pub(crate) struct LogQuery {
     limit: Option<usize>,
 }
 
-pub(crate) async fn logs(
-    State(platform): State<Arc<Platform>>,
-    Extension(access): Extension<Access>,
-    Path((_, project, id)): DeploymentPath,
-    query: Result<Query<LogQuery>, QueryRejection>,
-) -> Reply {
+/// The query of a log, as it came.
+pub(crate) type RawLogQuery = Result<Query<LogQuery>, QueryRejection>;
+
+/// After which line, and how many at most.
+pub(crate) fn log_part(query: RawLogQuery) -> Result<(Option<u64>, usize), Error> {
     let Query(query) = query.map_err(|_| Error::invalid("after and limit have to be numbers"))?;
     if query.after.is_some_and(|after| after > MAX_LINE_NUMBER) {
         let problem = format!("must be a number from 0 to {MAX_LINE_NUMBER}");
-        return Err(Error::invalid_field("after", problem).into());
+        return Err(Error::invalid_field("after", problem));
     }
     let limit = query.limit.unwrap_or(DEFAULT_LOG_LINES);
     if !(1..=MAX_LOG_LINES).contains(&limit) {
         let problem = format!("must be a number from 1 to {MAX_LOG_LINES}");
-        return Err(Error::invalid_field("limit", problem).into());
+        return Err(Error::invalid_field("limit", problem));
     }
+    Ok((query.after, limit))
+}
+
+pub(crate) async fn logs(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, id)): DeploymentPath,
+    query: RawLogQuery,
+) -> Reply {
+    let (after, limit) = log_part(query)?;
     ok(platform
-        .deployment_log(&access, &project, &id, query.after, limit)
+        .deployment_log(&access, &project, &id, after, limit)
         .await?)
 }
 

@@ -21,6 +21,7 @@ use tose_api::exec::{Exec, ExecResult};
 use tose_api::git::{
     ConnectGit, GitConnectionView, GitWebhookView, PushDeliveryView, PushReceived,
 };
+use tose_api::job::{CreateJob, JobView};
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
@@ -32,8 +33,8 @@ use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
-    accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, hook, log_socket,
-    member, metrics, openapi, project, push, system, workspace,
+    accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, hook, job,
+    log_socket, member, metrics, openapi, project, push, system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -171,6 +172,11 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", p("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
         route("POST", p("/domains/{id}/verify"), ADMIN, post(domain::verify), doc("verify_domain", "Look at its DNS now").gives::<DomainView>()),
 
+        route("GET", p("/jobs"), MEMBER, get(job::list), doc("list_jobs", "Its jobs, newest first").pages::<JobView>()),
+        route("POST", p("/jobs"), ADMIN, post(job::create), doc("create_job", "Run a command once, in a container of its own").takes::<CreateJob>().creates::<JobView>().text("It has the image, variables and volumes of the version that is live, or was last.").conflict(NOTHING.0, NOTHING.1).conflict("too_many_jobs", "five of its jobs have not ended")),
+        route("GET", p("/jobs/{id}"), MEMBER, get(job::get), doc("get_job", "One job").gives::<JobView>()),
+        route("POST", p("/jobs/{id}/stop"), ADMIN, post(job::stop), doc("stop_job", "Call a job off").gives::<JobView>().conflict("job_ended", "it has ended")),
+        route("GET", p("/jobs/{id}/logs"), MEMBER, get(job::logs), doc("get_job_log", "What a job wrote").gives::<DeploymentLogView>().query("after", "Lines after this number, from an answer's `next`", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000}))),
         route("GET", p("/webhooks/deploy"), ADMIN, get(hook::get), doc("get_deploy_hook", "The deploy hook, without its address").gives::<DeployHookView>()),
         route("POST", p("/webhooks/deploy"), ADMIN, post(hook::create), doc("create_deploy_hook", "Make a deploy hook, in place of the one there is").creates::<DeployHookView>().text("Its address is in this answer only.")),
         route("DELETE", p("/webhooks/deploy"), ADMIN, delete(hook::delete), doc("delete_deploy_hook", "Take the deploy hook away").gives::<Deleted>()),

@@ -13,14 +13,22 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::watch;
-use tose_api::{ProjectId, Timestamp};
+use tose_api::Timestamp;
 use tose_logs::{Event, FollowFrom, StreamId};
-use tose_model::driver::{DriverError, ObservedReplica, ReplicaName, ReplicaState};
+use tose_model::driver::{DriverError, ObservedReplica, ReplicaKey, ReplicaName, ReplicaState};
 use tose_model::error::{Error, Result};
 use tose_model::log::LogLine;
 
 use crate::app::Platform;
 use crate::tasks::Spawner;
+
+/// Where what a replica writes is stored.
+pub(crate) fn stream_of(key: &ReplicaKey) -> StreamId {
+    match key.job_number() {
+        Some(number) => StreamId::Job(key.project_id, number),
+        None => StreamId::Project(key.project_id),
+    }
+}
 
 /// How many lines are written at once when many are waiting.
 const BATCH: usize = 512;
@@ -69,13 +77,10 @@ impl Capture {
             is_done,
         };
         replicas.insert(replica.name.clone(), following);
-        let (this, name, project_id) = (
-            Arc::clone(self),
-            replica.name.clone(),
-            replica.key.project_id,
-        );
+        let (this, name) = (Arc::clone(self), replica.name.clone());
+        let stream = stream_of(&replica.key);
         self.spawner.spawn(async move {
-            if let Err(error) = this.follow(&name, project_id).await {
+            if let Err(error) = this.follow(&name, stream).await {
                 tracing::warn!(replica = %name, error = &error as &dyn std::error::Error, "output is not followed any more");
             }
             done.send_replace(true);
@@ -114,8 +119,7 @@ impl Capture {
         }
     }
 
-    async fn follow(&self, name: &ReplicaName, project_id: ProjectId) -> Result<()> {
-        let stream_id = StreamId::Project(project_id);
+    async fn follow(&self, name: &ReplicaName, stream_id: StreamId) -> Result<()> {
         let logs = &self.platform.logs;
         let position = logs
             .last_position(stream_id, name.as_str())

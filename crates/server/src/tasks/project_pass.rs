@@ -1,5 +1,6 @@
 //! One pass over one project: read, look, plan, act, write back.
 
+mod jobs;
 mod removal;
 mod scene;
 
@@ -100,13 +101,19 @@ pub(crate) async fn run(
     let Some((project, facts)) = platform.store.find_project(&scope, id).await? else {
         return Ok(Some(platform.now()));
     };
+    let (jobs, observed): (Vec<_>, Vec<_>) = observed
+        .into_iter()
+        .partition(|replica| replica.key.job_number().is_some());
     let scene = Scene::read(platform, scope, project, facts, observed).await?;
     let pass = Pass {
         platform,
         capture,
         scene: &scene,
     };
-    pass.run(memory).await
+    // Neither waits for the other to go well.
+    let jobs = pass.run_jobs(&jobs, memory).await;
+    let next = pass.run(memory).await?;
+    Ok(next.into_iter().chain(jobs?).min())
 }
 
 struct Pass<'a> {
@@ -348,7 +355,7 @@ impl Pass<'_> {
         Ok(self.platform.driver.apply(step).await?)
     }
 
-    async fn ensure_network(&self) -> Result<()> {
+    pub(super) async fn ensure_network(&self) -> Result<()> {
         let workspace_id = self.scene.project.workspace_id;
         let workspace = self.scene.project.workspace.clone();
         self.apply(&EngineStep::EnsureNetwork {
@@ -411,12 +418,23 @@ impl Pass<'_> {
     }
 
     fn spec(&self, deployment: &Deployment, index: u32) -> Result<ReplicaSpec> {
-        let project = &self.scene.project;
         let key = ReplicaKey {
-            project_id: project.id,
+            project_id: self.scene.project.id,
             deployment_id: deployment.id,
             index,
         };
+        let command = deployment.run.start_command.as_deref();
+        self.spec_of(deployment, key, command.map(command::split).transpose()?)
+    }
+
+    /// A replica of this version that runs `command` in place of the image's own.
+    fn spec_of(
+        &self,
+        deployment: &Deployment,
+        key: ReplicaKey,
+        command: Option<Vec<String>>,
+    ) -> Result<ReplicaSpec> {
+        let project = &self.scene.project;
         let mut env: Vec<_> = self
             .platform
             .open_deployment_env(deployment)?
@@ -438,12 +456,7 @@ impl Pass<'_> {
             workspace: project.workspace.clone(),
             project: project.slug.clone(),
             image,
-            command: deployment
-                .run
-                .start_command
-                .as_deref()
-                .map(command::split)
-                .transpose()?,
+            command,
             volumes: deployment.run.volumes.iter().map(mount).collect(),
             env,
             port,

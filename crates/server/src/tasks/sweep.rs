@@ -91,6 +91,9 @@ async fn sweep(platform: &Platform) -> Result<()> {
     {
         remove_orphan(platform, orphan).await?;
     }
+    for id in platform.store.list_projects_with_jobs_for_task().await? {
+        platform.signals.project(id);
+    }
     for id in routed.difference(&known) {
         platform.signals.project(*id);
     }

@@ -3,18 +3,22 @@
 //! The points are before and after each effect: a build, a pull, a step of the engine, a new route
 //! table. Between two effects lie the records in the store, so that "after an effect" is also "before
 //! its record", and "before the next effect" is after it.
+//!
+//! The same things are done while one call of the engine fails, in each of three ways.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tose_testkit::{Act, Program, When};
+use tose_testkit::{Act, Fault, Program, When};
 
 use crate::git::commit;
 use crate::harness::{Client, Lab, eventually};
 
 const CANARY: &str = "canary-7f3a9c";
+/// How many of the engine's calls fail, one at a time.
+const CALLS: u64 = 10;
 /// More effects than anything here has.
 const MOST: u32 = 40;
 
@@ -85,6 +89,11 @@ impl Scene {
         };
         if let Some(open) = deployments.iter().find(is_open) {
             return Err(format!("not ended: {open}"));
+        }
+        let jobs = self.owner.get("projects/shop/jobs").await;
+        let jobs = jobs.body["data"].as_array().cloned().unwrap_or_default();
+        if let Some(job) = jobs.iter().find(|job| job["finished_at"].is_null()) {
+            return Err(format!("not ended: {job}"));
         }
         let live: Vec<&str> = deployments
             .iter()
@@ -189,6 +198,26 @@ async fn at_each_point(
     assert!(points >= 4, "{points} points are too few to be all");
 }
 
+/// Does something again and again, on a fresh server each time, while one of the engine's calls fails:
+/// the first one, the second one, and so on.
+async fn at_each_failing_call(
+    prepare: impl AsyncFn(&Scene),
+    act: impl AsyncFn(&Scene),
+    look: impl AsyncFn(&Scene, &str),
+) {
+    for fault in [Fault::Error, Fault::Unavailable, Fault::LostReply] {
+        for nth in 1..=CALLS {
+            let scene = Scene::set().await;
+            prepare(&scene).await;
+            scene.lab.driver.fail_call(nth, fault);
+            act(&scene).await;
+            let point = format!("{fault:?} at call {nth}");
+            scene.is_whole(&point).await;
+            look(&scene, &point).await;
+        }
+    }
+}
+
 /// Asks for a deployment under a key, so that it can be asked again.
 async fn deploy(scene: &Scene) -> String {
     let headers = [
@@ -206,6 +235,60 @@ async fn deploy(scene: &Scene) -> String {
 
 async fn newest(scene: &Scene) -> Value {
     scene.deployments().await.remove(0)
+}
+
+/// Scenes for both: what is there, what is done, and what has to be true in the end.
+async fn with_new_version(scene: &Scene) {
+    scene.live().await;
+    scene.commit("FROM base\nRUN make two\n", "two");
+}
+
+async fn with_broken_version(scene: &Scene) {
+    with_new_version(scene).await;
+    let broken = Program::new([Act::Exit { code: 3 }]);
+    scene.lab.driver.set_default_program(broken);
+}
+
+async fn with_live_version(scene: &Scene) {
+    scene.live().await;
+}
+
+async fn stop(scene: &Scene) {
+    let stopped = scene.owner.post("projects/shop/stop", json!({})).await;
+    assert_eq!(stopped.status, 200);
+}
+
+async fn delete(scene: &Scene) {
+    assert_eq!(scene.owner.delete("projects/shop").await.status, 200);
+}
+
+async fn ask(scene: &Scene) {
+    deploy(scene).await;
+}
+
+async fn is_stopped(scene: &Scene, point: &str) {
+    assert_eq!(scene.lab.driver.peek(), [], "{point}");
+    let project = scene.owner.get("projects/shop").await;
+    assert_eq!(project.data()["status"], "stopped", "{point}");
+}
+
+async fn is_gone(scene: &Scene, point: &str) {
+    let project = scene.owner.get("projects/shop").await;
+    assert_eq!(project.status, 404, "{point}");
+    scene.lab.has_replicas(0).await;
+}
+
+async fn old_version_serves(scene: &Scene, point: &str) {
+    let all = scene.deployments().await;
+    let of: Vec<_> = all.iter().map(|one| one["status"].clone()).collect();
+    assert_eq!(of, ["failed", "running"], "{point}: {all:?}");
+}
+
+/// An engine that refuses may fail a deployment, and never takes away what serves.
+async fn some_version_serves(scene: &Scene, point: &str) {
+    let all = scene.deployments().await;
+    let running = all.iter().filter(|one| one["status"] == "running").count();
+    assert_eq!(running, 1, "{point}: {all:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,72 +312,71 @@ async fn a_first_deployment_comes_to_life_whenever_the_server_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_next_version_takes_over_whenever_the_server_is_killed() {
-    at_each_point(
-        async |scene| {
-            scene.live().await;
-            scene.commit("FROM base\nRUN make two\n", "two");
-        },
-        async |scene| drop(deploy(scene).await),
-        async |scene, point| {
-            let newest = newest(scene).await;
-            assert_eq!(newest["status"], "running", "{point}: {newest}");
-            assert_eq!(newest["commit"]["message"], "two", "{point}");
-        },
-    )
-    .await;
+    let look = async |scene: &Scene, point: &str| {
+        let newest = newest(scene).await;
+        assert_eq!(newest["status"], "running", "{point}: {newest}");
+        assert_eq!(newest["commit"]["message"], "two", "{point}");
+    };
+    at_each_point(with_new_version, ask, look).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_version_leaves_the_old_one_whenever_the_server_is_killed() {
-    at_each_point(
-        async |scene| {
-            scene.live().await;
-            let broken = Program::new([Act::Exit { code: 3 }]);
-            scene.lab.driver.set_default_program(broken);
-            scene.commit("FROM base\nRUN make two\n", "two");
-        },
-        async |scene| drop(deploy(scene).await),
-        async |scene, point| {
-            let all = scene.deployments().await;
-            let of: Vec<_> = all.iter().map(|one| one["status"].clone()).collect();
-            assert_eq!(of, ["failed", "running"], "{point}: {all:?}");
-        },
-    )
-    .await;
+    at_each_point(with_broken_version, ask, old_version_serves).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_means_zero_whenever_the_server_is_killed() {
-    at_each_point(
-        async |scene| drop(scene.live().await),
-        async |scene| {
-            let stopped = scene.owner.post("projects/shop/stop", json!({})).await;
-            assert_eq!(stopped.status, 200);
-        },
-        async |scene, point| {
-            assert_eq!(scene.lab.driver.peek(), [], "{point}");
-            let project = scene.owner.get("projects/shop").await;
-            assert_eq!(project.data()["status"], "stopped", "{point}");
-        },
-    )
-    .await;
+    at_each_point(with_live_version, stop, is_stopped).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_leaves_nothing_whenever_the_server_is_killed() {
-    at_each_point(
-        async |scene| drop(scene.live().await),
-        async |scene| {
-            assert_eq!(scene.owner.delete("projects/shop").await.status, 200);
-        },
-        async |scene, point| {
-            assert_eq!(
-                scene.owner.get("projects/shop").await.status,
-                404,
-                "{point}"
-            );
-            scene.lab.has_replicas(0).await;
-        },
-    )
-    .await;
+    at_each_point(with_live_version, delete, is_gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_version_serves_whichever_call_of_the_engine_fails() {
+    at_each_failing_call(with_new_version, ask, some_version_serves).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_version_leaves_the_old_one_whichever_call_of_the_engine_fails() {
+    at_each_failing_call(with_broken_version, ask, old_version_serves).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_and_a_deletion_come_to_their_end_whichever_call_of_the_engine_fails() {
+    at_each_failing_call(with_live_version, stop, is_stopped).await;
+    at_each_failing_call(with_live_version, delete, is_gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_runs_at_most_once_whenever_the_server_is_killed() {
+    let ask = async |scene: &Scene| {
+        let job = json!({"command": ["echo", "hello"]});
+        let made = scene.owner.post("projects/shop/jobs", job).await;
+        assert_eq!(made.status, 201);
+    };
+    let look = async |scene: &Scene, point: &str| {
+        let job = eventually(point, async || {
+            let jobs = scene.owner.get("projects/shop/jobs").await;
+            let job = jobs.data()[0].clone();
+            match job["status"].as_str() {
+                Some("queued" | "running") => Err(job.to_string()),
+                _ => Ok(job),
+            }
+        })
+        .await;
+        assert_eq!(job["status"], "succeeded", "{point}: {job}");
+        scene.lab.has_replicas(1).await;
+        let id = job["id"].as_str().expect("an id");
+        let log = scene
+            .owner
+            .get(&format!("projects/shop/jobs/{id}/logs"))
+            .await;
+        let lines = log.data()["lines"].as_array().expect("lines");
+        assert_eq!(lines.len(), 1, "{point}: it ran once: {lines:?}");
+    };
+    at_each_point(with_live_version, ask, look).await;
 }

@@ -15,6 +15,7 @@ mod git;
 mod git_push;
 mod harness;
 mod input;
+mod job;
 mod kill;
 mod liveness;
 mod log_socket;

@@ -522,7 +522,8 @@ impl World {
                 exit_code,
                 out_of_memory,
             } = ending;
-            replica.state = if exit_code != 0 && replica.is_wanted {
+            let runs_once = replica.spec.key.job_number().is_some();
+            replica.state = if exit_code != 0 && replica.is_wanted && !runs_once {
                 ReplicaState::Restarting {
                     exit_code,
                     out_of_memory,

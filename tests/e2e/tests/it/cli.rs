@@ -145,3 +145,37 @@ async fn what_goes_wrong_has_an_exit_code_and_a_reason() {
     let nowhere = desk.tose(&["status", "--project", "nothing"]).await;
     assert_eq!(nowhere.code, Some(5), "{nowhere}");
 }
+
+#[tokio::test]
+async fn a_job_runs_in_a_container_of_its_own_and_ends_with_its_own_code() {
+    let Some(site) = Installation::start().await else {
+        return;
+    };
+    let project = site.project("hello", &Source::app("one")).await;
+    let variable = serde_json::json!({"key": "COLOUR", "value": "blue"});
+    project.post("/env", &variable).await;
+    let id = project.deploy_live().await;
+    let replica = project.has_one_replica(&id).await;
+    let desk = Desk::new(&site);
+    desk.write("tose.json", r#"{"workspace": "demo", "project": "hello"}"#);
+    desk.log_in(&site.api().key).await.ok();
+
+    let script = "echo $COLOUR; cat page; echo oops >&2; exit 7";
+    let job = desk.tose(&["run", "--", "sh", "-c", script]).await;
+    assert_eq!(job.code, Some(7), "{job}");
+    assert_eq!(job.stdout, "blue\none\n", "{job}");
+    assert!(job.stderr.contains("oops"), "{job}");
+
+    let late = desk
+        .tose(&["run", "--timeout", "1", "--", "sleep", "60"])
+        .await;
+    assert_eq!(late.code, Some(1), "{late}");
+    assert!(late.stderr.contains("took longer than 1 s"), "{late}");
+
+    let missing = desk.tose(&["run", "--", "no-such-program"]).await;
+    assert_eq!(missing.code, Some(127), "{missing}");
+    assert!(missing.stderr.contains("no-such-program"), "{missing}");
+    let list = desk.tose(&["jobs"]).await.ok();
+    assert_eq!(list.matches("failed").count(), 3, "{list}");
+    assert_eq!(project.has_one_replica(&id).await, replica);
+}

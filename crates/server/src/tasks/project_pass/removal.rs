@@ -156,11 +156,15 @@ pub(super) async fn tear_down(
             .await
             .map_err(failed)?;
     }
-    platform
-        .logs
-        .remove(StreamId::Project(reference.id))
-        .await
-        .map_err(failed)?;
+    for stream in platform.logs.list_streams().await.map_err(failed)? {
+        let is_ours = match stream {
+            StreamId::Project(id) | StreamId::Job(id, _) => id == reference.id,
+            StreamId::Build(_) => false,
+        };
+        if is_ours {
+            platform.logs.remove(stream).await.map_err(failed)?;
+        }
+    }
     platform.metrics.remove(reference.id).await?;
     platform.remove_hosted(reference.id)?;
     platform.store.purge_project(scope, reference.id).await?;
