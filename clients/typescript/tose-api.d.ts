@@ -1164,6 +1164,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/registry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whose credentials its image is pulled with
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_registry"];
+        /**
+         * Keep credentials for the registry of its image
+         * @description The password is kept sealed and never shown. Only this registry gets it, and only when a deployment pulls the project's image. Needs the role admin in the workspace.
+         */
+        put: operations["set_registry"];
+        post?: never;
+        /**
+         * Forget the credentials
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_registry"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/restart": {
         parameters: {
             query?: never;
@@ -2766,6 +2794,30 @@ export interface components {
             password: string;
         };
         /**
+         * @description A registry of images: a host name, with its port where it is not the usual one
+         * @example ghcr.io
+         */
+        RegistryHost: string;
+        /**
+         * @description The credentials for a registry, without their password.
+         * @example {
+         *       "has_password": true,
+         *       "registry": "ghcr.io",
+         *       "updated_at": "2026-01-31T08:00:00Z",
+         *       "username": "text"
+         *     }
+         */
+        RegistryView: {
+            /** @description Whether a password is kept. */
+            has_password: boolean;
+            /** @description The registry that they are for. */
+            registry: components["schemas"]["RegistryHost"];
+            /** @description When they were set. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description The user name. */
+            username: string;
+        };
+        /**
          * @description A path inside a repository: relative, without ..
          * @example apps/web
          */
@@ -2886,6 +2938,25 @@ export interface components {
             variables: {
                 [key: string]: string;
             };
+        };
+        /**
+         * @description Body of `PUT P/registry`.
+         * @example {
+         *       "password": "correct horse battery",
+         *       "registry": "ghcr.io",
+         *       "username": "text"
+         *     }
+         */
+        SetRegistry: {
+            /** @description The password or token. Kept sealed and never shown again. */
+            password: string;
+            /**
+             * @description The registry that they are for, and no other one gets them; the one of the project's image when
+             *     absent.
+             */
+            registry?: components["schemas"]["RegistryHost"] | null;
+            /** @description The user name. */
+            username: string;
         };
         /**
          * @description A short name in a URL
@@ -8854,6 +8925,178 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_registry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "has_password": true,
+                     *         "registry": "ghcr.io",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "username": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_registry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery",
+                 *       "registry": "ghcr.io",
+                 *       "username": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetRegistry"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "has_password": true,
+                     *         "registry": "ghcr.io",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "username": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_registry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };

@@ -24,6 +24,7 @@ mod hook;
 mod log;
 mod member;
 mod project;
+mod registry;
 mod workspace;
 
 use reqwest::Url;

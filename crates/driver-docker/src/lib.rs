@@ -1,7 +1,7 @@
 //! The Docker Engine: everything that is said to its API.
 //!
 //! Invariants: an object is touched only when its name and its labels both say that it belongs to
-//! this installation; every container's spec comes from one function (`spec.rs`).
+//! this installation (an image is known by its name alone); every container's spec comes from one function (`spec.rs`).
 //! Not here: when to do what (`tose-model`, the planner) and building recipes.
 
 mod apply;
@@ -19,6 +19,7 @@ mod listening;
 mod logs;
 mod network;
 mod observe;
+mod private_image;
 mod repeats;
 mod spec;
 mod usage;
@@ -32,8 +33,8 @@ use futures_util::stream::BoxStream;
 use tose_api::{DeploymentId, ProjectId, Timestamp, WorkspaceId};
 use tose_model::driver::{
     BuildRequest, BuiltImage, Driver, DriverResult, EngineEvent, EngineInfo, EngineStep, ExecId,
-    ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica, ReplicaName, Scope,
-    TtySize, Usage,
+    ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica, PrivatePull, ReplicaName,
+    Scope, TtySize, Usage,
 };
 use tose_model::log::LogLine;
 
@@ -90,6 +91,8 @@ pub struct DockerDriver {
     /// collide.
     making_network: tokio::sync::Mutex<()>,
     firewall: Firewall,
+    /// References that are being pulled with credentials.
+    private_pulls: private_image::Pulls,
 }
 
 impl DockerDriver {
@@ -107,6 +110,7 @@ impl DockerDriver {
             samples: Samples::default(),
             open_files: AtomicUsize::new(0),
             making_network: tokio::sync::Mutex::new(()),
+            private_pulls: private_image::Pulls::default(),
         })
     }
 }
@@ -144,6 +148,13 @@ impl Driver for DockerDriver {
         image: &str,
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
         self.pull_missing_image(image).await
+    }
+
+    async fn pull_private_image(
+        &self,
+        pull: PrivatePull,
+    ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
+        self.pull_private(pull).await
     }
 
     async fn build(

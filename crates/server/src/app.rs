@@ -24,6 +24,7 @@ mod member;
 pub(crate) mod metrics;
 pub(crate) mod project;
 pub(crate) mod push;
+mod registry;
 pub(crate) mod status;
 mod upload;
 pub(crate) mod workspace;

@@ -37,10 +37,11 @@ const RULES: [(&str, &str); 14] = [
              (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
     ),
     (
-        "a deleted project still has variables, a repository or host names",
+        "a deleted project still has variables, a repository, credentials or host names",
         "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM registry_credentials r WHERE r.project_id = p.id)
              OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
     ),
     (
@@ -64,6 +65,8 @@ const RULES: [(&str, &str); 14] = [
              WHERE e.workspace_id <> p.workspace_id
          UNION ALL SELECT g.project_id FROM git_connections g JOIN projects p ON p.id = g.project_id
              WHERE g.workspace_id <> p.workspace_id
+         UNION ALL SELECT r.project_id FROM registry_credentials r
+             JOIN projects p ON p.id = r.project_id WHERE r.workspace_id <> p.workspace_id
          UNION ALL SELECT v.id FROM push_deliveries v JOIN projects p ON p.id = v.project_id
              WHERE v.workspace_id <> p.workspace_id",
     ),

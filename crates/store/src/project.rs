@@ -571,6 +571,7 @@ impl Store {
         for statement in [
             "DELETE FROM env_vars WHERE workspace_id = $1 AND project_id = $2",
             "DELETE FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
+            "DELETE FROM registry_credentials WHERE workspace_id = $1 AND project_id = $2",
             "DELETE FROM domains WHERE workspace_id = $1 AND project_id = $2",
         ] {
             run_on_project(&mut tx, statement, scope, id, None).await?;

@@ -14,6 +14,7 @@ mod firewall;
 mod https_git;
 mod installation;
 mod log;
+mod private_registry;
 mod program;
 mod project;
 mod repository;
@@ -31,6 +32,7 @@ pub use firewall::{Opening, installation_of, may_change_rules, network_of, remov
 pub use https_git::{HttpsGit, TOKEN};
 pub use installation::Installation;
 pub use log::{Line, Log, WHOLE, read_log};
+pub use private_registry::PrivateRegistry;
 pub use program::{Outcome, program, run, run_with_input};
 pub use project::Project;
 pub use repository::Repository;

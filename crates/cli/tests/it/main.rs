@@ -26,6 +26,7 @@ mod members;
 mod open;
 mod project;
 mod prompt;
+mod registry;
 mod rollback;
 mod scale;
 mod upload;

@@ -229,6 +229,9 @@ impl Platform {
         if source == Source::Image && image.is_none() {
             note("image", "is needed when source is \"image\"".to_owned());
         }
+        if image.is_some_and(|image| image.repository() == "sha256") {
+            note("image", "is an image's id; name the image".to_owned());
+        }
         if image.is_some_and(|image| is_reserved(image.as_str())) {
             note(
                 "image",

@@ -24,6 +24,7 @@ use tose_api::git::{
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
+use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::workspace::*;
 
 use crate::app::Platform;
@@ -33,7 +34,7 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, hook, log_socket,
-    member, metrics, openapi, project, push, system, workspace,
+    member, metrics, openapi, project, push, registry, system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -137,6 +138,10 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", p("/git"), ADMIN, post(git::connect), doc("connect_git", "Connect a repository").takes::<ConnectGit>().creates::<GitConnectionView>()).also(p("/git-connection")),
         route("PUT", p("/git"), ADMIN, put(git::update), doc("update_git", "Change the connection").takes::<ConnectGit>().gives::<GitConnectionView>()).also(p("/git-connection")),
         route("DELETE", p("/git"), ADMIN, delete(git::disconnect), doc("disconnect_git", "Disconnect the repository").gives::<Deleted>()).also(p("/git-connection")),
+
+        route("GET", p("/registry"), MEMBER, get(registry::get), doc("get_registry", "Whose credentials its image is pulled with").gives::<RegistryView>()),
+        route("PUT", p("/registry"), ADMIN, put(registry::set), doc("set_registry", "Keep credentials for the registry of its image").takes::<SetRegistry>().gives::<RegistryView>().text("The password is kept sealed and never shown. Only this registry gets it, and only when a deployment pulls the project's image.")),
+        route("DELETE", p("/registry"), ADMIN, delete(registry::delete), doc("delete_registry", "Forget the credentials").gives::<Deleted>()),
 
         route("GET", p("/env"), MEMBER, get(env_var::list), doc("list_env_vars", "The variables, secrets masked").lists::<EnvVarView>()).also(p("/env-vars")),
         route("POST", p("/env"), ADMIN, post(env_var::set), doc("set_env_var", "Set a variable").takes::<SetEnvVar>().creates::<EnvVarView>()).also(p("/env-vars")),

@@ -16,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::log::LogSource;
 use tose_api::project::Source;
-use tose_api::{DeploymentId, Timestamp};
+use tose_api::{DeploymentId, ImageRef, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
-use tose_model::driver::{DriverError, TERMINATION_GRACE};
+use tose_model::driver::{DriverError, PrivatePull, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_store::{GitConnection, Lease, Transition};
@@ -371,23 +371,45 @@ async fn build(
         return build_from_upload(platform, deployment, &project, &scope).await;
     }
     if project.source == Source::Image {
-        let image = project
-            .image
-            .as_ref()
-            .map(ToString::to_string)
-            .ok_or_else(|| {
-                NoImage::Failed("the project has no image; set one and deploy again".to_owned())
-            })?;
-        platform
-            .say(deployment.id, format!("fetching image {image}"))
-            .await;
-        fetch_image(platform, deployment, &image).await?;
+        let image = project.image.as_ref().ok_or_else(|| {
+            NoImage::Failed("the project has no image; set one and deploy again".to_owned())
+        })?;
+        let image = fetch_own_image(platform, deployment, &project, &scope, image).await?;
         return Ok(Built {
             image,
             commit: None,
         });
     }
     build_from_git(platform, deployment, &project, &scope, scratch).await
+}
+
+/// Pulls the image that the project names, with its credentials if it has some for that registry; the
+/// reference to run.
+async fn fetch_own_image(
+    platform: &Platform,
+    deployment: &Deployment,
+    project: &Project,
+    scope: &WorkspaceScope,
+    image: &ImageRef,
+) -> std::result::Result<String, NoImage> {
+    let Some(credentials) = platform.open_registry(scope, project, image).await? else {
+        platform
+            .say(deployment.id, format!("fetching image {image}"))
+            .await;
+        fetch_image(platform, deployment, image.as_str()).await?;
+        return Ok(image.to_string());
+    };
+    let text = format!("fetching image {image} as {}", credentials.username);
+    platform.say(deployment.id, text).await;
+    let pull = PrivatePull {
+        project_id: project.id,
+        deployment_id: deployment.id,
+        image: image.clone(),
+        credentials,
+    };
+    let lines = platform.driver.pull_private_image(pull).await;
+    log_lines(platform, deployment.id, lines.map_err(engine_failure)?).await?;
+    Ok(platform.driver.built_image(project.id, deployment.id))
 }
 
 async fn fetch_image(

@@ -22,4 +22,5 @@ mod metrics;
 mod project;
 mod push;
 mod recipe;
+mod registry;
 mod sequence;

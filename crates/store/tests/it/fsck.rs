@@ -42,7 +42,7 @@ const BREACHES: [(&str, &[&str]); 15] = [
     (
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
-        &["a deleted project still has variables, a repository or host names"],
+        &["a deleted project still has variables, a repository, credentials or host names"],
     ),
     (
         "UPDATE deployments SET status = 'queued', finished_at = NULL

@@ -16,5 +16,6 @@ mod member;
 mod project;
 mod project_record;
 mod push;
+mod registry;
 mod session;
 mod user;

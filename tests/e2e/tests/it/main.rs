@@ -18,5 +18,6 @@ mod liveness;
 mod mail;
 mod pages;
 mod recipe;
+mod registry;
 mod ssh;
 mod tenants;
