@@ -1570,6 +1570,19 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         /**
+         * @description What became of an attempt to tell a Git server how a commit fares.
+         * @example {
+         *       "error": "text",
+         *       "reported_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        CommitReportView: {
+            /** @description Why the server was not told; absent when it was. */
+            error: string | null;
+            /** @description When. */
+            reported_at: components["schemas"]["Timestamp"];
+        };
+        /**
          * @description The commit that a deployment was built from.
          * @example {
          *       "author": "text",
@@ -1604,6 +1617,7 @@ export interface components {
          *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
          *       "dockerfile_path": "apps/web",
          *       "installation_id": 0,
+         *       "provider": "github",
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
          *       "root_directory": "apps/web",
@@ -1613,7 +1627,10 @@ export interface components {
          *     }
          */
         ConnectGit: {
-            /** @description A token that may read the repository, for https addresses. Kept sealed and never shown again. */
+            /**
+             * @description A token that may read the repository, for https addresses, and set commit statuses in it if the
+             *     server is to be told of deployments. It goes when the repository's host changes. Kept sealed and never shown again.
+             */
             access_token?: string | null;
             /** @description Whether a push deploys by itself; `true` when absent. */
             auto_deploy?: boolean | null;
@@ -1628,6 +1645,11 @@ export interface components {
              * @description An installation of the server's GitHub App.
              */
             installation_id?: number | null;
+            /**
+             * @description What kind of server it is, so that it can be told how commits fare; found out by the host or by the
+             *     first push event when absent.
+             */
+            provider?: components["schemas"]["GitProvider"] | null;
             /** @description `owner/name` of a public repository on GitHub. */
             repo_full_name?: string | null;
             /** @description The address on any Git server. */
@@ -2131,6 +2153,11 @@ export interface components {
          *       "dockerfile_path": "apps/web",
          *       "has_access_token": true,
          *       "has_deploy_key": true,
+         *       "last_commit_status": {
+         *         "error": "text",
+         *         "reported_at": "2026-01-31T08:00:00Z"
+         *       },
+         *       "provider": "github",
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
          *       "root_directory": "apps/web",
@@ -2154,6 +2181,10 @@ export interface components {
             has_access_token: boolean;
             /** @description Whether a deploy key is kept. */
             has_deploy_key: boolean;
+            /** @description What became of the last attempt to tell the server how a commit fares. */
+            last_commit_status: components["schemas"]["CommitReportView"] | null;
+            /** @description What kind of server it is, where that was said or a push event came. */
+            provider: components["schemas"]["GitProvider"] | null;
             /** @description `owner/name`, where the repository was given so. */
             repo_full_name: string | null;
             /** @description The address that is cloned. */
@@ -2163,7 +2194,7 @@ export interface components {
             /** @description Which files a push must change to deploy by itself. */
             watch_paths: string[];
         };
-        /** @description Who sent a push event. */
+        /** @description What kind of Git server, such as the one that sent a push event. */
         GitProvider: "github" | "gitlab" | "gitea";
         /**
          * @description Answer of `GET` and `POST P/git/webhook`: what to enter at the Git server, so that pushes deploy.
@@ -2587,6 +2618,11 @@ export interface components {
          *         "dockerfile_path": "apps/web",
          *         "has_access_token": true,
          *         "has_deploy_key": true,
+         *         "last_commit_status": {
+         *           "error": "text",
+         *           "reported_at": "2026-01-31T08:00:00Z"
+         *         },
+         *         "provider": "github",
          *         "repo_full_name": "you/app",
          *         "repo_url": "https://github.com/you/app.git",
          *         "root_directory": "apps/web",
@@ -5335,6 +5371,11 @@ export interface operations {
                      *             "dockerfile_path": "apps/web",
                      *             "has_access_token": true,
                      *             "has_deploy_key": true,
+                     *             "last_commit_status": {
+                     *               "error": "text",
+                     *               "reported_at": "2026-01-31T08:00:00Z"
+                     *             },
+                     *             "provider": "github",
                      *             "repo_full_name": "you/app",
                      *             "repo_url": "https://github.com/you/app.git",
                      *             "root_directory": "apps/web",
@@ -5482,6 +5523,11 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -5615,6 +5661,11 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -5762,6 +5813,11 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -7954,6 +8010,11 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8012,6 +8073,7 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8042,6 +8104,11 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8095,6 +8162,7 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8125,6 +8193,11 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8237,6 +8310,11 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8295,6 +8373,7 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8325,6 +8404,11 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8378,6 +8462,7 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8408,6 +8493,11 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8584,6 +8674,11 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -9145,6 +9240,11 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -9285,6 +9385,11 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -9416,6 +9521,11 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -9637,6 +9747,11 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",

@@ -33,7 +33,8 @@ pub struct ConnectGit {
     /// A private SSH key in OpenSSH's format. Kept sealed and never shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy_key: Option<String>,
-    /// A token that may read the repository, for https addresses. Kept sealed and never shown again.
+    /// A token that may read the repository, for https addresses, and set commit statuses in it if the
+    /// server is to be told of deployments. It goes when the repository's host changes. Kept sealed and never shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000), regex(pattern = ACCESS_TOKEN_PATTERN))]
     pub access_token: Option<String>,
@@ -42,6 +43,10 @@ pub struct ConnectGit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 200)))]
     pub watch_paths: Option<Vec<String>>,
+    /// What kind of server it is, so that it can be told how commits fare; found out by the host or by the
+    /// first push event when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<GitProvider>,
 }
 
 /// What an access token looks like: visible characters.
@@ -70,8 +75,21 @@ pub struct GitConnectionView {
     pub has_access_token: bool,
     /// Which files a push must change to deploy by itself.
     pub watch_paths: Vec<String>,
+    /// What kind of server it is, where that was said or a push event came.
+    pub provider: Option<GitProvider>,
+    /// What became of the last attempt to tell the server how a commit fares.
+    pub last_commit_status: Option<CommitReportView>,
     /// When it was connected.
     pub created_at: Timestamp,
+}
+
+/// What became of an attempt to tell a Git server how a commit fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitReportView {
+    /// When.
+    pub reported_at: Timestamp,
+    /// Why the server was not told; absent when it was.
+    pub error: Option<String>,
 }
 
 /// Answer of `GET` and `POST P/git/webhook`: what to enter at the Git server, so that pushes deploy.
@@ -87,7 +105,7 @@ pub struct GitWebhookView {
     pub secret: String,
 }
 
-/// Who sent a push event.
+/// What kind of Git server, such as the one that sent a push event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GitProvider {

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod clock;
 pub mod command;
+pub mod commit_status;
 pub mod deployment;
 pub mod driver;
 pub mod error;

@@ -54,6 +54,7 @@ use crate::app::credentials::KnownKeys;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
+use crate::git_api::GitApi;
 use crate::limiter::Limiter;
 use crate::liveness::Liveness;
 use crate::mail::Mailer;
@@ -80,6 +81,7 @@ pub struct Platform {
     pub(crate) passwords: Passwords,
     pub(crate) mailer: Mailer,
     pub(crate) dns: Dns,
+    pub(crate) git_api: GitApi,
     pub(crate) limits: Limits,
     pub(crate) liveness: Liveness,
     pub(crate) known_keys: KnownKeys,

@@ -10,6 +10,7 @@
 
 mod account;
 mod api_key;
+mod commit_status;
 mod count;
 mod database;
 mod deployment;
@@ -35,6 +36,7 @@ mod workspace;
 
 pub use account::Bootstrap;
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
+pub use commit_status::{DueReport, ReportWay, Reported};
 pub use count::ProjectGroup;
 pub use database::Store;
 pub use deployment::{NewDeployment, Transition};
@@ -43,7 +45,7 @@ pub use env_var::{EnvVar, KeepOthers, NewEnvVar};
 pub use error::{Error, Result};
 pub use event::NewEvent;
 pub use fsck::Finding;
-pub use git::GitConnection;
+pub use git::{GitConnection, LastReport};
 pub use idempotency::Claim;
 pub use invitation::Invitation;
 pub use lease::Lease;

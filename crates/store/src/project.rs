@@ -2,7 +2,7 @@
 
 use tose_api::deployment::{CommitView, DeploymentStatus, DeploymentView};
 use tose_api::envelope::Paging;
-use tose_api::git::GitConnectionView;
+use tose_api::git::{CommitReportView, GitConnectionView};
 use tose_api::project::{BuildOptions, Source};
 use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp};
 use tose_model::access::{Membership, WorkspaceScope};
@@ -131,6 +131,9 @@ struct RecordRow {
     deploy_key_public: Option<String>,
     has_access_token: i64,
     watch_paths: Option<String>,
+    git_provider: Option<String>,
+    status_at: Option<i64>,
+    status_error: Option<String>,
     git_created_at: Option<i64>,
     live_id: Option<String>,
     live_trigger: Option<String>,
@@ -196,6 +199,7 @@ macro_rules! select_record {
             ", g.repo_full_name, g.repo_url, g.branch AS git_branch, g.auto_deploy,
                g.root_directory, g.dockerfile_path, g.deploy_key IS NOT NULL AS has_deploy_key,
                g.deploy_key_public, g.access_token IS NOT NULL AS has_access_token, g.watch_paths,
+               g.provider AS git_provider, g.status_at, g.status_error,
                g.created_at AS git_created_at, l.id AS live_id, l.trigger AS live_trigger,
                l.commit_sha, l.commit_message, l.commit_author, l.image AS live_image,
                l.created_by AS live_created_by, l.created_at AS live_created_at,
@@ -676,6 +680,11 @@ impl RecordRow {
                     "git_connections.watch_paths",
                     self.watch_paths.as_deref().unwrap_or("[]"),
                 )?,
+                provider: row::parse_optional_enum("git_connections.provider", self.git_provider)?,
+                last_commit_status: self.status_at.map(|at| CommitReportView {
+                    reported_at: row::to_time(at),
+                    error: self.status_error,
+                }),
                 created_at: row::to_time(created_at),
             }),
             _ => None,

@@ -206,6 +206,15 @@ pub(crate) async fn insert(
     .execute(&mut **tx)
     .await
     .map_err(Error::query("forget old push events"))?;
+    // Who sent it is what kind of server it is, unless the connection says so itself.
+    sqlx::query(
+        "UPDATE git_connections SET provider = $2 WHERE project_id = $1 AND provider IS NULL",
+    )
+    .bind(project_id.to_string())
+    .bind(new.provider.as_str())
+    .execute(&mut **tx)
+    .await
+    .map_err(Error::query("note the kind of a Git server"))?;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ pub use empty_registry::EmptyRegistry;
 pub use engine::{Container, containers, docker};
 pub use eventually::{eventually, when};
 pub use firewall::{Opening, installation_of, may_change_rules, network_of, remove_own_rules};
-pub use https_git::{HttpsGit, TOKEN};
+pub use https_git::{ApiCall, HttpsGit, TOKEN};
 pub use installation::Installation;
 pub use log::{Line, Log, WHOLE, read_log};
 pub use private_registry::PrivateRegistry;

@@ -79,6 +79,8 @@ pub(crate) fn git(url: &str) -> GitConnectionView {
         deploy_key_public: None,
         has_access_token: false,
         watch_paths: Vec::new(),
+        provider: None,
+        last_commit_status: None,
         created_at: time(0),
     }
 }

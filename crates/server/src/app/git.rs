@@ -1,9 +1,10 @@
 //! A project's link to a repository.
 
-use tose_api::git::{ConnectGit, GitConnectionView, GitWebhookView};
+use tose_api::git::{CommitReportView, ConnectGit, GitConnectionView, GitWebhookView};
 use tose_api::workspace::Deleted;
 use tose_api::{BranchName, RepoUrl};
 use tose_model::access::Access;
+use tose_model::commit_status::https_authority;
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
@@ -45,6 +46,8 @@ impl Platform {
             deploy_key,
             deploy_key_public,
             repo_url,
+            provider: input.provider,
+            last_report: None,
             created_at: self.now(),
         };
         let event = self.event(access, "git.connect", &project.slug);
@@ -71,7 +74,13 @@ impl Platform {
             || input.repo_full_name.is_some()
             || input.installation_id.is_some()
         {
-            connection.repo_url = self.pick_repo_url(&input)?;
+            let repo_url = self.pick_repo_url(&input)?;
+            if https_authority(&repo_url) != https_authority(&connection.repo_url) {
+                // Nobody gets to see a token by naming a server of their own.
+                connection.access_token = None;
+                connection.provider = None;
+            }
+            connection.repo_url = repo_url;
             connection.repo_full_name = input.repo_full_name;
         }
         if input.deploy_key.is_some() {
@@ -88,6 +97,8 @@ impl Platform {
         if let Some(patterns) = input.watch_paths {
             connection.watch_paths = check_watch_paths(patterns)?;
         }
+        connection.provider = input.provider.or(connection.provider);
+        connection.last_report = None;
         connection.branch = input.branch.unwrap_or(connection.branch);
         connection.auto_deploy = input.auto_deploy.unwrap_or(connection.auto_deploy);
         connection.root_directory = input.root_directory.or(connection.root_directory);
@@ -357,6 +368,11 @@ pub(crate) fn view(connection: GitConnection) -> GitConnectionView {
         auto_deploy: connection.auto_deploy,
         root_directory: connection.root_directory,
         dockerfile_path: connection.dockerfile_path,
+        provider: connection.provider,
+        last_commit_status: connection.last_report.map(|report| CommitReportView {
+            reported_at: report.at,
+            error: report.error,
+        }),
         created_at: connection.created_at,
     }
 }

@@ -157,6 +157,8 @@ impl Platform {
             access_token: None,
             webhook_secret: None,
             watch_paths: Vec::new(),
+            provider: None,
+            last_report: None,
             created_at: project.created_at,
         }))
     }

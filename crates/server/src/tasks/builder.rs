@@ -23,6 +23,7 @@ use tose_model::deployment::state::Event;
 use tose_model::driver::{DriverError, PrivatePull, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
+use tose_model::push::RepoKey;
 use tose_store::{GitConnection, Lease, Transition};
 
 use crate::app::{Platform, vault_error};
@@ -447,7 +448,12 @@ async fn build_from_git(
     }
     platform
         .store
-        .set_deployment_commit(scope, deployment.id, &commit)
+        .set_deployment_commit(
+            scope,
+            deployment.id,
+            &commit,
+            &RepoKey::new(&connection.repo_url),
+        )
         .await?;
     let text = format!(
         "building commit {} by {}: {}",

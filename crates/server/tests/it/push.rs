@@ -132,6 +132,9 @@ async fn a_signed_push_of_each_git_server_deploys_the_branchs_newest_commit() {
         assert_eq!(first["provider"], json!(provider));
         assert_eq!(first["git_ref"], json!("main"));
         assert_eq!(first["deployment_id"], json!(id));
+        let connection = owner.get("projects/shop/git").await;
+        let learned = &connection.data()["provider"];
+        assert_eq!(learned, &json!("github"), "the first event tells it");
     }
     assert_eq!(lab.fsck().await, Vec::<String>::new());
 }

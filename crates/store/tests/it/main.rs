@@ -2,6 +2,7 @@
 
 mod account;
 mod api_key;
+mod commit_status;
 mod count;
 mod deployment;
 mod domain;
