@@ -1144,6 +1144,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its previews: projects that run a pull request each
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_previews"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/redeploy": {
         parameters: {
             query?: never;
@@ -1617,6 +1637,8 @@ export interface components {
          *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
          *       "dockerfile_path": "apps/web",
          *       "installation_id": 0,
+         *       "preview_limit": 1,
+         *       "previews": true,
          *       "provider": "github",
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
@@ -1645,6 +1667,13 @@ export interface components {
              * @description An installation of the server's GitHub App.
              */
             installation_id?: number | null;
+            /**
+             * Format: uint32
+             * @description How many previews there may be at once; 5 when absent.
+             */
+            preview_limit?: number | null;
+            /** @description Whether pull requests into the branch get previews; `false` when absent. */
+            previews?: boolean | null;
             /**
              * @description What kind of server it is, so that it can be told how commits fare; found out by the host or by the
              *     first push event when absent.
@@ -2157,6 +2186,8 @@ export interface components {
          *         "error": "text",
          *         "reported_at": "2026-01-31T08:00:00Z"
          *       },
+         *       "preview_limit": 0,
+         *       "previews": true,
          *       "provider": "github",
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
@@ -2183,6 +2214,13 @@ export interface components {
             has_deploy_key: boolean;
             /** @description What became of the last attempt to tell the server how a commit fares. */
             last_commit_status: components["schemas"]["CommitReportView"] | null;
+            /**
+             * Format: uint32
+             * @description How many previews there may be at once.
+             */
+            preview_limit: number;
+            /** @description Whether pull requests into the branch get previews. */
+            previews: boolean;
             /** @description What kind of server it is, where that was said or a push event came. */
             provider: components["schemas"]["GitProvider"] | null;
             /** @description `owner/name`, where the repository was given so. */
@@ -2592,6 +2630,22 @@ export interface components {
             status: components["schemas"]["PodStatus"];
         };
         /**
+         * @description The pull request that a project runs.
+         * @example {
+         *       "branch": "main",
+         *       "number": 0
+         *     }
+         */
+        PreviewView: {
+            /** @description The branch with its changes. */
+            branch: components["schemas"]["BranchName"];
+            /**
+             * Format: uint32
+             * @description Its number in the repository.
+             */
+            number: number;
+        };
+        /**
          * Format: uuid
          * @description An opaque id
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
@@ -2622,6 +2676,8 @@ export interface components {
          *           "error": "text",
          *           "reported_at": "2026-01-31T08:00:00Z"
          *         },
+         *         "preview_limit": 0,
+         *         "previews": true,
          *         "provider": "github",
          *         "repo_full_name": "you/app",
          *         "repo_url": "https://github.com/you/app.git",
@@ -2653,6 +2709,10 @@ export interface components {
          *       },
          *       "name": "My app",
          *       "port": 1,
+         *       "preview": {
+         *         "branch": "main",
+         *         "number": 0
+         *       },
          *       "ram": "0.5",
          *       "region": "my-app",
          *       "replicas": 0,
@@ -2695,6 +2755,8 @@ export interface components {
             name: string;
             /** @description The port that the app listens on. */
             port: number;
+            /** @description The pull request that it runs, if it is a preview. */
+            preview: components["schemas"]["PreviewView"] | null;
             /**
              * @description GB of memory a replica.
              * @example 0.5
@@ -2747,7 +2809,7 @@ export interface components {
             commit: string | null;
             /** @description The deployment that builds it. */
             deployment_id: components["schemas"]["DeploymentId"] | null;
-            /** @description The branch that was pushed to, or the tag. */
+            /** @description The branch that was pushed to, or the tag; of a pull request `#NUMBER BRANCH`. */
             git_ref: string | null;
             /** @description Its id. */
             id: components["schemas"]["PushDeliveryId"];
@@ -2791,7 +2853,7 @@ export interface components {
             projects: components["schemas"]["PushOutcome"][];
         };
         /** @description What a push event led to. */
-        PushVerdict: "deployed" | "joined" | "not_a_push" | "other_branch" | "auto_deploy_off" | "nothing_watched" | "skipped" | "not_running";
+        PushVerdict: "deployed" | "joined" | "not_a_push" | "other_branch" | "auto_deploy_off" | "nothing_watched" | "skipped" | "not_running" | "from_fork" | "previews_off" | "preview_limit" | "preview_removed" | "no_preview";
         /**
          * @description Answer of `POST /api/me/totp/confirm`: codes for when the app is lost, shown once.
          * @example {
@@ -5375,6 +5437,8 @@ export interface operations {
                      *               "error": "text",
                      *               "reported_at": "2026-01-31T08:00:00Z"
                      *             },
+                     *             "preview_limit": 0,
+                     *             "previews": true,
                      *             "provider": "github",
                      *             "repo_full_name": "you/app",
                      *             "repo_url": "https://github.com/you/app.git",
@@ -5406,6 +5470,10 @@ export interface operations {
                      *           },
                      *           "name": "My app",
                      *           "port": 1,
+                     *           "preview": {
+                     *             "branch": "main",
+                     *             "number": 0
+                     *           },
                      *           "ram": "0.5",
                      *           "region": "my-app",
                      *           "replicas": 0,
@@ -5527,6 +5595,8 @@ export interface operations {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
                      *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
                      *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
@@ -5558,6 +5628,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -5665,6 +5739,8 @@ export interface operations {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
                      *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
                      *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
@@ -5696,6 +5772,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -5817,6 +5897,8 @@ export interface operations {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
                      *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
                      *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
@@ -5848,6 +5930,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -8014,6 +8100,8 @@ export interface operations {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
                      *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
                      *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
@@ -8073,6 +8161,8 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
                  *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
@@ -8108,6 +8198,8 @@ export interface operations {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
                      *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
                      *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
@@ -8162,6 +8254,8 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
                  *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
@@ -8197,6 +8291,8 @@ export interface operations {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
                      *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
                      *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
@@ -8220,7 +8316,25 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            409: components["responses"]["409"];
+            /** @description `is_preview`: it is a preview of another project; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             413: components["responses"]["413"];
             415: components["responses"]["415"];
             429: components["responses"]["429"];
@@ -8314,6 +8428,8 @@ export interface operations {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
                      *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
                      *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
@@ -8373,6 +8489,8 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
                  *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
@@ -8408,6 +8526,8 @@ export interface operations {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
                      *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
                      *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
@@ -8462,6 +8582,8 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
                  *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
@@ -8497,6 +8619,8 @@ export interface operations {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
                      *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
                      *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
@@ -8520,7 +8644,25 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            409: components["responses"]["409"];
+            /** @description `is_preview`: it is a preview of another project; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             413: components["responses"]["413"];
             415: components["responses"]["415"];
             429: components["responses"]["429"];
@@ -8678,6 +8820,8 @@ export interface operations {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
                      *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
                      *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
@@ -8933,6 +9077,132 @@ export interface operations {
                 content?: never;
             };
             400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_previews: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "build": {
+                     *             "args": {},
+                     *             "dockerfile_path": "apps/web",
+                     *             "root_directory": "apps/web",
+                     *             "target": "my-app"
+                     *           },
+                     *           "cpu": "0.5",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "git_connection": {
+                     *             "auto_deploy": true,
+                     *             "branch": "main",
+                     *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "deploy_key_public": "text",
+                     *             "dockerfile_path": "apps/web",
+                     *             "has_access_token": true,
+                     *             "has_deploy_key": true,
+                     *             "last_commit_status": {
+                     *               "error": "text",
+                     *               "reported_at": "2026-01-31T08:00:00Z"
+                     *             },
+                     *             "preview_limit": 0,
+                     *             "previews": true,
+                     *             "provider": "github",
+                     *             "repo_full_name": "you/app",
+                     *             "repo_url": "https://github.com/you/app.git",
+                     *             "root_directory": "apps/web",
+                     *             "watch_paths": [
+                     *               "text"
+                     *             ]
+                     *           },
+                     *           "health_check_path": "/healthz",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_deployment": {
+                     *             "build_finished_at": "2026-01-31T08:00:00Z",
+                     *             "build_started_at": "2026-01-31T08:00:00Z",
+                     *             "commit": {
+                     *               "author": "text",
+                     *               "message": "text",
+                     *               "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *             },
+                     *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "created_by": "you@example.com",
+                     *             "error": "text",
+                     *             "finished_at": "2026-01-31T08:00:00Z",
+                     *             "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "image": "nginx:1.27",
+                     *             "live_at": "2026-01-31T08:00:00Z",
+                     *             "status": "queued",
+                     *             "trigger": "manual"
+                     *           },
+                     *           "name": "My app",
+                     *           "port": 1,
+                     *           "preview": {
+                     *             "branch": "main",
+                     *             "number": 0
+                     *           },
+                     *           "ram": "0.5",
+                     *           "region": "my-app",
+                     *           "replicas": 0,
+                     *           "slug": "my-app",
+                     *           "source": "git",
+                     *           "start_command": "node server.js",
+                     *           "status": "created",
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "url": "http://demo-shop.localhost",
+                     *           "volumes": [
+                     *             {
+                     *               "name": "my-app",
+                     *               "path": "/data"
+                     *             }
+                     *           ],
+                     *           "workspace": "my-app"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
@@ -9244,6 +9514,8 @@ export interface operations {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
                      *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
                      *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
@@ -9275,6 +9547,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -9389,6 +9665,8 @@ export interface operations {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
                      *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
                      *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
@@ -9420,6 +9698,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -9525,6 +9807,8 @@ export interface operations {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
                      *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
                      *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
@@ -9556,6 +9840,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -9751,6 +10039,8 @@ export interface operations {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
                      *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
                      *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
@@ -9782,6 +10072,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,

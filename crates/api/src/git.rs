@@ -47,6 +47,13 @@ pub struct ConnectGit {
     /// first push event when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<GitProvider>,
+    /// Whether pull requests into the branch get previews; `false` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previews: Option<bool>,
+    /// How many previews there may be at once; 5 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 50))]
+    pub preview_limit: Option<u32>,
 }
 
 /// What an access token looks like: visible characters.
@@ -77,6 +84,10 @@ pub struct GitConnectionView {
     pub watch_paths: Vec<String>,
     /// What kind of server it is, where that was said or a push event came.
     pub provider: Option<GitProvider>,
+    /// Whether pull requests into the branch get previews.
+    pub previews: bool,
+    /// How many previews there may be at once.
+    pub preview_limit: u32,
     /// What became of the last attempt to tell the server how a commit fares.
     pub last_commit_status: Option<CommitReportView>,
     /// When it was connected.
@@ -148,6 +159,16 @@ pub enum PushVerdict {
     Skipped,
     /// The project was stopped, or is not built from Git.
     NotRunning,
+    /// The pull request's changes are in another repository: it could read the project's secrets.
+    FromFork,
+    /// `previews` is off.
+    PreviewsOff,
+    /// There are as many previews as there may be.
+    PreviewLimit,
+    /// The pull request was closed, and its preview went.
+    PreviewRemoved,
+    /// The pull request was closed, and it had no preview.
+    NoPreview,
 }
 
 impl PushVerdict {
@@ -162,6 +183,11 @@ impl PushVerdict {
             Self::NothingWatched => "nothing_watched",
             Self::Skipped => "skipped",
             Self::NotRunning => "not_running",
+            Self::FromFork => "from_fork",
+            Self::PreviewsOff => "previews_off",
+            Self::PreviewLimit => "preview_limit",
+            Self::PreviewRemoved => "preview_removed",
+            Self::NoPreview => "no_preview",
         }
     }
 }
@@ -173,7 +199,7 @@ pub struct PushDeliveryView {
     pub id: PushDeliveryId,
     /// Who sent it.
     pub provider: GitProvider,
-    /// The branch that was pushed to, or the tag.
+    /// The branch that was pushed to, or the tag; of a pull request `#NUMBER BRANCH`.
     pub git_ref: Option<String>,
     /// The commit that the branch was at afterwards.
     pub commit: Option<String>,

@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Domains(domains::DomainsArgs),
     /// Show the repository, and how its pushes deploy
     Git(git::GitArgs),
+    /// List the pull requests that run as previews
+    Previews,
     /// Show and change what the project's image is pulled with
     Registry(registry::RegistryArgs),
     /// Save the Dockerfile by which the server would build this folder

@@ -16,6 +16,7 @@ mod logout;
 pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod open;
+mod previews;
 pub(crate) mod registry;
 mod restart;
 pub(crate) mod rollback;
@@ -60,6 +61,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Domains(args) => domains::run(ctx, args).await,
         Command::Git(args) => git::run(ctx, args).await,
         Command::Registry(args) => registry::run(ctx, args).await,
+        Command::Previews => previews::run(ctx).await,
         Command::Generate(args) => generate::run(ctx, args),
         Command::Open(args) => open::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,

@@ -15,6 +15,7 @@ pub mod error;
 pub mod log;
 pub mod plan;
 pub mod project;
+pub mod pull_request;
 pub mod push;
 pub mod recipe;
 pub mod route;

@@ -22,6 +22,7 @@ mod invitation;
 pub(crate) mod log;
 mod member;
 pub(crate) mod metrics;
+mod preview;
 pub(crate) mod project;
 pub(crate) mod push;
 mod registry;

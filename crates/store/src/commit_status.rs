@@ -21,6 +21,8 @@ pub struct DueReport {
     pub id: DeploymentId,
     /// Its project.
     pub project_id: ProjectId,
+    /// The project that is connected to the repository: a preview's own is not.
+    pub connected_id: ProjectId,
     /// The project's workspace.
     pub workspace_id: WorkspaceId,
     /// The workspace's slug.
@@ -73,6 +75,7 @@ pub enum Reported<'a> {
 struct DueRow {
     id: String,
     project_id: String,
+    connected_id: String,
     workspace_id: String,
     workspace: String,
     project: String,
@@ -96,14 +99,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DueReport>> {
         let rows: Vec<DueRow> = sqlx::query_as(
-            "SELECT x.id, x.project_id, x.workspace_id, w.slug AS workspace, p.slug AS project,
+            "SELECT x.id, x.project_id, COALESCE(p.preview_of, p.id) AS connected_id, x.workspace_id, w.slug AS workspace, p.slug AS project,
                     d.hostname, x.status, x.live_at, x.error, x.commit_sha, x.reported,
                     x.report_attempts, g.repo_url, g.provider, g.access_token
              FROM deployments x
              JOIN projects p ON p.id = x.project_id
              JOIN workspaces w ON w.id = x.workspace_id
              LEFT JOIN domains d ON d.project_id = p.id AND d.is_default = 1
-             LEFT JOIN git_connections g ON g.project_id = p.id AND g.repo_key = x.commit_repo
+             LEFT JOIN git_connections g ON g.project_id = COALESCE(p.preview_of, p.id)
+                  AND g.repo_key = x.commit_repo
                   AND g.access_token IS NOT NULL
              WHERE x.report_at <= $1 AND x.commit_sha IS NOT NULL
              ORDER BY x.report_at, x.id LIMIT $2",
@@ -154,7 +158,7 @@ impl Store {
              WHERE workspace_id = $1 AND project_id = $2",
         )
         .bind(scope.id().to_string())
-        .bind(report.project_id.to_string())
+        .bind(report.connected_id.to_string())
         .bind(now.as_nanos())
         .bind(problem)
         .execute(&mut *tx)
@@ -189,6 +193,7 @@ impl DueRow {
         Ok(DueReport {
             id: row::parse("deployments.id", &self.id)?,
             project_id: row::parse("projects.id", &self.project_id)?,
+            connected_id: row::parse("projects.id", &self.connected_id)?,
             workspace_id: row::parse("workspaces.id", &self.workspace_id)?,
             workspace: row::parse("workspaces.slug", &self.workspace)?,
             project: row::parse("projects.slug", &self.project)?,

@@ -13,7 +13,7 @@ pub struct Finding {
 }
 
 /// Each statement answers the rows that break the rule before it.
-const RULES: [(&str, &str); 14] = [
+const RULES: [(&str, &str); 15] = [
     (
         "a workspace has no owner",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS
@@ -43,6 +43,12 @@ const RULES: [(&str, &str); 14] = [
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
              OR EXISTS (SELECT 1 FROM registry_credentials r WHERE r.project_id = p.id)
              OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
+    ),
+    (
+        "a preview outlives its project",
+        "SELECT x.id FROM projects x WHERE x.preview_of IS NOT NULL AND x.deleted_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM projects p WHERE p.id = x.preview_of
+                             AND p.workspace_id = x.workspace_id AND p.deleted_at IS NULL)",
     ),
     (
         "a deployment of a deleted project is not over",

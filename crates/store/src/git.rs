@@ -39,6 +39,10 @@ pub struct GitConnection {
     pub watch_paths: Vec<String>,
     /// What kind of server it is, where that is known.
     pub provider: Option<GitProvider>,
+    /// Whether pull requests get previews.
+    pub previews: bool,
+    /// How many there may be at once.
+    pub preview_limit: u32,
     /// What became of the last attempt to tell it of a commit.
     pub last_report: Option<LastReport>,
     /// When it was connected.
@@ -68,6 +72,8 @@ struct GitRow {
     webhook_secret: Option<Vec<u8>>,
     watch_paths: String,
     provider: Option<String>,
+    previews: i64,
+    preview_limit: i64,
     status_at: Option<i64>,
     status_error: Option<String>,
     created_at: i64,
@@ -87,8 +93,10 @@ impl Store {
         let done = sqlx::query(
             "INSERT INTO git_connections (project_id, workspace_id, repo_full_name, repo_url, branch,
                  auto_deploy, root_directory, dockerfile_path, deploy_key, created_at,
-                 deploy_key_public, access_token, webhook_secret, watch_paths, repo_key, provider)
-             SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+                 deploy_key_public, access_token, webhook_secret, watch_paths, repo_key, provider,
+                 previews, preview_limit)
+             SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+                 $17, $18
              FROM projects
              WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
              ON CONFLICT (project_id) DO UPDATE SET repo_full_name = excluded.repo_full_name,
@@ -99,7 +107,8 @@ impl Store {
                  deploy_key_public = excluded.deploy_key_public,
                  access_token = excluded.access_token, webhook_secret = excluded.webhook_secret,
                  watch_paths = excluded.watch_paths, repo_key = excluded.repo_key,
-                 provider = excluded.provider, status_at = NULL, status_error = NULL",
+                 provider = excluded.provider, previews = excluded.previews,
+                 preview_limit = excluded.preview_limit, status_at = NULL, status_error = NULL",
         )
         .bind(project_id.to_string())
         .bind(scope.id().to_string())
@@ -120,6 +129,8 @@ impl Store {
         )?)
         .bind(RepoKey::new(&connection.repo_url).as_str())
         .bind(connection.provider.map(GitProvider::as_str))
+        .bind(i64::from(connection.previews))
+        .bind(i64::from(connection.preview_limit))
         .execute(&mut *tx)
         .await
         .map_err(Error::query("write a git connection"))?;
@@ -139,7 +150,7 @@ impl Store {
         let found: Option<GitRow> = sqlx::query_as(
             "SELECT repo_full_name, repo_url, branch, auto_deploy, root_directory, dockerfile_path,
                     deploy_key, deploy_key_public, access_token, webhook_secret, watch_paths,
-                    provider, status_at, status_error, created_at
+                    provider, previews, preview_limit, status_at, status_error, created_at
              FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
         )
         .bind(scope.id().to_string())
@@ -213,6 +224,8 @@ impl GitRow {
             webhook_secret: self.webhook_secret.map(Sealed::from_bytes),
             watch_paths: row::parse_json("git_connections.watch_paths", &self.watch_paths)?,
             provider: row::parse_optional_enum("git_connections.provider", self.provider)?,
+            previews: self.previews != 0,
+            preview_limit: row::to_u32("git_connections.preview_limit", self.preview_limit)?,
             last_report: self.status_at.map(|at| LastReport {
                 at: row::to_time(at),
                 error: self.status_error,

@@ -48,6 +48,12 @@ struct SetArgs {
     /// What kind of server it is: github, gitlab or gitea; needed for one's own server
     #[arg(long, value_name = "KIND", value_parser = parse_provider)]
     provider: Option<GitProvider>,
+    /// Whether pull requests into the branch get previews
+    #[arg(long, value_name = "BOOL")]
+    previews: Option<bool>,
+    /// How many previews there may be at once
+    #[arg(long, value_name = "COUNT")]
+    preview_limit: Option<u32>,
     /// Only pushes that change such files deploy; may be given several times, an empty one for any
     #[arg(long, value_name = "PATTERN")]
     watch: Vec<String>,
@@ -103,6 +109,8 @@ async fn set(ctx: &Context, client: &Client, target: &Target, args: SetArgs) -> 
         access_token,
         watch_paths,
         provider: args.provider,
+        previews: args.previews,
+        preview_limit: args.preview_limit,
         ..ConnectGit::default()
     };
     let connection = client
@@ -146,7 +154,7 @@ async fn webhook(
     let text = format!("secret: {}\n\n{table}", webhook.secret);
     ctx.output.result(&webhook, &text)?;
     ctx.output.note(
-        "add a webhook with this address and secret at the repository: content type application/json, push events",
+        "add a webhook with this address and secret at the repository: content type application/json, push events; pull request events for previews",
     );
     Ok(())
 }
@@ -232,6 +240,10 @@ fn details(connection: &GitConnectionView) -> String {
     }
     if connection.has_access_token {
         rows.push(["access token", "kept sealed"].map(str::to_owned));
+    }
+    if connection.previews {
+        let limit = format!("yes, {} at most", connection.preview_limit);
+        rows.push(["previews".to_owned(), limit]);
     }
     if let Some(report) = &connection.last_commit_status {
         let said = match &report.error {

@@ -36,6 +36,7 @@ const COMMANDS: &[&str] = &[
     "git deploy-key",
     "git url",
     "git deliveries",
+    "previews",
     "registry",
     "registry show",
     "registry set",

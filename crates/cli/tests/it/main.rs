@@ -24,6 +24,7 @@ mod login;
 mod logs;
 mod members;
 mod open;
+mod previews;
 mod project;
 mod prompt;
 mod registry;

@@ -463,7 +463,8 @@ async fn build_from_git(
     );
     platform.say(deployment.id, text).await;
     let tree = git::tree_dir(scratch);
-    let options = build_options(project, Some(&connection));
+    let origin = platform.find_origin(scope, project).await?;
+    let options = build_options(origin.as_ref().unwrap_or(project), Some(&connection));
     let source = SourceTree::open(&tree, options.root()).map_err(context_failure)?;
     let image = build_source(platform, deployment, scope, source, &options).await?;
     Ok(Built {
@@ -536,7 +537,7 @@ async fn clone(
         .map_err(|error| Error::internal("a scratch directory could not be made", error))?;
     let place = Place::DeployKey {
         workspace_id: project.workspace_id,
-        project_id: project.id,
+        project_id: project.connected_id(),
     };
     let deploy_key = connection
         .deploy_key
@@ -545,7 +546,7 @@ async fn clone(
         .transpose()?;
     let place = Place::AccessToken {
         workspace_id: project.workspace_id,
-        project_id: project.id,
+        project_id: project.connected_id(),
     };
     let access_token = connection
         .access_token

@@ -92,7 +92,7 @@ fn plan(platform: &Platform, report: &DueReport, way: &ReportWay) -> Result<Opti
     };
     let place = Place::AccessToken {
         workspace_id: report.workspace_id,
-        project_id: report.project_id,
+        project_id: report.connected_id,
     };
     let token = platform
         .vault

@@ -57,6 +57,11 @@ pub(crate) fn commit(dir: &Path, files: &[(&str, &str)], message: &str) -> Strin
     git(dir, &["rev-parse", "HEAD"])
 }
 
+/// Makes a branch at the newest commit.
+pub(crate) fn branch(dir: &Path, name: &str) {
+    git(dir, &["branch", name]);
+}
+
 pub(crate) async fn connected(
     lab: &Lab,
     files: &[(&str, &str)],

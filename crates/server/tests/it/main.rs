@@ -19,6 +19,7 @@ mod liveness;
 mod log_socket;
 mod member;
 mod metrics;
+mod preview;
 mod project;
 mod push;
 mod recipe;

@@ -29,6 +29,8 @@ fn connection(lab: &Lab) -> GitConnection {
         webhook_secret: None,
         watch_paths: Vec::new(),
         provider: Some(GitProvider::Gitea),
+        previews: false,
+        preview_limit: 5,
         last_report: None,
         created_at: lab.now(),
     }

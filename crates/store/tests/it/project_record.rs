@@ -43,6 +43,8 @@ fn repository(lab: &Lab) -> GitConnection {
         webhook_secret: Some(Sealed::from_bytes(vec![4, 5])),
         watch_paths: vec!["web/".to_owned()],
         provider: None,
+        previews: false,
+        preview_limit: 5,
         last_report: None,
         created_at: lab.now(),
     }
@@ -102,6 +104,8 @@ async fn a_record_shows_the_repository_and_whether_it_has_a_key() {
         has_access_token: false,
         watch_paths: first.watch_paths.clone(),
         provider: None,
+        previews: false,
+        preview_limit: 5,
         last_commit_status: None,
         created_at: lab.now(),
     };
@@ -116,6 +120,8 @@ async fn a_record_shows_the_repository_and_whether_it_has_a_key() {
         access_token: Some(Sealed::from_bytes(vec![6])),
         watch_paths: Vec::new(),
         provider: None,
+        previews: false,
+        preview_limit: 5,
         last_report: None,
         ..first
     };

@@ -100,6 +100,8 @@ fn is_empty(connection: &ConnectGit) -> bool {
             access_token: None,
             watch_paths: None,
             provider: None,
+            previews: None,
+            preview_limit: None,
         }
     )
 }
@@ -125,6 +127,8 @@ mod tests {
             has_access_token: false,
             watch_paths: Vec::new(),
             provider: None,
+            previews: false,
+            preview_limit: 5,
             last_commit_status: None,
             created_at: tose_api::Timestamp::from_nanos(0),
         }
