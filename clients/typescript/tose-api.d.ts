@@ -1228,6 +1228,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its previews: projects that run a pull request each
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_previews"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/redeploy": {
         parameters: {
             query?: never;
@@ -1243,6 +1263,34 @@ export interface paths {
          */
         post: operations["redeploy_alias"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/registry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whose credentials its image is pulled with
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_registry"];
+        /**
+         * Keep credentials for the registry of its image
+         * @description The password is kept sealed and never shown. Only this registry gets it, and only when a deployment pulls the project's image. Needs the role admin in the workspace.
+         */
+        put: operations["set_registry"];
+        post?: never;
+        /**
+         * Forget the credentials
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_registry"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1626,6 +1674,19 @@ export interface components {
             role: components["schemas"]["Role"];
         };
         /**
+         * @description What became of an attempt to tell a Git server how a commit fares.
+         * @example {
+         *       "error": "text",
+         *       "reported_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        CommitReportView: {
+            /** @description Why the server was not told; absent when it was. */
+            error: string | null;
+            /** @description When. */
+            reported_at: components["schemas"]["Timestamp"];
+        };
+        /**
          * @description The commit that a deployment was built from.
          * @example {
          *       "author": "text",
@@ -1660,6 +1721,9 @@ export interface components {
          *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
          *       "dockerfile_path": "apps/web",
          *       "installation_id": 0,
+         *       "preview_limit": 1,
+         *       "previews": true,
+         *       "provider": "github",
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
          *       "root_directory": "apps/web",
@@ -1669,7 +1733,10 @@ export interface components {
          *     }
          */
         ConnectGit: {
-            /** @description A token that may read the repository, for https addresses. Kept sealed and never shown again. */
+            /**
+             * @description A token that may read the repository, for https addresses, and set commit statuses in it if the
+             *     server is to be told of deployments. It goes when the repository's host changes. Kept sealed and never shown again.
+             */
             access_token?: string | null;
             /** @description Whether a push deploys by itself; `true` when absent. */
             auto_deploy?: boolean | null;
@@ -1684,6 +1751,18 @@ export interface components {
              * @description An installation of the server's GitHub App.
              */
             installation_id?: number | null;
+            /**
+             * Format: uint32
+             * @description How many previews there may be at once; 5 when absent.
+             */
+            preview_limit?: number | null;
+            /** @description Whether pull requests into the branch get previews; `false` when absent. */
+            previews?: boolean | null;
+            /**
+             * @description What kind of server it is, so that it can be told how commits fare; found out by the host or by the
+             *     first push event when absent.
+             */
+            provider?: components["schemas"]["GitProvider"] | null;
             /** @description `owner/name` of a public repository on GitHub. */
             repo_full_name?: string | null;
             /** @description The address on any Git server. */
@@ -2207,6 +2286,13 @@ export interface components {
          *       "dockerfile_path": "apps/web",
          *       "has_access_token": true,
          *       "has_deploy_key": true,
+         *       "last_commit_status": {
+         *         "error": "text",
+         *         "reported_at": "2026-01-31T08:00:00Z"
+         *       },
+         *       "preview_limit": 0,
+         *       "previews": true,
+         *       "provider": "github",
          *       "repo_full_name": "you/app",
          *       "repo_url": "https://github.com/you/app.git",
          *       "root_directory": "apps/web",
@@ -2230,6 +2316,17 @@ export interface components {
             has_access_token: boolean;
             /** @description Whether a deploy key is kept. */
             has_deploy_key: boolean;
+            /** @description What became of the last attempt to tell the server how a commit fares. */
+            last_commit_status: components["schemas"]["CommitReportView"] | null;
+            /**
+             * Format: uint32
+             * @description How many previews there may be at once.
+             */
+            preview_limit: number;
+            /** @description Whether pull requests into the branch get previews. */
+            previews: boolean;
+            /** @description What kind of server it is, where that was said or a push event came. */
+            provider: components["schemas"]["GitProvider"] | null;
             /** @description `owner/name`, where the repository was given so. */
             repo_full_name: string | null;
             /** @description The address that is cloned. */
@@ -2239,7 +2336,7 @@ export interface components {
             /** @description Which files a push must change to deploy by itself. */
             watch_paths: string[];
         };
-        /** @description Who sent a push event. */
+        /** @description What kind of Git server, such as the one that sent a push event. */
         GitProvider: "github" | "gitlab" | "gitea";
         /**
          * @description Answer of `GET` and `POST P/git/webhook`: what to enter at the Git server, so that pushes deploy.
@@ -2693,6 +2790,22 @@ export interface components {
             status: components["schemas"]["PodStatus"];
         };
         /**
+         * @description The pull request that a project runs.
+         * @example {
+         *       "branch": "main",
+         *       "number": 0
+         *     }
+         */
+        PreviewView: {
+            /** @description The branch with its changes. */
+            branch: components["schemas"]["BranchName"];
+            /**
+             * Format: uint32
+             * @description Its number in the repository.
+             */
+            number: number;
+        };
+        /**
          * Format: uuid
          * @description An opaque id
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
@@ -2719,6 +2832,13 @@ export interface components {
          *         "dockerfile_path": "apps/web",
          *         "has_access_token": true,
          *         "has_deploy_key": true,
+         *         "last_commit_status": {
+         *           "error": "text",
+         *           "reported_at": "2026-01-31T08:00:00Z"
+         *         },
+         *         "preview_limit": 0,
+         *         "previews": true,
+         *         "provider": "github",
          *         "repo_full_name": "you/app",
          *         "repo_url": "https://github.com/you/app.git",
          *         "root_directory": "apps/web",
@@ -2749,6 +2869,10 @@ export interface components {
          *       },
          *       "name": "My app",
          *       "port": 1,
+         *       "preview": {
+         *         "branch": "main",
+         *         "number": 0
+         *       },
          *       "ram": "0.5",
          *       "region": "my-app",
          *       "replicas": 0,
@@ -2791,6 +2915,8 @@ export interface components {
             name: string;
             /** @description The port that the app listens on. */
             port: number;
+            /** @description The pull request that it runs, if it is a preview. */
+            preview: components["schemas"]["PreviewView"] | null;
             /**
              * @description GB of memory a replica.
              * @example 0.5
@@ -2843,7 +2969,7 @@ export interface components {
             commit: string | null;
             /** @description The deployment that builds it. */
             deployment_id: components["schemas"]["DeploymentId"] | null;
-            /** @description The branch that was pushed to, or the tag. */
+            /** @description The branch that was pushed to, or the tag; of a pull request `#NUMBER BRANCH`. */
             git_ref: string | null;
             /** @description Its id. */
             id: components["schemas"]["PushDeliveryId"];
@@ -2887,7 +3013,7 @@ export interface components {
             projects: components["schemas"]["PushOutcome"][];
         };
         /** @description What a push event led to. */
-        PushVerdict: "deployed" | "joined" | "not_a_push" | "other_branch" | "auto_deploy_off" | "nothing_watched" | "skipped" | "not_running";
+        PushVerdict: "deployed" | "joined" | "not_a_push" | "other_branch" | "auto_deploy_off" | "nothing_watched" | "skipped" | "not_running" | "from_fork" | "previews_off" | "preview_limit" | "preview_removed" | "no_preview";
         /**
          * @description Answer of `POST /api/me/totp/confirm`: codes for when the app is lost, shown once.
          * @example {
@@ -2924,6 +3050,30 @@ export interface components {
             name?: string | null;
             /** @description 10 to 128 characters. */
             password: string;
+        };
+        /**
+         * @description A registry of images: a host name, with its port where it is not the usual one
+         * @example ghcr.io
+         */
+        RegistryHost: string;
+        /**
+         * @description The credentials for a registry, without their password.
+         * @example {
+         *       "has_password": true,
+         *       "registry": "ghcr.io",
+         *       "updated_at": "2026-01-31T08:00:00Z",
+         *       "username": "text"
+         *     }
+         */
+        RegistryView: {
+            /** @description Whether a password is kept. */
+            has_password: boolean;
+            /** @description The registry that they are for. */
+            registry: components["schemas"]["RegistryHost"];
+            /** @description When they were set. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description The user name. */
+            username: string;
         };
         /**
          * @description A path inside a repository: relative, without ..
@@ -3046,6 +3196,25 @@ export interface components {
             variables: {
                 [key: string]: string;
             };
+        };
+        /**
+         * @description Body of `PUT P/registry`.
+         * @example {
+         *       "password": "correct horse battery",
+         *       "registry": "ghcr.io",
+         *       "username": "text"
+         *     }
+         */
+        SetRegistry: {
+            /** @description The password or token. Kept sealed and never shown again. */
+            password: string;
+            /**
+             * @description The registry that they are for, and no other one gets them; the one of the project's image when
+             *     absent.
+             */
+            registry?: components["schemas"]["RegistryHost"] | null;
+            /** @description The user name. */
+            username: string;
         };
         /**
          * @description A short name in a URL
@@ -5424,6 +5593,13 @@ export interface operations {
                      *             "dockerfile_path": "apps/web",
                      *             "has_access_token": true,
                      *             "has_deploy_key": true,
+                     *             "last_commit_status": {
+                     *               "error": "text",
+                     *               "reported_at": "2026-01-31T08:00:00Z"
+                     *             },
+                     *             "preview_limit": 0,
+                     *             "previews": true,
+                     *             "provider": "github",
                      *             "repo_full_name": "you/app",
                      *             "repo_url": "https://github.com/you/app.git",
                      *             "root_directory": "apps/web",
@@ -5454,6 +5630,10 @@ export interface operations {
                      *           },
                      *           "name": "My app",
                      *           "port": 1,
+                     *           "preview": {
+                     *             "branch": "main",
+                     *             "number": 0
+                     *           },
                      *           "ram": "0.5",
                      *           "region": "my-app",
                      *           "replicas": 0,
@@ -5571,6 +5751,13 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -5601,6 +5788,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -5704,6 +5895,13 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -5734,6 +5932,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -5851,6 +6053,13 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -5881,6 +6090,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -8061,6 +8274,13 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8119,6 +8339,9 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8149,6 +8372,13 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8202,6 +8432,9 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8232,6 +8465,13 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8254,7 +8494,25 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            409: components["responses"]["409"];
+            /** @description `is_preview`: it is a preview of another project; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             413: components["responses"]["413"];
             415: components["responses"]["415"];
             429: components["responses"]["429"];
@@ -8344,6 +8602,13 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8402,6 +8667,9 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8432,6 +8700,13 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8485,6 +8760,9 @@ export interface operations {
                  *       "deploy_key": "-----BEGIN OPENSSH PRIVATE KEY-----",
                  *       "dockerfile_path": "apps/web",
                  *       "installation_id": 0,
+                 *       "preview_limit": 1,
+                 *       "previews": true,
+                 *       "provider": "github",
                  *       "repo_full_name": "you/app",
                  *       "repo_url": "https://github.com/you/app.git",
                  *       "root_directory": "apps/web",
@@ -8515,6 +8793,13 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -8537,7 +8822,25 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            409: components["responses"]["409"];
+            /** @description `is_preview`: it is a preview of another project; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             413: components["responses"]["413"];
             415: components["responses"]["415"];
             429: components["responses"]["429"];
@@ -8691,6 +8994,13 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "last_commit_status": {
+                     *           "error": "text",
+                     *           "reported_at": "2026-01-31T08:00:00Z"
+                     *         },
+                     *         "preview_limit": 0,
+                     *         "previews": true,
+                     *         "provider": "github",
                      *         "repo_full_name": "you/app",
                      *         "repo_url": "https://github.com/you/app.git",
                      *         "root_directory": "apps/web",
@@ -9354,6 +9664,132 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    list_previews: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "build": {
+                     *             "args": {},
+                     *             "dockerfile_path": "apps/web",
+                     *             "root_directory": "apps/web",
+                     *             "target": "my-app"
+                     *           },
+                     *           "cpu": "0.5",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "git_connection": {
+                     *             "auto_deploy": true,
+                     *             "branch": "main",
+                     *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "deploy_key_public": "text",
+                     *             "dockerfile_path": "apps/web",
+                     *             "has_access_token": true,
+                     *             "has_deploy_key": true,
+                     *             "last_commit_status": {
+                     *               "error": "text",
+                     *               "reported_at": "2026-01-31T08:00:00Z"
+                     *             },
+                     *             "preview_limit": 0,
+                     *             "previews": true,
+                     *             "provider": "github",
+                     *             "repo_full_name": "you/app",
+                     *             "repo_url": "https://github.com/you/app.git",
+                     *             "root_directory": "apps/web",
+                     *             "watch_paths": [
+                     *               "text"
+                     *             ]
+                     *           },
+                     *           "health_check_path": "/healthz",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_deployment": {
+                     *             "build_finished_at": "2026-01-31T08:00:00Z",
+                     *             "build_started_at": "2026-01-31T08:00:00Z",
+                     *             "commit": {
+                     *               "author": "text",
+                     *               "message": "text",
+                     *               "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *             },
+                     *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "created_by": "you@example.com",
+                     *             "error": "text",
+                     *             "finished_at": "2026-01-31T08:00:00Z",
+                     *             "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "image": "nginx:1.27",
+                     *             "live_at": "2026-01-31T08:00:00Z",
+                     *             "status": "queued",
+                     *             "trigger": "manual"
+                     *           },
+                     *           "name": "My app",
+                     *           "port": 1,
+                     *           "preview": {
+                     *             "branch": "main",
+                     *             "number": 0
+                     *           },
+                     *           "ram": "0.5",
+                     *           "region": "my-app",
+                     *           "replicas": 0,
+                     *           "slug": "my-app",
+                     *           "source": "git",
+                     *           "start_command": "node server.js",
+                     *           "status": "created",
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "url": "http://demo-shop.localhost",
+                     *           "volumes": [
+                     *             {
+                     *               "name": "my-app",
+                     *               "path": "/data"
+                     *             }
+                     *           ],
+                     *           "workspace": "my-app"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     redeploy_alias: {
         parameters: {
             query?: never;
@@ -9437,6 +9873,178 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    get_registry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "has_password": true,
+                     *         "registry": "ghcr.io",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "username": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_registry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery",
+                 *       "registry": "ghcr.io",
+                 *       "username": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetRegistry"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "has_password": true,
+                     *         "registry": "ghcr.io",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "username": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_registry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     restart_project: {
         parameters: {
             query?: never;
@@ -9481,6 +10089,13 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -9511,6 +10126,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -9621,6 +10240,13 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -9651,6 +10277,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -9752,6 +10382,13 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -9782,6 +10419,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,
@@ -9973,6 +10614,13 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
                      *           "repo_full_name": "you/app",
                      *           "repo_url": "https://github.com/you/app.git",
                      *           "root_directory": "apps/web",
@@ -10003,6 +10651,10 @@ export interface operations {
                      *         },
                      *         "name": "My app",
                      *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
                      *         "ram": "0.5",
                      *         "region": "my-app",
                      *         "replicas": 0,

@@ -25,6 +25,7 @@ mod job;
 mod log;
 mod member;
 mod project;
+mod registry;
 mod workspace;
 
 use reqwest::Url;

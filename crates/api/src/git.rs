@@ -33,7 +33,8 @@ pub struct ConnectGit {
     /// A private SSH key in OpenSSH's format. Kept sealed and never shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy_key: Option<String>,
-    /// A token that may read the repository, for https addresses. Kept sealed and never shown again.
+    /// A token that may read the repository, for https addresses, and set commit statuses in it if the
+    /// server is to be told of deployments. It goes when the repository's host changes. Kept sealed and never shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000), regex(pattern = ACCESS_TOKEN_PATTERN))]
     pub access_token: Option<String>,
@@ -42,6 +43,17 @@ pub struct ConnectGit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 200)))]
     pub watch_paths: Option<Vec<String>>,
+    /// What kind of server it is, so that it can be told how commits fare; found out by the host or by the
+    /// first push event when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<GitProvider>,
+    /// Whether pull requests into the branch get previews; `false` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previews: Option<bool>,
+    /// How many previews there may be at once; 5 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 50))]
+    pub preview_limit: Option<u32>,
 }
 
 /// What an access token looks like: visible characters.
@@ -70,8 +82,25 @@ pub struct GitConnectionView {
     pub has_access_token: bool,
     /// Which files a push must change to deploy by itself.
     pub watch_paths: Vec<String>,
+    /// What kind of server it is, where that was said or a push event came.
+    pub provider: Option<GitProvider>,
+    /// Whether pull requests into the branch get previews.
+    pub previews: bool,
+    /// How many previews there may be at once.
+    pub preview_limit: u32,
+    /// What became of the last attempt to tell the server how a commit fares.
+    pub last_commit_status: Option<CommitReportView>,
     /// When it was connected.
     pub created_at: Timestamp,
+}
+
+/// What became of an attempt to tell a Git server how a commit fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitReportView {
+    /// When.
+    pub reported_at: Timestamp,
+    /// Why the server was not told; absent when it was.
+    pub error: Option<String>,
 }
 
 /// Answer of `GET` and `POST P/git/webhook`: what to enter at the Git server, so that pushes deploy.
@@ -87,7 +116,7 @@ pub struct GitWebhookView {
     pub secret: String,
 }
 
-/// Who sent a push event.
+/// What kind of Git server, such as the one that sent a push event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GitProvider {
@@ -130,6 +159,16 @@ pub enum PushVerdict {
     Skipped,
     /// The project was stopped, or is not built from Git.
     NotRunning,
+    /// The pull request's changes are in another repository: it could read the project's secrets.
+    FromFork,
+    /// `previews` is off.
+    PreviewsOff,
+    /// There are as many previews as there may be.
+    PreviewLimit,
+    /// The pull request was closed, and its preview went.
+    PreviewRemoved,
+    /// The pull request was closed, and it had no preview.
+    NoPreview,
 }
 
 impl PushVerdict {
@@ -144,6 +183,11 @@ impl PushVerdict {
             Self::NothingWatched => "nothing_watched",
             Self::Skipped => "skipped",
             Self::NotRunning => "not_running",
+            Self::FromFork => "from_fork",
+            Self::PreviewsOff => "previews_off",
+            Self::PreviewLimit => "preview_limit",
+            Self::PreviewRemoved => "preview_removed",
+            Self::NoPreview => "no_preview",
         }
     }
 }
@@ -155,7 +199,7 @@ pub struct PushDeliveryView {
     pub id: PushDeliveryId,
     /// Who sent it.
     pub provider: GitProvider,
-    /// The branch that was pushed to, or the tag.
+    /// The branch that was pushed to, or the tag; of a pull request `#NUMBER BRANCH`.
     pub git_ref: Option<String>,
     /// The commit that the branch was at afterwards.
     pub commit: Option<String>,

@@ -25,6 +25,7 @@ pub mod name;
 mod number;
 pub mod project;
 pub mod quantity;
+pub mod registry;
 pub mod time;
 pub mod workspace;
 
@@ -37,6 +38,8 @@ pub use id::{
     ApiKeyId, DeploymentId, DomainId, EventId, InvitationId, JobId, ProjectId, PushDeliveryId,
     SessionId, UserId, WorkspaceId,
 };
-pub use name::{BranchName, Email, EnvKey, Hostname, ImageRef, Port, RepoPath, RepoUrl, Slug};
+pub use name::{
+    BranchName, Email, EnvKey, Hostname, ImageRef, Port, RegistryHost, RepoPath, RepoUrl, Slug,
+};
 pub use quantity::{Cpu, Ram};
 pub use time::Timestamp;

@@ -125,6 +125,10 @@ names! {
     ImageRef, "an image such as \"nginx:1.27\"", check_image,
     "A container image: [registry/]name[:tag][@digest]",
     {"pattern": r"^((?=[^/]*[.:]|localhost/)[a-z0-9]([a-z0-9._:-]*[a-z0-9])?/)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$", "maxLength": 255, "examples": ["nginx:1.27"]};
+    /// A registry of images: a host name in lower case, with a port where it is not the usual one; 255 characters at most.
+    RegistryHost, "a registry such as \"ghcr.io\"", check_registry,
+    "A registry of images: a host name, with its port where it is not the usual one",
+    {"pattern": r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", "maxLength": 255, "examples": ["ghcr.io"]};
     /// A branch (or tag) that Git accepts as a reference name, 200 characters at most.
     BranchName, "a branch name such as \"main\"", check_branch,
     "A branch or tag that Git accepts as a reference name",
@@ -233,6 +237,53 @@ fn check_image(text: &str) -> Result<(), InvalidName> {
         }
     }
     Ok(())
+}
+
+fn check_registry(text: &str) -> Result<(), InvalidName> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let is_host_char =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    let is_end = |c: char| matches!(c, '.' | '-');
+    if text.len() > 255
+        || host.is_empty()
+        || !host.chars().all(is_host_char)
+        || host.starts_with(is_end)
+        || host.ends_with(is_end)
+    {
+        return invalid("a registry is a host name in lower case, such as ghcr.io");
+    }
+    let is_port =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    if port.is_some_and(|port| !is_port(port)) {
+        return invalid("a registry's port is a number, as in registry.example.com:5000");
+    }
+    Ok(())
+}
+
+impl ImageRef {
+    /// The registry that has it; Docker Hub is `docker.io`.
+    pub fn registry(&self) -> RegistryHost {
+        let host = match self.0.split_once('/') {
+            Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
+            _ => "docker.io",
+        };
+        let host = host
+            .strip_prefix("index.")
+            .filter(|rest| *rest == "docker.io")
+            .unwrap_or(host);
+        RegistryHost(host.into())
+    }
+
+    /// The reference without tag and digest.
+    pub fn repository(&self) -> &str {
+        let name = self.0.split('@').next().unwrap_or(&self.0);
+        let last = name.rfind('/').map_or(0, |at| at + 1);
+        let colon = name[last..].find(':').map(|at| last + at);
+        &name[..colon.unwrap_or(name.len())]
+    }
 }
 
 fn check_branch(text: &str) -> Result<(), InvalidName> {

@@ -241,6 +241,15 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(deserializer).map(Some)
 }
 
+/// The pull request that a project runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PreviewView {
+    /// Its number in the repository.
+    pub number: u32,
+    /// The branch with its changes.
+    pub branch: crate::BranchName,
+}
+
 /// A project as the members of its workspace see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectView {
@@ -282,6 +291,8 @@ pub struct ProjectView {
     pub git_connection: Option<GitConnectionView>,
     /// The version that visitors get.
     pub live_deployment: Option<DeploymentView>,
+    /// The pull request that it runs, if it is a preview.
+    pub preview: Option<PreviewView>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its configuration last changed.

@@ -7,7 +7,7 @@ use tose_api::client::ServerUrl;
 
 use crate::commands::{
     completions, deploy, deployments, domains, down, env, exec, generate, git, init, jobs, keys,
-    login, logs, members, open, rollback, scale, up,
+    login, logs, members, open, registry, rollback, scale, up,
 };
 use crate::exit;
 
@@ -81,6 +81,10 @@ pub(crate) enum Command {
     Domains(domains::DomainsArgs),
     /// Show the repository, and how its pushes deploy
     Git(git::GitArgs),
+    /// List the pull requests that run as previews
+    Previews,
+    /// Show and change what the project's image is pulled with
+    Registry(registry::RegistryArgs),
     /// Save the Dockerfile by which the server would build this folder
     Generate(generate::GenerateArgs),
     /// Open the project's address in a browser

@@ -17,6 +17,8 @@ mod logout;
 pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod open;
+mod previews;
+pub(crate) mod registry;
 mod restart;
 pub(crate) mod rollback;
 pub(crate) mod scale;
@@ -61,6 +63,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Env(command) => env::run(ctx, command).await,
         Command::Domains(args) => domains::run(ctx, args).await,
         Command::Git(args) => git::run(ctx, args).await,
+        Command::Registry(args) => registry::run(ctx, args).await,
+        Command::Previews => previews::run(ctx).await,
         Command::Generate(args) => generate::run(ctx, args),
         Command::Open(args) => open::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,

@@ -1,4 +1,5 @@
-//! Images: pulled where they are missing, listed and removed where they were built here.
+//! Images: pulled where they are missing, listed and removed where they have a project's name. Nobody but
+//! this driver gives such names: a pulled image has no label to know it by.
 //!
 //! Not here: building (see [`crate::build`]).
 
@@ -16,15 +17,16 @@ use tose_model::driver::{BuiltImage, DriverError, DriverResult, Scope};
 
 use crate::DockerDriver;
 use crate::engine::NO_LIMIT;
-use crate::error::{answer, failed, has_status, refused};
-use crate::labels::INSTALLATION;
+use crate::error::{answer, failed, has_status};
 
 impl DockerDriver {
     pub(crate) async fn pull_missing_image(
         &self,
         image: &str,
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
-        if self.image_labels(image).await?.is_some() {
+        // With its tag: a bare name could be the beginning of some image's id.
+        let reference = with_tag(image);
+        if self.is_here(&reference).await? {
             return Ok(stream::empty().boxed());
         }
         if self.labels.is_built_here(image) {
@@ -35,7 +37,12 @@ impl DockerDriver {
             });
         }
         let docker = self.engine.docker().await?.with_timeout(NO_LIMIT);
-        let reference = with_tag(image);
+        if image.contains('@') {
+            // A manifest that somebody pulled with credentials is found by its digest without asking.
+            let asked = docker.inspect_registry_image(image, None);
+            let known = self.engine.within(asked).await;
+            known.map_err(|error| pull_failed(image, error))?;
+        }
         let options = CreateImageOptionsBuilder::default()
             .from_image(&reference)
             .build();
@@ -86,15 +93,12 @@ impl DockerDriver {
     ) -> DriverResult<()> {
         self.forget_stages(project_id, deployment_id).await?;
         let image = self.labels.image(project_id, deployment_id);
-        let Some(labels) = self.image_labels(&image).await? else {
+        if !self.is_here(&image).await? {
             return Ok(());
-        };
+        }
         // Equal builds are one image of several names, and the engine lets go of a name in use.
         if self.is_in_use(project_id, &image).await? {
             return Ok(());
-        }
-        if labels.get(INSTALLATION).map(String::as_str) != Some(self.labels.installation()) {
-            return Err(refused(format!("remove image {image}"), "it is not ours"));
         }
         let docker = self.engine.docker().await?;
         match self
@@ -114,24 +118,18 @@ impl DockerDriver {
         Ok(containers.iter().any(|container| container.image == image))
     }
 
-    /// The labels of an image; `None` when it is not here.
-    async fn image_labels(&self, image: &str) -> DriverResult<Option<HashMap<String, String>>> {
+    async fn is_here(&self, image: &str) -> DriverResult<bool> {
         let docker = self.engine.docker().await?;
         match self.engine.within(docker.inspect_image(image)).await {
-            Ok(details) => Ok(Some(
-                details
-                    .config
-                    .and_then(|config| config.labels)
-                    .unwrap_or_default(),
-            )),
-            Err(error) if has_status(&error, 404) => Ok(None),
+            Ok(_) => Ok(true),
+            Err(error) if has_status(&error, 404) => Ok(false),
             Err(error) => Err(self.engine.failed(format!("look at image {image}"), error)),
         }
     }
 }
 
 /// The reference with the tag that goes without saying. Without one the engine pulls every tag.
-fn with_tag(image: &str) -> String {
+pub(crate) fn with_tag(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
     if last.contains([':', '@']) {
         image.to_owned()
@@ -173,7 +171,7 @@ impl Progress {
     }
 }
 
-fn pull_line(progress: &mut Progress, message: CreateImageInfo) -> Option<String> {
+pub(crate) fn pull_line(progress: &mut Progress, message: CreateImageInfo) -> Option<String> {
     progress.line(
         message.id,
         message.status?,
@@ -205,6 +203,7 @@ pub(crate) fn registry_reason(message: &str) -> String {
         "repository does not exist",
         "denied:",
         "unauthorized",
+        "no basic auth credentials",
     ]) {
         "it does not exist, or it is private"
     } else if says(&["toomanyrequests", "rate limit"]) {

@@ -141,11 +141,9 @@ impl Labels {
         Filters::from([("label".to_owned(), labels)])
     }
 
-    /// Filters for the images that were built for a project.
+    /// Filters for the images of a project, built here or pulled for it alone.
     pub(crate) fn image_filters(&self, project_id: ProjectId) -> Filters {
-        let mut filters = self.filters(Scope::Installation);
-        filters.insert("reference".to_owned(), vec![self.repository(project_id)]);
-        filters
+        Filters::from([("reference".to_owned(), vec![self.repository(project_id)])])
     }
 
     /// Who the container is that the engine calls `container_name`; `None` when it is not ours.

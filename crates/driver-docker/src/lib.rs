@@ -1,7 +1,7 @@
 //! The Docker Engine: everything that is said to its API.
 //!
 //! Invariants: an object is touched only when its name and its labels both say that it belongs to
-//! this installation; every container's spec comes from one function (`spec.rs`).
+//! this installation (an image is known by its name alone); every container's spec comes from one function (`spec.rs`).
 //! Not here: when to do what (`tose-model`, the planner) and building recipes.
 
 mod apply;
@@ -19,6 +19,7 @@ mod listening;
 mod logs;
 mod network;
 mod observe;
+mod private_image;
 mod repeats;
 mod spare;
 mod spec;
@@ -34,8 +35,8 @@ use futures_util::stream::BoxStream;
 use tose_api::{DeploymentId, ProjectId, Timestamp, WorkspaceId};
 use tose_model::driver::{
     BuildRequest, BuiltImage, Driver, DriverResult, EngineEvent, EngineInfo, EngineStep, ExecId,
-    ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica, ReplicaName, Scope,
-    Spare, TtySize, Usage,
+    ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica, PrivatePull, ReplicaName,
+    Scope, Spare, TtySize, Usage,
 };
 use tose_model::log::LogLine;
 
@@ -96,6 +97,8 @@ pub struct DockerDriver {
     is_here: bool,
     /// Where the engine keeps everything, once it was asked.
     root_dir: tokio::sync::OnceCell<Option<PathBuf>>,
+    /// References that are being pulled with credentials.
+    private_pulls: private_image::Pulls,
 }
 
 impl DockerDriver {
@@ -115,6 +118,7 @@ impl DockerDriver {
             samples: Samples::default(),
             open_files: AtomicUsize::new(0),
             making_network: tokio::sync::Mutex::new(()),
+            private_pulls: private_image::Pulls::default(),
         })
     }
 }
@@ -152,6 +156,13 @@ impl Driver for DockerDriver {
         image: &str,
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
         self.pull_missing_image(image).await
+    }
+
+    async fn pull_private_image(
+        &self,
+        pull: PrivatePull,
+    ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
+        self.pull_private(pull).await
     }
 
     async fn build(

@@ -13,6 +13,7 @@ use bollard::models::{
 use tose_model::driver::ReplicaSpec;
 use tose_model::secret::ExposeSecret;
 
+use crate::image::with_tag;
 use crate::labels::Labels;
 
 /// The least memory that the engine gives a container.
@@ -94,7 +95,8 @@ pub(crate) fn container_spec(
         ..Mount::default()
     });
     ContainerCreateBody {
-        image: Some(spec.image.clone()),
+        // With its tag: a bare name could be the beginning of some image's id.
+        image: Some(with_tag(&spec.image)),
         // With an entrypoint of its own, a container gets nothing of the image's command.
         entrypoint: spec.command.clone(),
         hostname: Some(hostname(spec.name.as_str())),

@@ -18,7 +18,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Sink;
 use futures_util::stream::BoxStream;
-use tose_api::{Cpu, DeploymentId, EnvKey, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
+use tose_api::{
+    Cpu, DeploymentId, EnvKey, ImageRef, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId,
+};
 
 use crate::log::LogLine;
 use crate::secret::SecretString;
@@ -322,6 +324,28 @@ pub struct BuiltImage {
     pub image: String,
 }
 
+/// A user name and a password (or token) for one registry.
+#[derive(Debug, Clone)]
+pub struct RegistryCredentials {
+    /// Who pulls.
+    pub username: String,
+    /// The password or token.
+    pub password: SecretString,
+}
+
+/// An image that is pulled with credentials, for one deployment.
+#[derive(Debug, Clone)]
+pub struct PrivatePull {
+    /// The project whose credentials they are.
+    pub project_id: ProjectId,
+    /// The deployment it is for: the image is named after it.
+    pub deployment_id: DeploymentId,
+    /// Its reference in the registry.
+    pub image: ImageRef,
+    /// What the registry is shown.
+    pub credentials: RegistryCredentials,
+}
+
 /// A command to run in a replica, beside its process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecRequest {
@@ -404,7 +428,7 @@ pub enum DriverError {
     /// It does not answer; nothing is known of what there is.
     #[error("the container engine does not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// There is no such image, neither here nor in its registry.
+    /// There is no such image, neither here nor (for these credentials) in its registry.
     #[error("image {image} could not be pulled: {reason}")]
     ImageUnavailable { image: String, reason: String },
     /// The build ran and failed; the log has the step's output.
@@ -447,6 +471,14 @@ pub trait Driver: Send + Sync {
     async fn ensure_image(
         &self,
         image: &str,
+    ) -> DriverResult<BoxStream<'static, DriverResult<String>>>;
+
+    /// Pulls an image with a project's credentials, also if it is here: the registry decides each time.
+    /// The stream's end without an error means that the image is there under [`Driver::built_image`],
+    /// and that this pull left it under no name by which another project could run it.
+    async fn pull_private_image(
+        &self,
+        pull: PrivatePull,
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>>;
 
     /// Builds an image. The lines are the build's output; the stream's end without an error means

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod clock;
 pub mod command;
+pub mod commit_status;
 pub mod deployment;
 pub mod driver;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod job;
 pub mod log;
 pub mod plan;
 pub mod project;
+pub mod pull_request;
 pub mod push;
 pub mod quota;
 pub mod recipe;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use tose_api::project::{BuildOptions, ProjectStatus, Source, Volume};
-use tose_api::{Cpu, Hostname, ImageRef, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
+use tose_api::{
+    BranchName, Cpu, Hostname, ImageRef, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId,
+};
 
 use crate::recipe::manifest::RunWishes;
 
@@ -90,10 +92,31 @@ pub struct Project {
     pub generation: u64,
     /// The host name that the platform gave it.
     pub hostname: Hostname,
+    /// The pull request that it runs, if it is a preview.
+    pub preview: Option<Preview>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its configuration last changed.
     pub updated_at: Timestamp,
+}
+
+impl Project {
+    /// The project whose repository it is built from: its own, unless it is a preview.
+    pub fn connected_id(&self) -> ProjectId {
+        let preview = self.preview.as_ref();
+        preview.map_or(self.id, |preview| preview.project_id)
+    }
+}
+
+/// The pull request that a project runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The project that it is a preview of.
+    pub project_id: ProjectId,
+    /// The request's number in the repository.
+    pub number: u32,
+    /// The branch with its changes.
+    pub branch: BranchName,
 }
 
 /// What a project's status is read from.

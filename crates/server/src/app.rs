@@ -23,9 +23,11 @@ mod job;
 pub(crate) mod log;
 mod member;
 pub(crate) mod metrics;
+mod preview;
 pub(crate) mod project;
 pub(crate) mod push;
 pub(crate) mod quota;
+mod registry;
 pub(crate) mod status;
 mod upload;
 pub(crate) mod workspace;
@@ -55,6 +57,7 @@ use crate::app::credentials::KnownKeys;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
+use crate::git_api::GitApi;
 use crate::limiter::Limiter;
 use crate::liveness::Liveness;
 use crate::mail::Mailer;
@@ -81,6 +84,7 @@ pub struct Platform {
     pub(crate) passwords: Passwords,
     pub(crate) mailer: Mailer,
     pub(crate) dns: Dns,
+    pub(crate) git_api: GitApi,
     pub(crate) limits: Limits,
     pub(crate) liveness: Liveness,
     pub(crate) known_keys: KnownKeys,

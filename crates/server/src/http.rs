@@ -27,6 +27,7 @@ mod openapi;
 mod pkt_line;
 mod project;
 mod push;
+mod registry;
 mod reply;
 mod routes;
 mod system;

@@ -8,6 +8,7 @@ mod build;
 pub mod config;
 pub mod data_plane;
 mod dns;
+mod git_api;
 mod http;
 mod limiter;
 mod liveness;
@@ -39,6 +40,7 @@ use crate::app::{Limits, Platform, Signals};
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
+use crate::git_api::GitApi;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
 use crate::password::Passwords;
@@ -216,10 +218,14 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         .map_err(StartError::because("mail could not be set up"))?;
     let dns =
         Dns::new(&config.name_servers).map_err(StartError::because("DNS could not be set up"))?;
+    let git_api = GitApi::new().map_err(StartError::because(
+        "calls of Git servers could not be set up",
+    ))?;
     let platform = Arc::new(Platform {
         passwords,
         mailer,
         dns,
+        git_api,
         limits: Limits::new(&config, &parts.clock),
         liveness: Default::default(),
         known_keys: Default::default(),

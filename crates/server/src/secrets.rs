@@ -75,6 +75,11 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         project_id: ProjectId,
     },
+    /// A password for a registry of images.
+    RegistryPassword {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+    },
     /// What a project's push events are signed with.
     WebhookSecret {
         workspace_id: WorkspaceId,
@@ -113,6 +118,12 @@ impl Place<'_> {
                 project_id,
             } => {
                 format!("v{KEY_VERSION}/git_connections.access_token/{workspace_id}/{project_id}")
+            }
+            Self::RegistryPassword {
+                workspace_id,
+                project_id,
+            } => {
+                format!("v{KEY_VERSION}/registry_credentials.password/{workspace_id}/{project_id}")
             }
             Self::WebhookSecret {
                 workspace_id,

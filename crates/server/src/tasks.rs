@@ -5,6 +5,7 @@
 
 mod builder;
 mod capture;
+mod commit_status;
 mod disk;
 mod domains;
 mod liveness;
@@ -49,6 +50,7 @@ impl Tasks {
             tasks.spawner(),
         ));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
+        tasks.spawn(commit_status::run(Arc::clone(platform)));
         tasks.spawn(domains::run(Arc::clone(platform)));
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));

@@ -12,6 +12,7 @@ use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::{Event, next};
 use tose_model::project::RunSpec;
+use tose_model::push::RepoKey;
 use tose_model::secret::Sealed;
 
 use crate::database::{Store, Tx, commit};
@@ -558,16 +559,18 @@ impl Store {
         found.map(DeploymentRow::into_deployment).transpose()
     }
 
-    /// Notes the commit that is being built.
+    /// Notes the commit that is being built, and the repository that has it.
     pub async fn set_deployment_commit(
         &self,
         scope: &WorkspaceScope,
         id: DeploymentId,
         commit_view: &CommitView,
+        repository: &RepoKey,
     ) -> Result<()> {
         let mut tx = self.begin_in(scope).await?;
         sqlx::query(
-            "UPDATE deployments SET commit_sha = $3, commit_message = $4, commit_author = $5
+            "UPDATE deployments SET commit_sha = $3, commit_message = $4, commit_author = $5,
+                 commit_repo = $6, report_at = 0
              WHERE workspace_id = $1 AND id = $2",
         )
         .bind(scope.id().to_string())
@@ -575,6 +578,7 @@ impl Store {
         .bind(&commit_view.sha)
         .bind(&commit_view.message)
         .bind(&commit_view.author)
+        .bind(repository.as_str())
         .execute(&mut *tx)
         .await
         .map_err(Error::query("note a commit"))?;

@@ -13,7 +13,7 @@ pub struct Finding {
 }
 
 /// Each statement answers the rows that break the rule before it.
-const RULES: [(&str, &str); 14] = [
+const RULES: [(&str, &str); 15] = [
     (
         "a workspace has no owner",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS
@@ -37,11 +37,18 @@ const RULES: [(&str, &str); 14] = [
              (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
     ),
     (
-        "a deleted project still has variables, a repository or host names",
+        "a deleted project still has variables, a repository, credentials or host names",
         "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM registry_credentials r WHERE r.project_id = p.id)
              OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
+    ),
+    (
+        "a preview outlives its project",
+        "SELECT x.id FROM projects x WHERE x.preview_of IS NOT NULL AND x.deleted_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM projects p WHERE p.id = x.preview_of
+                             AND p.workspace_id = x.workspace_id AND p.deleted_at IS NULL)",
     ),
     (
         "a deployment of a deleted project is not over",
@@ -64,6 +71,8 @@ const RULES: [(&str, &str); 14] = [
              WHERE e.workspace_id <> p.workspace_id
          UNION ALL SELECT g.project_id FROM git_connections g JOIN projects p ON p.id = g.project_id
              WHERE g.workspace_id <> p.workspace_id
+         UNION ALL SELECT r.project_id FROM registry_credentials r
+             JOIN projects p ON p.id = r.project_id WHERE r.workspace_id <> p.workspace_id
          UNION ALL SELECT v.id FROM push_deliveries v JOIN projects p ON p.id = v.project_id
              WHERE v.workspace_id <> p.workspace_id",
     ),

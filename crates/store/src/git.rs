@@ -1,6 +1,7 @@
 //! Links to Git repositories.
 
 use sqlx::SqliteConnection;
+use tose_api::git::GitProvider;
 use tose_api::{BranchName, ProjectId, RepoPath, RepoUrl, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::push::RepoKey;
@@ -36,8 +37,25 @@ pub struct GitConnection {
     pub webhook_secret: Option<Sealed>,
     /// Which files a push must change to deploy.
     pub watch_paths: Vec<String>,
+    /// What kind of server it is, where that is known.
+    pub provider: Option<GitProvider>,
+    /// Whether pull requests get previews.
+    pub previews: bool,
+    /// How many there may be at once.
+    pub preview_limit: u32,
+    /// What became of the last attempt to tell it of a commit.
+    pub last_report: Option<LastReport>,
     /// When it was connected.
     pub created_at: Timestamp,
+}
+
+/// What became of an attempt to tell a Git server of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastReport {
+    /// When.
+    pub at: Timestamp,
+    /// Why it was not told, if it was not.
+    pub error: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -53,11 +71,17 @@ struct GitRow {
     access_token: Option<Vec<u8>>,
     webhook_secret: Option<Vec<u8>>,
     watch_paths: String,
+    provider: Option<String>,
+    previews: i64,
+    preview_limit: i64,
+    status_at: Option<i64>,
+    status_error: Option<String>,
     created_at: i64,
 }
 
 impl Store {
-    /// Connects a project to a repository, in place of the one before.
+    /// Connects a project to a repository, in place of the one before. What became of the last report
+    /// is forgotten.
     pub async fn put_git_connection(
         &self,
         scope: &WorkspaceScope,
@@ -69,8 +93,10 @@ impl Store {
         let done = sqlx::query(
             "INSERT INTO git_connections (project_id, workspace_id, repo_full_name, repo_url, branch,
                  auto_deploy, root_directory, dockerfile_path, deploy_key, created_at,
-                 deploy_key_public, access_token, webhook_secret, watch_paths, repo_key)
-             SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+                 deploy_key_public, access_token, webhook_secret, watch_paths, repo_key, provider,
+                 previews, preview_limit)
+             SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+                 $17, $18
              FROM projects
              WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
              ON CONFLICT (project_id) DO UPDATE SET repo_full_name = excluded.repo_full_name,
@@ -80,7 +106,9 @@ impl Store {
                  created_at = excluded.created_at,
                  deploy_key_public = excluded.deploy_key_public,
                  access_token = excluded.access_token, webhook_secret = excluded.webhook_secret,
-                 watch_paths = excluded.watch_paths, repo_key = excluded.repo_key",
+                 watch_paths = excluded.watch_paths, repo_key = excluded.repo_key,
+                 provider = excluded.provider, previews = excluded.previews,
+                 preview_limit = excluded.preview_limit, status_at = NULL, status_error = NULL",
         )
         .bind(project_id.to_string())
         .bind(scope.id().to_string())
@@ -100,6 +128,9 @@ impl Store {
             &connection.watch_paths,
         )?)
         .bind(RepoKey::new(&connection.repo_url).as_str())
+        .bind(connection.provider.map(GitProvider::as_str))
+        .bind(i64::from(connection.previews))
+        .bind(i64::from(connection.preview_limit))
         .execute(&mut *tx)
         .await
         .map_err(Error::query("write a git connection"))?;
@@ -119,7 +150,7 @@ impl Store {
         let found: Option<GitRow> = sqlx::query_as(
             "SELECT repo_full_name, repo_url, branch, auto_deploy, root_directory, dockerfile_path,
                     deploy_key, deploy_key_public, access_token, webhook_secret, watch_paths,
-                    created_at
+                    provider, previews, preview_limit, status_at, status_error, created_at
              FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
         )
         .bind(scope.id().to_string())
@@ -192,6 +223,13 @@ impl GitRow {
             access_token: self.access_token.map(Sealed::from_bytes),
             webhook_secret: self.webhook_secret.map(Sealed::from_bytes),
             watch_paths: row::parse_json("git_connections.watch_paths", &self.watch_paths)?,
+            provider: row::parse_optional_enum("git_connections.provider", self.provider)?,
+            previews: self.previews != 0,
+            preview_limit: row::to_u32("git_connections.preview_limit", self.preview_limit)?,
+            last_report: self.status_at.map(|at| LastReport {
+                at: row::to_time(at),
+                error: self.status_error,
+            }),
             created_at: row::to_time(self.created_at),
         })
     }

@@ -2,7 +2,7 @@
 
 use tose_api::deployment::{CommitView, DeploymentStatus, DeploymentView};
 use tose_api::envelope::Paging;
-use tose_api::git::GitConnectionView;
+use tose_api::git::{CommitReportView, GitConnectionView};
 use tose_api::project::{BuildOptions, Source};
 use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp};
 use tose_model::access::{Membership, WorkspaceScope};
@@ -11,6 +11,7 @@ use tose_model::project::{DesiredState, Project, RunSpec};
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
+use crate::preview::check_room;
 use crate::row;
 use crate::session::into_membership;
 use crate::workspace;
@@ -40,9 +41,14 @@ pub struct NewProject {
     pub domain_id: DomainId,
     /// Host names for it, best first; the first that is free is taken.
     pub hostnames: Vec<Hostname>,
+    /// The pull request that it runs, if it is a preview.
+    pub preview: Option<NewPreview>,
     /// When.
     pub now: Timestamp,
 }
+
+/// The pull request that a project is to run.
+pub type NewPreview = tose_model::project::Preview;
 
 /// The whole configuration after a change.
 #[derive(Debug, Clone)]
@@ -114,11 +120,14 @@ struct ProjectRow {
     volumes: String,
     build: Option<String>,
     region: String,
+    preview_of: Option<String>,
+    preview_number: Option<i64>,
+    preview_branch: Option<String>,
 }
 
 /// What [`ProjectRecord`] has besides.
 #[derive(sqlx::FromRow)]
-struct RecordRow {
+pub(crate) struct RecordRow {
     #[sqlx(flatten)]
     project: ProjectRow,
     repo_full_name: Option<String>,
@@ -131,6 +140,11 @@ struct RecordRow {
     deploy_key_public: Option<String>,
     has_access_token: i64,
     watch_paths: Option<String>,
+    git_provider: Option<String>,
+    previews: Option<i64>,
+    preview_limit: Option<i64>,
+    status_at: Option<i64>,
+    status_error: Option<String>,
     git_created_at: Option<i64>,
     live_id: Option<String>,
     live_trigger: Option<String>,
@@ -152,7 +166,7 @@ macro_rules! project_columns {
             "p.id, p.workspace_id, w.slug AS workspace, p.name, p.slug, p.source, p.image, p.port,
              p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.desired, p.generation,
              p.created_at, p.updated_at, p.ready_replicas, p.start_command, p.volumes, p.build,
-             p.region, d.hostname AS hostname, ",
+             p.region, p.preview_of, p.preview_number, p.preview_branch, d.hostname AS hostname, ",
             fact_columns!()
         )
     };
@@ -196,6 +210,7 @@ macro_rules! select_record {
             ", g.repo_full_name, g.repo_url, g.branch AS git_branch, g.auto_deploy,
                g.root_directory, g.dockerfile_path, g.deploy_key IS NOT NULL AS has_deploy_key,
                g.deploy_key_public, g.access_token IS NOT NULL AS has_access_token, g.watch_paths,
+               g.provider AS git_provider, g.previews, g.preview_limit, g.status_at, g.status_error,
                g.created_at AS git_created_at, l.id AS live_id, l.trigger AS live_trigger,
                l.commit_sha, l.commit_message, l.commit_author, l.image AS live_image,
                l.created_by AS live_created_by, l.created_at AS live_created_at,
@@ -209,6 +224,8 @@ macro_rules! select_record {
         )
     };
 }
+
+pub(crate) use {project_columns, select_record};
 
 impl ProjectRow {
     fn into_parts(self) -> Result<(Project, ProjectFacts)> {
@@ -261,11 +278,27 @@ impl ProjectRow {
             desired,
             generation: row::to_u64("projects.generation", self.generation)?,
             hostname: row::parse("domains.hostname", &hostname)?,
+            preview: preview(self.preview_of, self.preview_number, self.preview_branch)?,
             created_at: row::to_time(self.created_at),
             updated_at: row::to_time(self.updated_at),
         };
         Ok((project, facts))
     }
+}
+
+fn preview(
+    of: Option<String>,
+    number: Option<i64>,
+    branch: Option<String>,
+) -> Result<Option<NewPreview>> {
+    let (Some(of), Some(number), Some(branch)) = (of, number, branch) else {
+        return Ok(None);
+    };
+    Ok(Some(NewPreview {
+        project_id: row::parse("projects.preview_of", &of)?,
+        number: row::to_u32("projects.preview_number", number)?,
+        branch: row::parse("projects.preview_branch", &branch)?,
+    }))
 }
 
 pub(crate) const fn source_text(source: Source) -> &'static str {
@@ -279,7 +312,8 @@ impl Store {
     /// Makes a project with its default domain.
     ///
     /// # Errors
-    /// `Taken` when the slug is in use in the workspace, or every host name is.
+    /// `Taken` when the slug is in use in the workspace, or every host name is, or the request has a
+    /// preview; what [`check_room`] says of a preview.
     pub async fn create_project(
         &self,
         scope: &WorkspaceScope,
@@ -288,12 +322,15 @@ impl Store {
     ) -> Result<()> {
         let mut tx = self.begin_in(scope).await?;
         workspace::require(&mut tx, scope).await?;
+        if let Some(preview) = &new.preview {
+            check_room(&mut tx, scope, preview).await?;
+        }
         sqlx::query(
             "INSERT INTO projects (id, workspace_id, name, slug, source, image, port, cpu_milli,
                  ram_milli, health_check_path, replicas, desired, generation, created_at, updated_at,
-                 start_command, volumes, build, region)
+                 start_command, volumes, build, region, preview_of, preview_number, preview_branch)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'running', 0, $12, $12, $13, $14,
-                 $15, $16)",
+                 $15, $16, $17, $18, $19)",
         )
         .bind(new.id.to_string())
         .bind(scope.id().to_string())
@@ -311,6 +348,9 @@ impl Store {
         .bind(row::to_json("projects.volumes", &new.run.volumes)?)
         .bind(build_text(new.build.as_ref())?)
         .bind(new.region.as_str())
+        .bind(new.preview.as_ref().map(|preview| preview.project_id.to_string()))
+        .bind(new.preview.as_ref().map(|preview| i64::from(preview.number)))
+        .bind(new.preview.as_ref().map(|preview| preview.branch.as_str()))
         .execute(&mut *tx)
         .await
         .map_err(Error::insert("write a project", "the project's slug"))?;
@@ -548,37 +588,6 @@ impl Store {
         commit(tx).await
     }
 
-    /// Marks the project as deleted. Its slug and host names are free at once, its secrets are gone;
-    /// the row goes when the engine holds nothing of it any more.
-    pub async fn delete_project(
-        &self,
-        scope: &WorkspaceScope,
-        id: ProjectId,
-        now: Timestamp,
-        event: &NewEvent,
-    ) -> Result<()> {
-        let mut tx = self.begin_in(scope).await?;
-        for statement in [
-            "UPDATE projects SET deleted_at = $3, desired = 'stopped', generation = generation + 1
-             WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
-            "UPDATE deployments SET status = 'cancelled', finished_at = $3
-             WHERE workspace_id = $1 AND project_id = $2 AND status IN ('queued', 'building', 'deploying')",
-            "UPDATE deployments SET status = 'stopped', finished_at = $3
-             WHERE workspace_id = $1 AND project_id = $2 AND status = 'running'",
-        ] {
-            run_on_project(&mut tx, statement, scope, id, Some(now)).await?;
-        }
-        for statement in [
-            "DELETE FROM env_vars WHERE workspace_id = $1 AND project_id = $2",
-            "DELETE FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
-            "DELETE FROM domains WHERE workspace_id = $1 AND project_id = $2",
-        ] {
-            run_on_project(&mut tx, statement, scope, id, None).await?;
-        }
-        event::insert(&mut tx, scope.id(), event).await?;
-        commit(tx).await
-    }
-
     /// Notes how many live replicas are ready; writes only what is new.
     pub async fn set_ready_replicas(
         &self,
@@ -615,7 +624,7 @@ impl Store {
     }
 }
 
-/// Runs one of the statements that a stop or a deletion consists of: `$1` is the workspace, `$2` the
+/// Runs one of the statements that a stop consists of: `$1` is the workspace, `$2` the
 /// project, and `$3` the time where there is one.
 async fn run_on_project(
     tx: &mut Tx,
@@ -632,8 +641,7 @@ async fn run_on_project(
         None => query,
     };
     let done = query.execute(&mut **tx).await;
-    done.map(|_| ())
-        .map_err(Error::query("stop or delete a project"))
+    done.map(|_| ()).map_err(Error::query("stop a project"))
 }
 
 pub(crate) fn parse_desired(text: &str) -> Result<DesiredState> {
@@ -653,7 +661,7 @@ fn build_text(build: Option<&BuildOptions>) -> Result<Option<String>> {
 }
 
 impl RecordRow {
-    fn into_record(self) -> Result<ProjectRecord> {
+    pub(crate) fn into_record(self) -> Result<ProjectRecord> {
         let git = match (self.repo_url, self.git_branch, self.git_created_at) {
             (Some(repo_url), Some(branch), Some(created_at)) => Some(GitConnectionView {
                 repo_full_name: self.repo_full_name,
@@ -675,6 +683,16 @@ impl RecordRow {
                     "git_connections.watch_paths",
                     self.watch_paths.as_deref().unwrap_or("[]"),
                 )?,
+                provider: row::parse_optional_enum("git_connections.provider", self.git_provider)?,
+                previews: self.previews == Some(1),
+                preview_limit: row::to_u32(
+                    "git_connections.preview_limit",
+                    self.preview_limit.unwrap_or(0),
+                )?,
+                last_commit_status: self.status_at.map(|at| CommitReportView {
+                    reported_at: row::to_time(at),
+                    error: self.status_error,
+                }),
                 created_at: row::to_time(created_at),
             }),
             _ => None,

@@ -53,6 +53,8 @@ pub struct PushCandidate {
     pub auto_deploy: bool,
     /// Which files a push must change to deploy it.
     pub watch_paths: Vec<String>,
+    /// Whether pull requests get previews.
+    pub previews: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -65,6 +67,7 @@ struct CandidateRow {
     branch: String,
     auto_deploy: i64,
     watch_paths: String,
+    previews: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -83,7 +86,7 @@ impl Store {
     pub async fn list_push_candidates_for_task(&self, key: &RepoKey) -> Result<Vec<PushCandidate>> {
         let rows: Vec<CandidateRow> = sqlx::query_as(
             "SELECT w.id AS workspace_id, w.slug AS workspace, p.id AS project_id, p.slug,
-                    g.webhook_secret, g.branch, g.auto_deploy, g.watch_paths
+                    g.webhook_secret, g.branch, g.auto_deploy, g.watch_paths, g.previews
              FROM git_connections g
              JOIN projects p ON p.id = g.project_id AND p.deleted_at IS NULL
              JOIN workspaces w ON w.id = p.workspace_id AND w.deleted_at IS NULL
@@ -206,6 +209,15 @@ pub(crate) async fn insert(
     .execute(&mut **tx)
     .await
     .map_err(Error::query("forget old push events"))?;
+    // Who sent it is what kind of server it is, unless the connection says so itself.
+    sqlx::query(
+        "UPDATE git_connections SET provider = $2 WHERE project_id = $1 AND provider IS NULL",
+    )
+    .bind(project_id.to_string())
+    .bind(new.provider.as_str())
+    .execute(&mut **tx)
+    .await
+    .map_err(Error::query("note the kind of a Git server"))?;
     Ok(())
 }
 
@@ -219,6 +231,7 @@ impl CandidateRow {
             branch: row::parse("git_connections.branch", &self.branch)?,
             auto_deploy: self.auto_deploy != 0,
             watch_paths: row::parse_json("git_connections.watch_paths", &self.watch_paths)?,
+            previews: self.previews != 0,
         })
     }
 }

@@ -26,6 +26,14 @@ pub(crate) fn parse_enum<T: serde::de::DeserializeOwned>(
     serde_json::from_value(serde_json::Value::String(text)).map_err(|_| Error::Corrupt { column })
 }
 
+/// Reads the text of an enumeration, where there is one.
+pub(crate) fn parse_optional_enum<T: serde::de::DeserializeOwned>(
+    column: &'static str,
+    text: Option<String>,
+) -> Result<Option<T>> {
+    text.map(|text| parse_enum(column, text)).transpose()
+}
+
 /// Reads a value that is stored as JSON.
 pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(
     column: &'static str,

@@ -1,15 +1,17 @@
-//! A Git server of a test's own over HTTPS: `git http-backend` behind TLS, on the loopback address.
+//! A Git server of a test's own over HTTPS: `git http-backend` behind TLS, on the loopback address. Below
+//! `/api/` it notes what it is told.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
 
 use crate::program::{program, run};
 
@@ -17,6 +19,25 @@ use crate::program::{program, run};
 pub struct HttpsGit {
     addr: SocketAddr,
     certificate: PathBuf,
+    calls: Arc<Mutex<Calls>>,
+}
+
+/// What was called below `/api/`.
+#[derive(Default)]
+struct Calls {
+    seen: Vec<ApiCall>,
+    refuses: bool,
+}
+
+/// A call below `/api/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiCall {
+    /// The path.
+    pub path: String,
+    /// What stood in `Authorization` or `PRIVATE-TOKEN`, the header's name before it.
+    pub token: String,
+    /// The body.
+    pub body: Value,
 }
 
 /// What is read of a request.
@@ -27,6 +48,7 @@ struct Request {
     content_type: String,
     encoding: String,
     authorization: String,
+    private_token: String,
     body: Vec<u8>,
 }
 
@@ -51,19 +73,37 @@ impl HttpsGit {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = listener.local_addr().expect("its address");
         let (config, root) = (Arc::new(config), root.to_owned());
+        let calls = Arc::<Mutex<Calls>>::default();
+        let noted = Arc::clone(&calls);
         // It ends with the test's process: nothing waits for it.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (config, root) = (Arc::clone(&config), root.clone());
-                std::thread::spawn(move || answer(stream, config, &root));
+                let noted = Arc::clone(&noted);
+                std::thread::spawn(move || answer(stream, config, &root, &noted));
             }
         });
-        Self { addr, certificate }
+        Self {
+            addr,
+            certificate,
+            calls,
+        }
     }
 
     /// The address of the repository `name` below the root.
     pub fn url(&self, name: &str) -> String {
         format!("https://localhost:{}/{name}", self.addr.port())
+    }
+
+    /// What was called below `/api/` since the last look.
+    pub fn take_calls(&self) -> Vec<ApiCall> {
+        let mut calls = self.calls.lock().expect("no panic");
+        std::mem::take(&mut calls.seen)
+    }
+
+    /// Answers 401 below `/api/` from now on.
+    pub fn refuse_calls(&self) {
+        self.calls.lock().expect("no panic").refuses = true;
     }
 
     /// Writes a file of authorities to trust: this server's alone.
@@ -84,7 +124,8 @@ async fn make_certificate(certificate: &Path, key: &Path) {
             "ec_paramgen_curve:prime256v1",
         ])
         .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-keyout"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(key)
         .arg("-out")
         .arg(certificate);
@@ -92,12 +133,19 @@ async fn make_certificate(certificate: &Path, key: &Path) {
 }
 
 /// Answers one request; a client that breaks off is no failure of the server.
-fn answer(stream: TcpStream, config: Arc<ServerConfig>, root: &Path) -> Option<()> {
+fn answer(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    root: &Path,
+    calls: &Mutex<Calls>,
+) -> Option<()> {
     let connection = ServerConnection::new(config).ok()?;
     let mut reader = BufReader::new(StreamOwned::new(connection, stream));
     let request = read_request(&mut reader)?;
     let is_private = request.path.contains("/private");
-    let response = if is_private && request.authorization != AUTHORIZATION {
+    let response = if request.path.starts_with("/api/") {
+        note_call(&request, calls)
+    } else if is_private && request.authorization != AUTHORIZATION {
         b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\
           WWW-Authenticate: Basic realm=\"git\"\r\n\r\n"
             .to_vec()
@@ -108,6 +156,25 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>, root: &Path) -> Option<(
     stream.write_all(&response).ok()?;
     stream.conn.send_close_notify();
     stream.flush().ok()
+}
+
+fn note_call(request: &Request, calls: &Mutex<Calls>) -> Vec<u8> {
+    let mut calls = calls.lock().expect("no panic");
+    let token = match request.private_token.as_str() {
+        "" => format!("Authorization: {}", request.authorization),
+        token => format!("PRIVATE-TOKEN: {token}"),
+    };
+    calls.seen.push(ApiCall {
+        path: request.path.clone(),
+        token,
+        body: serde_json::from_slice(&request.body).unwrap_or_default(),
+    });
+    let status = if calls.refuses {
+        "401 Unauthorized"
+    } else {
+        "201 Created"
+    };
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<Request> {
@@ -123,6 +190,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
         content_type: String::new(),
         encoding: String::new(),
         authorization: String::new(),
+        private_token: String::new(),
         body: Vec::new(),
     };
     let mut length = 0;
@@ -136,6 +204,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Request> {
             "content-length" => length = value.parse().ok()?,
             "content-type" => request.content_type = value.to_owned(),
             "content-encoding" => request.encoding = value.to_owned(),
+            "private-token" => request.private_token = value.to_owned(),
             "authorization" => request.authorization = value.to_owned(),
             _ => {}
         }

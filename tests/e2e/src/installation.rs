@@ -338,6 +338,7 @@ impl Installation {
             .env("TOSE_GIT_ALLOW_FILE_URLS", "true");
         if self.authorities().exists() {
             command.env("GIT_SSL_CAINFO", self.authorities());
+            command.env("SSL_CERT_FILE", self.authorities());
         }
         command
     }

@@ -85,6 +85,16 @@ const PLACES: [Place; 5] = [
                 "an admin enters the secret at the Git server",
             ),
             permit(
+                "crates/server/src/tasks/commit_status.rs",
+                "plan",
+                "a Git server is told how a commit fares",
+            ),
+            permit(
+                "crates/server/src/app/registry.rs",
+                "open_registry",
+                "the engine pulls a project's image with them",
+            ),
+            permit(
                 "crates/server/src/app/push.rs",
                 "receive_push",
                 "the signature of a push event is checked",

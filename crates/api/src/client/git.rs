@@ -6,6 +6,7 @@ use super::transport::json;
 use super::{Client, Page, Paging, Result};
 use crate::Slug;
 use crate::git::{ConnectGit, GitConnectionView, GitWebhookView, PushDeliveryView};
+use crate::project::ProjectView;
 use crate::workspace::Deleted;
 
 impl Client {
@@ -42,6 +43,17 @@ impl Client {
     pub async fn disconnect_git(&self, workspace: &Slug, project: &Slug) -> Result<Deleted> {
         let url = self.project_url(workspace, project, &["git"]);
         self.transport.send(Method::DELETE, url, None).await
+    }
+
+    /// `GET P/previews`.
+    pub async fn list_previews(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+    ) -> Result<Vec<ProjectView>> {
+        self.transport
+            .get(self.project_url(workspace, project, &["previews"]))
+            .await
     }
 
     /// `GET P/git/webhook`.

@@ -132,3 +132,45 @@ fn ports_are_numbers_or_texts_from_1_to_65535() {
         assert_eq!(port(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn an_image_reference_names_its_registry_and_repository() {
+    for (image, registry, repository) in [
+        ("nginx", "docker.io", "nginx"),
+        ("team/app:1", "docker.io", "team/app"),
+        (
+            "index.docker.io/team/app",
+            "docker.io",
+            "index.docker.io/team/app",
+        ),
+        ("localhost/app", "localhost", "localhost/app"),
+        ("r.example:5000/a/b", "r.example:5000", "r.example:5000/a/b"),
+        ("ghcr.io/a/b:1", "ghcr.io", "ghcr.io/a/b"),
+    ] {
+        let parsed: ImageRef = image.parse().expect("an image");
+        assert_eq!(parsed.registry().as_str(), registry, "{image}");
+        assert_eq!(parsed.repository(), repository, "{image}");
+    }
+    let digest = format!("ghcr.io/a/b:1@sha256:{}", "0".repeat(64));
+    let parsed: ImageRef = digest.parse().expect("an image");
+    assert_eq!(parsed.repository(), "ghcr.io/a/b");
+}
+
+#[test]
+fn a_registry_is_a_host_with_or_without_a_port() {
+    for good in ["ghcr.io", "docker.io", "localhost:5000", "127.0.0.1:1"] {
+        assert!(good.parse::<RegistryHost>().is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "Ghcr.io",
+        "https://ghcr.io",
+        "ghcr.io/team",
+        ".io",
+        "a:",
+        "a:x",
+        "a b",
+    ] {
+        assert!(bad.parse::<RegistryHost>().is_err(), "{bad}");
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use tose_api::client::{Client, Paging};
-use tose_api::git::{ConnectGit, GitConnectionView, GitWebhookView, PushDeliveryView};
+use tose_api::git::{ConnectGit, GitConnectionView, GitProvider, GitWebhookView, PushDeliveryView};
 
 use crate::context::{Context, Target};
 use crate::error::Error;
@@ -45,6 +45,15 @@ struct SetArgs {
     /// A file with a token that may read the repository over https
     #[arg(long, value_name = "FILE")]
     access_token_file: Option<PathBuf>,
+    /// What kind of server it is: github, gitlab or gitea; needed for one's own server
+    #[arg(long, value_name = "KIND", value_parser = parse_provider)]
+    provider: Option<GitProvider>,
+    /// Whether pull requests into the branch get previews
+    #[arg(long, value_name = "BOOL")]
+    previews: Option<bool>,
+    /// How many previews there may be at once
+    #[arg(long, value_name = "COUNT")]
+    preview_limit: Option<u32>,
     /// Only pushes that change such files deploy; may be given several times, an empty one for any
     #[arg(long, value_name = "PATTERN")]
     watch: Vec<String>,
@@ -99,12 +108,22 @@ async fn set(ctx: &Context, client: &Client, target: &Target, args: SetArgs) -> 
         auto_deploy: args.auto_deploy,
         access_token,
         watch_paths,
+        provider: args.provider,
+        previews: args.previews,
+        preview_limit: args.preview_limit,
         ..ConnectGit::default()
     };
     let connection = client
         .update_git(&target.workspace, &target.project, &body)
         .await?;
     ctx.output.result(&connection, &details(&connection))
+}
+
+fn parse_provider(text: &str) -> Result<GitProvider, String> {
+    [GitProvider::Github, GitProvider::Gitlab, GitProvider::Gitea]
+        .into_iter()
+        .find(|provider| provider.as_str() == text)
+        .ok_or_else(|| "must be github, gitlab or gitea (also for Forgejo)".to_owned())
 }
 
 fn read_token(path: &Path) -> Result<String> {
@@ -135,7 +154,7 @@ async fn webhook(
     let text = format!("secret: {}\n\n{table}", webhook.secret);
     ctx.output.result(&webhook, &text)?;
     ctx.output.note(
-        "add a webhook with this address and secret at the repository: content type application/json, push events",
+        "add a webhook with this address and secret at the repository: content type application/json, push events; pull request events for previews",
     );
     Ok(())
 }
@@ -221,6 +240,17 @@ fn details(connection: &GitConnectionView) -> String {
     }
     if connection.has_access_token {
         rows.push(["access token", "kept sealed"].map(str::to_owned));
+    }
+    if connection.previews {
+        let limit = format!("yes, {} at most", connection.preview_limit);
+        rows.push(["previews".to_owned(), limit]);
+    }
+    if let Some(report) = &connection.last_commit_status {
+        let said = match &report.error {
+            Some(error) => format!("not told: {error}"),
+            None => format!("told at {}", text::time(report.reported_at)),
+        };
+        rows.push(["commit status".to_owned(), said]);
     }
     if let Some(key) = &connection.deploy_key_public {
         rows.push(["deploy key".to_owned(), key.clone()]);

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use tose_api::git::{
-    GitConnectionView, GitProvider, GitWebhookView, PushDeliveryView, PushVerdict,
+    CommitReportView, GitConnectionView, GitProvider, GitWebhookView, PushDeliveryView, PushVerdict,
 };
 
 use crate::harness::Sandbox;
@@ -43,6 +43,10 @@ fn server() -> StandIn {
             has_deploy_key: true,
             deploy_key_public: Some("ssh-ed25519 AAAA tose-demo-hello".to_owned()),
             watch_paths: vec!["web/".to_owned(), "!web/docs/".to_owned()],
+            last_commit_status: Some(CommitReportView {
+                reported_at: time(0),
+                error: Some("the Git server refused the access token (401)".to_owned()),
+            }),
             ..git("git@git.example.com:ada/hello.git")
         };
         match (method, last) {
@@ -104,6 +108,8 @@ fn a_change_sends_what_was_given_and_a_token_from_its_file() {
     let shown = sandbox.run(&[
         "git",
         "set",
+        "--provider",
+        "gitea",
         "--auto-deploy",
         "false",
         "--watch",
@@ -116,6 +122,7 @@ fn a_change_sends_what_was_given_and_a_token_from_its_file() {
     let body: serde_json::Value = serde_json::from_str(&sent.body).expect("JSON");
     let expected = serde_json::json!({
         "auto_deploy": false, "watch_paths": ["web/"], "access_token": "s3cret",
+        "provider": "gitea",
     });
     assert_eq!((sent.method.as_str(), body), ("PUT", expected));
 }

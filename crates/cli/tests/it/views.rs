@@ -54,6 +54,7 @@ pub(crate) fn project() -> ProjectView {
         region: "local".parse().expect("a slug"),
         git_connection: None,
         live_deployment: None,
+        preview: None,
         created_at: time(0),
         updated_at: time(0),
     }
@@ -79,6 +80,10 @@ pub(crate) fn git(url: &str) -> GitConnectionView {
         deploy_key_public: None,
         has_access_token: false,
         watch_paths: Vec::new(),
+        provider: None,
+        previews: false,
+        preview_limit: 5,
+        last_commit_status: None,
         created_at: time(0),
     }
 }

@@ -86,7 +86,7 @@ impl Platform {
             Source::Git => {
                 let connection = self
                     .store
-                    .find_git_connection(access.scope(), project.id)
+                    .find_git_connection(access.scope(), project.connected_id())
                     .await?;
                 if connection.is_none() && !self.hosted(&project).has_branches() {
                     return Err(Error::conflict(
@@ -445,8 +445,17 @@ impl Platform {
                 (earlier.run, env)
             }
             None => {
-                let env = self.open_env(project, access.scope()).await?;
-                (project.run.clone(), env)
+                let origin = self.find_origin(access.scope(), project).await?;
+                let own = self.open_env(project, access.scope()).await?;
+                let (run, mut env) = match &origin {
+                    Some(origin) => {
+                        let env = self.open_env(origin, access.scope()).await?;
+                        (origin.run.clone(), env)
+                    }
+                    None => (project.run.clone(), BTreeMap::new()),
+                };
+                env.extend(own);
+                (run, env)
             }
         };
         // Nobody is there who could be told: those fail when they have their image.
@@ -463,7 +472,10 @@ impl Platform {
             project_id: project.id,
             trigger: recipe.trigger,
             commit: recipe.commit,
-            branch: recipe.branch,
+            branch: recipe.branch.or_else(|| {
+                let preview = project.preview.as_ref()?;
+                Some(preview.branch.clone())
+            }),
             no_cache: recipe.no_cache,
             image: recipe.image,
             run,

@@ -1,9 +1,10 @@
 //! A project's link to a repository.
 
-use tose_api::git::{ConnectGit, GitConnectionView, GitWebhookView};
+use tose_api::git::{CommitReportView, ConnectGit, GitConnectionView, GitWebhookView};
 use tose_api::workspace::Deleted;
 use tose_api::{BranchName, RepoUrl};
 use tose_model::access::Access;
+use tose_model::commit_status::https_authority;
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
@@ -25,6 +26,12 @@ impl Platform {
         input: ConnectGit,
     ) -> Result<GitConnectionView> {
         let project = self.find_project(access, slug).await?;
+        if project.preview.is_some() {
+            return Err(Error::conflict(
+                "is_preview",
+                "a preview is built from its project's repository",
+            ));
+        }
         let repo_url = self.pick_repo_url(&input)?;
         let key = self
             .take_deploy_key(&project, &repo_url, input.deploy_key)
@@ -45,12 +52,19 @@ impl Platform {
             deploy_key,
             deploy_key_public,
             repo_url,
+            provider: input.provider,
+            previews: input.previews.unwrap_or(false),
+            preview_limit: check_preview_limit(input.preview_limit)?.unwrap_or(DEFAULT_PREVIEWS),
+            last_report: None,
             created_at: self.now(),
         };
         let event = self.event(access, "git.connect", &project.slug);
         self.store
             .put_git_connection(access.scope(), project.id, &connection, &event)
             .await?;
+        if !connection.previews {
+            self.delete_previews(access, &project).await?;
+        }
         Ok(view(connection))
     }
 
@@ -71,7 +85,13 @@ impl Platform {
             || input.repo_full_name.is_some()
             || input.installation_id.is_some()
         {
-            connection.repo_url = self.pick_repo_url(&input)?;
+            let repo_url = self.pick_repo_url(&input)?;
+            if https_authority(&repo_url) != https_authority(&connection.repo_url) {
+                // Nobody gets to see a token by naming a server of their own.
+                connection.access_token = None;
+                connection.provider = None;
+            }
+            connection.repo_url = repo_url;
             connection.repo_full_name = input.repo_full_name;
         }
         if input.deploy_key.is_some() {
@@ -88,6 +108,11 @@ impl Platform {
         if let Some(patterns) = input.watch_paths {
             connection.watch_paths = check_watch_paths(patterns)?;
         }
+        connection.provider = input.provider.or(connection.provider);
+        connection.previews = input.previews.unwrap_or(connection.previews);
+        let limit = check_preview_limit(input.preview_limit)?;
+        connection.preview_limit = limit.unwrap_or(connection.preview_limit);
+        connection.last_report = None;
         connection.branch = input.branch.unwrap_or(connection.branch);
         connection.auto_deploy = input.auto_deploy.unwrap_or(connection.auto_deploy);
         connection.root_directory = input.root_directory.or(connection.root_directory);
@@ -96,6 +121,10 @@ impl Platform {
         self.store
             .put_git_connection(access.scope(), project.id, &connection, &event)
             .await?;
+        // Afterwards: none is made any more once it is written that there are to be none.
+        if !connection.previews {
+            self.delete_previews(access, &project).await?;
+        }
         Ok(view(connection))
     }
 
@@ -105,6 +134,7 @@ impl Platform {
         self.store
             .delete_git_connection(access.scope(), project.id, &event)
             .await?;
+        self.delete_previews(access, &project).await?;
         Ok(Deleted {
             deleted: project.slug.to_string(),
         })
@@ -300,6 +330,20 @@ fn bad_deploy_key() -> Error {
     )
 }
 
+/// How many previews there may be unless somebody says otherwise, and the most that they may say.
+const DEFAULT_PREVIEWS: u32 = 5;
+const MAX_PREVIEWS: u32 = 50;
+
+fn check_preview_limit(limit: Option<u32>) -> Result<Option<u32>> {
+    if limit.is_some_and(|limit| !(1..=MAX_PREVIEWS).contains(&limit)) {
+        return Err(Error::invalid_field(
+            "preview_limit",
+            format!("must be between 1 and {MAX_PREVIEWS}"),
+        ));
+    }
+    Ok(limit)
+}
+
 /// The most patterns, and the most characters that one may have.
 const MAX_WATCH_PATHS: usize = 50;
 const MAX_PATTERN: usize = 200;
@@ -357,6 +401,13 @@ pub(crate) fn view(connection: GitConnection) -> GitConnectionView {
         auto_deploy: connection.auto_deploy,
         root_directory: connection.root_directory,
         dockerfile_path: connection.dockerfile_path,
+        provider: connection.provider,
+        previews: connection.previews,
+        preview_limit: connection.preview_limit,
+        last_commit_status: connection.last_report.map(|report| CommitReportView {
+            reported_at: report.at,
+            error: report.error,
+        }),
         created_at: connection.created_at,
     }
 }

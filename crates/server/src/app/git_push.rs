@@ -129,7 +129,10 @@ impl Platform {
         project: &Project,
         deployment: &Deployment,
     ) -> Result<Option<GitConnection>> {
-        let connected = self.store.find_git_connection(scope, project.id).await?;
+        let connected = self
+            .store
+            .find_git_connection(scope, project.connected_id())
+            .await?;
         let hosted = self.hosted(project);
         let is_pushed = deployment.trigger == Trigger::GitPush || connected.is_none();
         if !is_pushed || !hosted.has_branches() {
@@ -157,6 +160,10 @@ impl Platform {
             access_token: None,
             webhook_secret: None,
             watch_paths: Vec::new(),
+            provider: None,
+            previews: false,
+            preview_limit: 0,
+            last_report: None,
             created_at: project.created_at,
         }))
     }

@@ -2,7 +2,8 @@
 
 use tose_api::envelope::{Meta, Paging};
 use tose_api::project::{
-    BuildOptions, CreateProject, ProjectView, ScaleProject, Source, UpdateProject, Volume,
+    BuildOptions, CreateProject, PreviewView, ProjectView, ScaleProject, Source, UpdateProject,
+    Volume,
 };
 use tose_api::workspace::Deleted;
 use tose_api::{Cpu, DomainId, ImageRef, Port, ProjectId, Ram, Slug};
@@ -22,7 +23,7 @@ use crate::app::{Platform, check_name};
 const DEFAULT_CPU_MILLI: u32 = 500;
 const DEFAULT_RAM_MILLI: u32 = 500;
 /// How many host names are tried before a project's is called taken.
-const HOSTNAME_ATTEMPTS: u32 = 5;
+pub(super) const HOSTNAME_ATTEMPTS: u32 = 5;
 
 impl Platform {
     pub(crate) async fn create_project(
@@ -77,6 +78,7 @@ impl Platform {
             replicas,
             domain_id: DomainId::from_uuid(self.ids.uuid()),
             hostnames,
+            preview: None,
             now: self.now(),
         };
         let event = self.event(access, "project.create", &new.slug);
@@ -168,16 +170,21 @@ impl Platform {
 
     pub(crate) async fn delete_project(&self, access: &Access, slug: &str) -> Result<Deleted> {
         let (project, _) = self.store.get_project(access.scope(), slug).await?;
-        let current = self
+        let mut current = self
             .store
             .list_current_deployments(access.scope(), project.id)
             .await?;
+        let (previews, of_previews) = self.list_ending(access, &project).await?;
+        current.extend(of_previews);
         let event = self.event(access, "project.delete", &project.slug);
         self.store
             .delete_project(access.scope(), project.id, self.now(), &event)
             .await?;
         self.close_logs(&current).await;
         self.signals.project(project.id);
+        for preview in previews {
+            self.signals.project(preview);
+        }
         self.signals.builder();
         Ok(Deleted {
             deleted: project.slug.to_string(),
@@ -203,7 +210,7 @@ impl Platform {
 
     /// Completes the logs of deployments that have just been ended; one that is being built says its
     /// last lines itself.
-    async fn close_logs(&self, deployments: &[Deployment]) {
+    pub(super) async fn close_logs(&self, deployments: &[Deployment]) {
         for deployment in deployments {
             use tose_api::deployment::DeploymentStatus::{Deploying, Queued};
             if matches!(deployment.status, Queued | Deploying) {
@@ -234,6 +241,9 @@ impl Platform {
         };
         if source == Source::Image && image.is_none() {
             note("image", "is needed when source is \"image\"".to_owned());
+        }
+        if image.is_some_and(|image| image.repository() == "sha256") {
+            note("image", "is an image's id; name the image".to_owned());
         }
         if image.is_some_and(|image| is_reserved(image.as_str())) {
             note(
@@ -335,7 +345,7 @@ impl Platform {
         }
     }
 
-    fn project_view(&self, record: ProjectRecord) -> ProjectView {
+    pub(super) fn project_view(&self, record: ProjectRecord) -> ProjectView {
         let ProjectRecord {
             project,
             facts,
@@ -362,6 +372,10 @@ impl Platform {
             region: project.region,
             git_connection: git,
             live_deployment: live,
+            preview: project.preview.map(|preview| PreviewView {
+                number: preview.number,
+                branch: preview.branch,
+            }),
             created_at: project.created_at,
             updated_at: project.updated_at,
         }

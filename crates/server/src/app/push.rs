@@ -21,6 +21,7 @@ use tose_api::{DeploymentId, PushDeliveryId};
 use tose_model::access::{Access, WorkspaceScope};
 use tose_model::error::{Error, Result};
 use tose_model::project::{DesiredState, Project};
+use tose_model::pull_request::PullRequest;
 use tose_model::push::{Push, PushTarget};
 use tose_model::secret::{ExposeSecret, SecretString};
 use tose_store::{NewPushDelivery, PushCandidate};
@@ -70,6 +71,7 @@ impl Platform {
         let body: Value = serde_json::from_slice(&event.body)
             .map_err(|error| Error::invalid(format!("the body is no valid JSON: {error}")))?;
         let mut push = Push::parse(&body);
+        let request = PullRequest::parse(&event.kind, &body);
         drop(body);
         if !matches!(event.kind.as_str(), "push" | "Push Hook") {
             push.target = PushTarget::None;
@@ -97,7 +99,8 @@ impl Platform {
                 .open(place, &candidate.webhook_secret)
                 .map_err(vault_error)?;
             if event.proof.is_made_with(&secret, &event.body) {
-                projects.push(self.act_on_push(&event, &push, candidate).await?);
+                let acted = self.act_on_push(&event, &push, request.as_ref(), candidate);
+                projects.push(acted.await?);
             }
         }
         if projects.is_empty() {
@@ -112,6 +115,7 @@ impl Platform {
         &self,
         event: &PushEvent,
         push: &Push,
+        request: Option<&PullRequest>,
         candidate: PushCandidate,
     ) -> Result<PushOutcome> {
         let scope = candidate.membership.scope();
@@ -124,6 +128,11 @@ impl Platform {
             .await?;
         if let Some(known) = known {
             return Ok(outcome(&candidate, known.verdict, known.deployment_id));
+        }
+        if let Some(request) = request {
+            return self
+                .act_on_pull_request(event, request, &candidate, delivery)
+                .await;
         }
         match self.decide_push(&scope, push, &candidate).await? {
             Decision::Deploy(project) => {
@@ -235,7 +244,7 @@ impl Platform {
 
     /// What the same event led to that came twice at once, once that is on the disk; the error, if there
     /// is no such event.
-    async fn outcome_of_twin(
+    pub(super) async fn outcome_of_twin(
         &self,
         candidate: &PushCandidate,
         delivery: &NewPushDelivery,
@@ -275,7 +284,7 @@ enum Decision {
     Leave(PushVerdict, Option<DeploymentId>),
 }
 
-fn outcome(
+pub(super) fn outcome(
     candidate: &PushCandidate,
     verdict: PushVerdict,
     deployment_id: Option<DeploymentId>,

@@ -45,3 +45,11 @@ pub(crate) async fn disconnect(
 ) -> Reply {
     ok(platform.disconnect_git(&access, &project).await?)
 }
+
+pub(crate) async fn previews(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+) -> Reply {
+    ok(platform.list_previews(&access, &project).await?)
+}

@@ -25,6 +25,7 @@ use tose_api::job::{CreateJob, JobView};
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
+use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::workspace::*;
 
 use crate::app::Platform;
@@ -34,7 +35,7 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, hook, job,
-    log_socket, member, metrics, openapi, project, push, system, workspace,
+    log_socket, member, metrics, openapi, project, push, registry, system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -136,9 +137,13 @@ pub(crate) fn routes() -> Vec<Route> {
         socket(p("/exec"), ADMIN, get(exec::attach), doc("attach_exec", "A command with its input and output").engine().query("command", "An argument; once for each, /bin/sh in a terminal when absent", json!({"type": "array", "items": {"type": "string"}})).query("tty", "Whether it gets a terminal", json!({"type": "boolean"})).query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("pod", "Which replica; the first that runs when absent", json!({"type": "string"})).text("Binary frames are bytes both ways. The client's text frames are `{\"resize\":{\"cols\":80,\"rows\":24}}` and `\"eof\"`, the server's `{\"exit_code\":0}` and `{\"error\":…}`.").conflict("not_running", "no replica is running")),
 
         route("GET", p("/git"), MEMBER, get(git::get), doc("get_git", "The project's repository").gives::<GitConnectionView>()).also(p("/git-connection")),
-        route("POST", p("/git"), ADMIN, post(git::connect), doc("connect_git", "Connect a repository").takes::<ConnectGit>().creates::<GitConnectionView>()).also(p("/git-connection")),
+        route("POST", p("/git"), ADMIN, post(git::connect), doc("connect_git", "Connect a repository").takes::<ConnectGit>().creates::<GitConnectionView>().conflict("is_preview", "it is a preview of another project")).also(p("/git-connection")),
         route("PUT", p("/git"), ADMIN, put(git::update), doc("update_git", "Change the connection").takes::<ConnectGit>().gives::<GitConnectionView>()).also(p("/git-connection")),
         route("DELETE", p("/git"), ADMIN, delete(git::disconnect), doc("disconnect_git", "Disconnect the repository").gives::<Deleted>()).also(p("/git-connection")),
+
+        route("GET", p("/registry"), MEMBER, get(registry::get), doc("get_registry", "Whose credentials its image is pulled with").gives::<RegistryView>()),
+        route("PUT", p("/registry"), ADMIN, put(registry::set), doc("set_registry", "Keep credentials for the registry of its image").takes::<SetRegistry>().gives::<RegistryView>().text("The password is kept sealed and never shown. Only this registry gets it, and only when a deployment pulls the project's image.")),
+        route("DELETE", p("/registry"), ADMIN, delete(registry::delete), doc("delete_registry", "Forget the credentials").gives::<Deleted>()),
 
         route("GET", p("/env"), MEMBER, get(env_var::list), doc("list_env_vars", "The variables, secrets masked").lists::<EnvVarView>()).also(p("/env-vars")),
         route("POST", p("/env"), ADMIN, post(env_var::set), doc("set_env_var", "Set a variable").takes::<SetEnvVar>().creates::<EnvVarView>()).also(p("/env-vars")),
@@ -153,6 +158,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/git/webhook"), ADMIN, get(push::webhook), doc("get_git_webhook", "What to enter at the Git server so that pushes deploy").gives::<GitWebhookView>()),
         route("POST", p("/git/webhook"), ADMIN, post(push::renew_webhook), doc("renew_git_webhook", "Make another secret for push events").creates::<GitWebhookView>().text("Events that are signed with the one before are refused from now on.")),
         route("POST", p("/git/deploy-key"), ADMIN, post(push::create_deploy_key), doc("create_deploy_key", "Make a deploy key, in place of the one there is").creates::<GitConnectionView>().text("Add `deploy_key_public` of the answer to the repository, with read access. The private half never leaves the server.")),
+        route("GET", p("/previews"), MEMBER, get(git::previews), doc("list_previews", "Its previews: projects that run a pull request each").lists::<ProjectView>()),
         route("GET", p("/git/deliveries"), MEMBER, get(push::list), doc("list_push_deliveries", "Push events, and what became of each").pages::<PushDeliveryView>()),
         route("POST", "/api/webhooks/github", ANYBODY, post(push::github).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_github_event", "A push event of GitHub").takes_signed().accepts::<PushReceived>().text(SIGNED)),
         route("POST", "/api/webhooks/gitlab", ANYBODY, post(push::gitlab).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_gitlab_event", "A push event of GitLab").takes_signed().accepts::<PushReceived>().text(SIGNED)),

@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::log::LogSource;
 use tose_api::project::Source;
-use tose_api::{DeploymentId, Timestamp};
+use tose_api::{DeploymentId, ImageRef, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
-use tose_model::driver::{DriverError, TERMINATION_GRACE};
+use tose_model::driver::{DriverError, PrivatePull, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
+use tose_model::push::RepoKey;
 use tose_store::{GitConnection, Lease, Transition};
 
 use crate::app::quota::Room;
@@ -405,17 +406,10 @@ async fn build(
         });
     }
     if deployment.trigger != Trigger::Upload && project.source == Source::Image {
-        let image = project
-            .image
-            .as_ref()
-            .map(ToString::to_string)
-            .ok_or_else(|| {
-                NoImage::Failed("the project has no image; set one and deploy again".to_owned())
-            })?;
-        platform
-            .say(deployment.id, format!("fetching image {image}"))
-            .await;
-        fetch_image(platform, deployment, &image).await?;
+        let image = project.image.as_ref().ok_or_else(|| {
+            NoImage::Failed("the project has no image; set one and deploy again".to_owned())
+        })?;
+        let image = fetch_own_image(platform, deployment, &project, &scope, image).await?;
         return Ok(Built {
             image,
             commit: None,
@@ -428,6 +422,35 @@ async fn build(
         return build_from_upload(platform, deployment, &project, &scope).await;
     }
     build_from_git(platform, deployment, &project, &scope, scratch).await
+}
+
+/// Pulls the image that the project names, with its credentials if it has some for that registry; the
+/// reference to run.
+async fn fetch_own_image(
+    platform: &Platform,
+    deployment: &Deployment,
+    project: &Project,
+    scope: &WorkspaceScope,
+    image: &ImageRef,
+) -> std::result::Result<String, NoImage> {
+    let Some(credentials) = platform.open_registry(scope, project, image).await? else {
+        platform
+            .say(deployment.id, format!("fetching image {image}"))
+            .await;
+        fetch_image(platform, deployment, image.as_str()).await?;
+        return Ok(image.to_string());
+    };
+    let text = format!("fetching image {image} as {}", credentials.username);
+    platform.say(deployment.id, text).await;
+    let pull = PrivatePull {
+        project_id: project.id,
+        deployment_id: deployment.id,
+        image: image.clone(),
+        credentials,
+    };
+    let lines = platform.driver.pull_private_image(pull).await;
+    log_lines(platform, deployment.id, lines.map_err(engine_failure)?).await?;
+    Ok(platform.driver.built_image(project.id, deployment.id))
 }
 
 async fn fetch_image(
@@ -465,7 +488,12 @@ async fn build_from_git(
     }
     platform
         .store
-        .set_deployment_commit(scope, deployment.id, &commit)
+        .set_deployment_commit(
+            scope,
+            deployment.id,
+            &commit,
+            &RepoKey::new(&connection.repo_url),
+        )
         .await?;
     let text = format!(
         "building commit {} by {}: {}",
@@ -475,7 +503,8 @@ async fn build_from_git(
     );
     platform.say(deployment.id, text).await;
     let tree = git::tree_dir(scratch);
-    let options = build_options(project, Some(&connection));
+    let origin = platform.find_origin(scope, project).await?;
+    let options = build_options(origin.as_ref().unwrap_or(project), Some(&connection));
     let source = SourceTree::open(&tree, options.root()).map_err(context_failure)?;
     let image = build_source(platform, deployment, scope, source, &options).await?;
     Ok(Built {
@@ -548,7 +577,7 @@ async fn clone(
         .map_err(|error| Error::internal("a scratch directory could not be made", error))?;
     let place = Place::DeployKey {
         workspace_id: project.workspace_id,
-        project_id: project.id,
+        project_id: project.connected_id(),
     };
     let deploy_key = connection
         .deploy_key
@@ -557,7 +586,7 @@ async fn clone(
         .transpose()?;
     let place = Place::AccessToken {
         workspace_id: project.workspace_id,
-        project_id: project.id,
+        project_id: project.connected_id(),
     };
     let access_token = connection
         .access_token

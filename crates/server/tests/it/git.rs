@@ -57,6 +57,11 @@ pub(crate) fn commit(dir: &Path, files: &[(&str, &str)], message: &str) -> Strin
     git(dir, &["rev-parse", "HEAD"])
 }
 
+/// Makes a branch at the newest commit.
+pub(crate) fn branch(dir: &Path, name: &str) {
+    git(dir, &["branch", name]);
+}
+
 pub(crate) async fn connected(
     lab: &Lab,
     files: &[(&str, &str)],
@@ -249,5 +254,33 @@ async fn a_build_that_the_engine_breaks_is_tried_once_more() {
         failure(&owner, json!({}))
             .await
             .contains("could not build this")
+    );
+}
+
+#[tokio::test]
+async fn an_access_token_stays_with_the_host_that_it_was_given_for() {
+    let lab = Lab::start().await;
+    let owner = lab.owner("demo").await;
+    owner.post("projects", json!({"name": "shop"})).await;
+    let body = json!({
+        "repo_url": "https://git.example/you/app.git", "access_token": "t0ken", "provider": "gitea",
+    });
+    let made = owner.post("projects/shop/git", body).await;
+    assert_eq!(made.data()["provider"], json!("gitea"));
+    assert_eq!(made.data()["last_commit_status"], json!(null));
+    let moved = async |url: &str| {
+        let answer = owner
+            .put("projects/shop/git", json!({"repo_url": url}))
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.data()["has_access_token"].clone()
+    };
+    assert_eq!(
+        moved("https://git.example/you/other.git").await,
+        json!(true)
+    );
+    assert_eq!(
+        moved("https://evil.example/you/app.git").await,
+        json!(false)
     );
 }

@@ -9,14 +9,14 @@ use crate::git::{commit, connected};
 use crate::harness::{Answer, Client, Lab, eventually};
 
 /// A Git server that is told the project's secret.
-struct Sender {
+pub(crate) struct Sender {
     client: Client,
     secret: String,
-    clone_url: String,
+    pub(crate) clone_url: String,
 }
 
 impl Sender {
-    async fn of(lab: &Lab, owner: &Client) -> Self {
+    pub(crate) async fn of(lab: &Lab, owner: &Client) -> Self {
         let webhook = owner.get("projects/shop/git/webhook").await;
         let connection = owner.get("projects/shop/git").await;
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -39,7 +39,7 @@ impl Sender {
         })
     }
 
-    fn sign(&self, body: &[u8]) -> String {
+    pub(crate) fn sign(&self, body: &[u8]) -> String {
         let mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("a key");
         let mac = mac.chain_update(body).finalize().into_bytes();
         hex::encode(mac)
@@ -56,7 +56,12 @@ impl Sender {
         self.send("github", &headers, bytes).await
     }
 
-    async fn send(&self, provider: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        provider: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
         let path = format!("/api/webhooks/{provider}");
         self.client
             .raw(Method::POST, &path, headers, Some(body))
@@ -132,6 +137,9 @@ async fn a_signed_push_of_each_git_server_deploys_the_branchs_newest_commit() {
         assert_eq!(first["provider"], json!(provider));
         assert_eq!(first["git_ref"], json!("main"));
         assert_eq!(first["deployment_id"], json!(id));
+        let connection = owner.get("projects/shop/git").await;
+        let learned = &connection.data()["provider"];
+        assert_eq!(learned, &json!("github"), "the first event tells it");
     }
     assert_eq!(lab.fsck().await, Vec::<String>::new());
 }

@@ -21,7 +21,7 @@ const GONE_REFERENCE: &str = "rows refer to others that are gone";
 const NOBODYS_LOGIN: &str = "a login or reset belongs to nobody";
 
 /// Statements that break a store of [`furnished`], and exactly what is found then.
-const BREACHES: [(&str, &[&str]); 15] = [
+const BREACHES: [(&str, &[&str]); 16] = [
     (
         "UPDATE members SET role = 'admin' WHERE role = 'owner'",
         &["a workspace has no owner"],
@@ -42,7 +42,12 @@ const BREACHES: [(&str, &[&str]); 15] = [
     (
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
-        &["a deleted project still has variables, a repository or host names"],
+        &["a deleted project still has variables, a repository, credentials or host names"],
+    ),
+    (
+        "UPDATE projects SET preview_of = (SELECT id FROM projects WHERE slug = 'removed')
+             WHERE id = (SELECT id FROM projects WHERE deleted_at IS NULL LIMIT 1)",
+        &["a preview outlives its project"],
     ),
     (
         "UPDATE deployments SET status = 'queued', finished_at = NULL

@@ -238,6 +238,7 @@ impl Lab {
                 .iter()
                 .map(|host| host.parse().expect("a host"))
                 .collect(),
+            preview: None,
             now: self.now(),
         };
         self.store

@@ -2,6 +2,7 @@
 
 mod account;
 mod api_key;
+mod commit_status;
 mod count;
 mod deployment;
 mod domain;
@@ -16,5 +17,6 @@ mod member;
 mod project;
 mod project_record;
 mod push;
+mod registry;
 mod session;
 mod user;

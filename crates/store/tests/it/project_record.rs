@@ -42,6 +42,10 @@ fn repository(lab: &Lab) -> GitConnection {
         access_token: None,
         webhook_secret: Some(Sealed::from_bytes(vec![4, 5])),
         watch_paths: vec!["web/".to_owned()],
+        provider: None,
+        previews: false,
+        preview_limit: 5,
+        last_report: None,
         created_at: lab.now(),
     }
 }
@@ -99,6 +103,10 @@ async fn a_record_shows_the_repository_and_whether_it_has_a_key() {
         deploy_key_public: first.deploy_key_public.clone(),
         has_access_token: false,
         watch_paths: first.watch_paths.clone(),
+        provider: None,
+        previews: false,
+        preview_limit: 5,
+        last_commit_status: None,
         created_at: lab.now(),
     };
     assert_eq!(record(&lab, "shop").await.git, Some(expected.clone()));
@@ -111,6 +119,10 @@ async fn a_record_shows_the_repository_and_whether_it_has_a_key() {
         deploy_key_public: None,
         access_token: Some(Sealed::from_bytes(vec![6])),
         watch_paths: Vec::new(),
+        provider: None,
+        previews: false,
+        preview_limit: 5,
+        last_report: None,
         ..first
     };
     connect(&lab, id, &second).await;

@@ -93,6 +93,10 @@ async fn a_repository_leads_to_the_projects_that_have_a_secret() {
         access_token: None,
         webhook_secret: Some(Sealed::from_bytes(vec![1])),
         watch_paths: vec!["a/".to_owned()],
+        provider: None,
+        previews: false,
+        preview_limit: 5,
+        last_report: None,
         created_at: lab.now(),
     };
     let put = async |id, connection: &GitConnection| {

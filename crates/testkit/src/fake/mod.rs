@@ -29,14 +29,14 @@ use tose_model::Clock;
 use tose_model::driver::{
     BuildRequest, BuiltImage, Driver, DriverError, DriverResult, EngineEvent, EngineInfo,
     EngineStep, ExecId, ExecRequest, ExecSession, InstallationId, Listening, ObservedReplica,
-    ReplicaName, ReplicaSpec, Scope, Spare, TtySize, Usage,
+    PrivatePull, ReplicaName, ReplicaSpec, Scope, Spare, TtySize, Usage,
 };
 use tose_model::log::LogLine;
 
 use crate::gate::{Gate, When};
 use crate::program::Program;
 use build::Rule;
-use world::{Ending, World};
+use world::{Ending, Private, World};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,17 @@ impl FakeDriver {
     /// Lets a registry have an image, for `ensure_image` to pull.
     pub fn publish_image(&self, image: &str, program: Program) {
         self.world().registry.insert(image.to_owned(), program);
+    }
+
+    /// Lets a registry have an image for whoever shows this user name and password.
+    pub fn publish_private_image(&self, image: &str, login: (&str, &str), program: Program) {
+        let (username, password) = (login.0.to_owned(), login.1.to_owned());
+        let private = Private {
+            username,
+            password,
+            program,
+        };
+        self.world().private.insert(image.to_owned(), private);
     }
 
     /// Puts an image on the engine, as if it had been pulled.
@@ -293,6 +304,18 @@ impl Driver for FakeDriver {
     ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
         let pull = async { self.call(|world, _| world.pull(image)) };
         let lines = self.gate.around(pull).await?;
+        Ok(stream::iter(lines.into_iter().map(Ok)).boxed())
+    }
+
+    async fn pull_private_image(
+        &self,
+        pull: PrivatePull,
+    ) -> DriverResult<BoxStream<'static, DriverResult<String>>> {
+        let name = self.built_image(pull.project_id, pull.deployment_id);
+        let fetch = async {
+            self.call(|world, installation| world.pull_private(installation, &pull, name))
+        };
+        let lines = self.gate.around(fetch).await?;
         Ok(stream::iter(lines.into_iter().map(Ok)).boxed())
     }
 

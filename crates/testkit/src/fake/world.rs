@@ -10,8 +10,8 @@ use tose_api::log::LogSource;
 use tose_api::{DeploymentId, ProjectId, Slug, Timestamp, WorkspaceId};
 use tose_model::Clock;
 use tose_model::driver::{
-    DriverError, DriverResult, EngineEvent, EngineStep, ObservedReplica, ReplicaName, ReplicaSpec,
-    ReplicaState, Scope, Spare, Usage,
+    DriverError, DriverResult, EngineEvent, EngineStep, ObservedReplica, PrivatePull, ReplicaName,
+    ReplicaSpec, ReplicaState, Scope, Spare, Usage,
 };
 use tose_model::log::LogLine;
 use tose_model::secret::ExposeSecret;
@@ -45,6 +45,13 @@ pub(super) struct Built {
     pub(super) installation: String,
     pub(super) project_id: ProjectId,
     pub(super) deployment_id: DeploymentId,
+}
+
+/// An image that a registry gives to one user only.
+pub(super) struct Private {
+    pub(super) username: String,
+    pub(super) password: String,
+    pub(super) program: Program,
 }
 
 /// How a process ended.
@@ -174,6 +181,7 @@ pub(super) struct World {
     pub(super) applied: Vec<EngineStep>,
     pub(super) networks: BTreeSet<(String, WorkspaceId)>,
     pub(super) registry: HashMap<String, Program>,
+    pub(super) private: HashMap<String, Private>,
     pub(super) images: HashMap<String, Program>,
     pub(super) built: BTreeSet<Built>,
     pub(super) rules: Vec<Rule>,
@@ -200,6 +208,7 @@ impl World {
             applied: Vec::new(),
             networks: BTreeSet::new(),
             registry: HashMap::new(),
+            private: HashMap::new(),
             images: HashMap::new(),
             built: BTreeSet::new(),
             rules: Vec::new(),
@@ -655,6 +664,32 @@ impl World {
                 reason: "its registry has no such tag".to_owned(),
             }),
         }
+    }
+
+    /// Pulls an image for who shows the right credentials; it is here under `name` alone.
+    pub(super) fn pull_private(
+        &mut self,
+        installation: &str,
+        pull: &PrivatePull,
+        name: String,
+    ) -> DriverResult<Vec<String>> {
+        let shown = &pull.credentials;
+        let found = self.private.get(pull.image.as_str()).filter(|private| {
+            private.username == shown.username && private.password == shown.password.expose_secret()
+        });
+        let Some(private) = found else {
+            return Err(DriverError::ImageUnavailable {
+                image: pull.image.to_string(),
+                reason: "the registry refused the credentials".to_owned(),
+            });
+        };
+        self.images.insert(name, private.program.clone());
+        self.built.insert(Built {
+            installation: installation.to_owned(),
+            project_id: pull.project_id,
+            deployment_id: pull.deployment_id,
+        });
+        Ok(vec![format!("Pulled {}", pull.image)])
     }
 
     /// Lets a replica print a line from outside.

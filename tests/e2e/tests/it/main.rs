@@ -19,5 +19,6 @@ mod liveness;
 mod mail;
 mod pages;
 mod recipe;
+mod registry;
 mod ssh;
 mod tenants;

@@ -99,6 +99,9 @@ fn is_empty(connection: &ConnectGit) -> bool {
             deploy_key: None,
             access_token: None,
             watch_paths: None,
+            provider: None,
+            previews: None,
+            preview_limit: None,
         }
     )
 }
@@ -123,6 +126,10 @@ mod tests {
             deploy_key_public: None,
             has_access_token: false,
             watch_paths: Vec::new(),
+            provider: None,
+            previews: false,
+            preview_limit: 5,
+            last_commit_status: None,
             created_at: tose_api::Timestamp::from_nanos(0),
         }
     }
