@@ -5,8 +5,8 @@
 //!
 //! Guarantees: the registry is asked on every pull; no tag of the registry's is made or moved; of two
 //! pulls of one digest the second begins when the first has ended.
-//! Caveat: while a pull goes on, and after a crash until it is done again, the image has its digest as a
-//! name.
+//! Caveat: while a pull goes on, and after one that was cut off until the next one, the image has its
+//! digest as a name.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -185,7 +185,6 @@ fn private_reason(image: &ImageRef, message: &str) -> String {
         "unauthorized",
         "incorrect username",
         "denied",
-        "401",
     ]) {
         return format!(
             "the registry {} refused the project's credentials, or they may not read it; set others with `tose registry set`",

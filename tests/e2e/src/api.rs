@@ -87,6 +87,22 @@ impl Api {
         }
     }
 
+    /// Sends an event as a Git server does, without the key; the data of the answer.
+    pub async fn send_event(&self, path: &str, headers: &[(&str, &str)], event: &Value) -> Value {
+        let mut call = self.http.post(format!("{}{path}", self.base_url));
+        for (name, value) in headers {
+            call = call.header(*name, *value);
+        }
+        let response = call.json(event).send().await;
+        let response = response.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        let answer = Answer {
+            request: format!("POST {path}"),
+            status: response.status(),
+            body: response.json().await.unwrap_or(Value::Null),
+        };
+        answer.data()
+    }
+
     /// Calls a path below the workspace, such as `/projects`.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let path = format!("/api/workspaces/{}{path}", self.workspace);

@@ -63,6 +63,11 @@ impl Repository {
         self.git(&["rev-parse", "HEAD"]).await
     }
 
+    /// Goes to a branch, which is made here if there is none.
+    pub async fn checkout(&self, branch: &str) {
+        self.git(&["checkout", "--quiet", "-B", branch]).await;
+    }
+
     async fn git(&self, args: &[&str]) -> String {
         let mut command = program("git");
         command

@@ -10,7 +10,7 @@ use tose_model::access::Access;
 use crate::app::Platform;
 use crate::http::body::Body;
 use crate::http::project::ProjectPath;
-use crate::http::reply::{Reply, created, ok};
+use crate::http::reply::{Reply, created, list, ok};
 
 pub(crate) async fn connect(
     State(platform): State<Arc<Platform>>,
@@ -51,5 +51,5 @@ pub(crate) async fn previews(
     Extension(access): Extension<Access>,
     Path((_, project)): ProjectPath,
 ) -> Reply {
-    ok(platform.list_previews(&access, &project).await?)
+    list(platform.list_previews(&access, &project).await?)
 }

@@ -73,6 +73,8 @@ async fn a_pull_request_runs_as_a_project_until_it_is_closed() {
     let slug = "shop-pr-7";
     let deployment = owner.deployment_is(slug, id, "running").await;
     assert_eq!(deployment["commit"]["sha"], json!(sha));
+    let list = owner.get("projects/shop/previews").await;
+    assert_eq!(list.body["meta"]["total"], json!(1), "{list:?}");
     let [preview] = &previews(&owner).await[..] else {
         panic!("one preview")
     };

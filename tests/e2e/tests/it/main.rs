@@ -18,6 +18,7 @@ mod live_log;
 mod liveness;
 mod mail;
 mod pages;
+mod preview;
 mod recipe;
 mod registry;
 mod ssh;
