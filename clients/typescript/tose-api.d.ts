@@ -2441,6 +2441,7 @@ export interface components {
          *       "exit_code": 1,
          *       "finished_at": "2026-01-31T08:00:00Z",
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "is_release": true,
          *       "started_at": "2026-01-31T08:00:00Z",
          *       "status": "queued",
          *       "timeout_seconds": 0
@@ -2466,6 +2467,8 @@ export interface components {
             finished_at: components["schemas"]["Timestamp"] | null;
             /** @description Its id. */
             id: components["schemas"]["JobId"];
+            /** @description Whether it is the deployment's release command. */
+            is_release: boolean;
             /** @description When it began. */
             started_at: components["schemas"]["Timestamp"] | null;
             /** @description How far it is. */
@@ -9186,6 +9189,7 @@ export interface operations {
                      *           "exit_code": 1,
                      *           "finished_at": "2026-01-31T08:00:00Z",
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "is_release": true,
                      *           "started_at": "2026-01-31T08:00:00Z",
                      *           "status": "queued",
                      *           "timeout_seconds": 0
@@ -9267,6 +9271,7 @@ export interface operations {
                      *         "exit_code": 1,
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_release": true,
                      *         "started_at": "2026-01-31T08:00:00Z",
                      *         "status": "queued",
                      *         "timeout_seconds": 0
@@ -9353,6 +9358,7 @@ export interface operations {
                      *         "exit_code": 1,
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_release": true,
                      *         "started_at": "2026-01-31T08:00:00Z",
                      *         "status": "queued",
                      *         "timeout_seconds": 0
@@ -9504,6 +9510,7 @@ export interface operations {
                      *         "exit_code": 1,
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_release": true,
                      *         "started_at": "2026-01-31T08:00:00Z",
                      *         "status": "queued",
                      *         "timeout_seconds": 0

@@ -72,6 +72,8 @@ pub struct JobView {
     pub status: JobStatus,
     /// The deployment whose image and variables it has.
     pub deployment_id: DeploymentId,
+    /// Whether it is the deployment's release command.
+    pub is_release: bool,
     /// Its exit code, once it has ended by itself.
     pub exit_code: Option<i64>,
     /// Why it failed, where the exit code does not say.

@@ -38,6 +38,8 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Whether it is the deployment's release command.
+    pub is_release: bool,
 }
 
 impl Job {

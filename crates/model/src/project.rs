@@ -44,6 +44,9 @@ pub struct RunSpec {
     /// What runs in place of the image's own entrypoint and command; see [`crate::command::split`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_command: Option<String>,
+    /// What runs once, to its end, before a version takes over; see [`crate::command::split`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_command: Option<String>,
     /// Folders that outlive replicas. With any, two versions never run at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,

@@ -48,6 +48,8 @@ pub struct Recipe {
     pub ignore: Vec<&'static str>,
     /// What its author should know.
     pub notes: Vec<String>,
+    /// What the Procfile says is to run before a version takes over.
+    pub release: Option<String>,
 }
 
 /// What a recipe is made from.
@@ -150,7 +152,7 @@ pub fn find(inputs: &Inputs<'_>) -> Result<Option<Recipe>> {
     let others = procfile::others(inputs.tree.text("Procfile"));
     if !others.is_empty() {
         notes.push(format!(
-            "of the Procfile only `web` runs, not {}",
+            "of the Procfile `web` and `release` run, not {}",
             others.join(", ")
         ));
     }
@@ -160,6 +162,7 @@ pub fn find(inputs: &Inputs<'_>) -> Result<Option<Recipe>> {
         dockerfile: draft.dockerfile.into_text(family.name),
         ignore: draft.ignore,
         notes,
+        release: procfile::release(inputs.tree.text("Procfile")),
     }))
 }
 

@@ -8,7 +8,7 @@ use tose_api::{DeploymentId, JobId, ProjectId, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::job::Job;
 
-use crate::database::{Store, commit};
+use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 use crate::row;
@@ -31,6 +31,8 @@ pub struct NewJob {
     pub timeout_seconds: u32,
     /// The e-mail address of who asked for it.
     pub created_by: String,
+    /// Whether it is the deployment's release command.
+    pub is_release: bool,
     /// When.
     pub now: Timestamp,
 }
@@ -62,13 +64,14 @@ struct JobRow {
     created_at: i64,
     started_at: Option<i64>,
     finished_at: Option<i64>,
+    is_release: i64,
 }
 
 macro_rules! select_job {
     ($rest:literal) => {
         concat!(
             "SELECT id, project_id, deployment_id, number, command, status, timeout_seconds,
-                    cancel_requested, exit_code, error, created_by, created_at, started_at, finished_at
+                    cancel_requested, exit_code, error, created_by, created_at, started_at, finished_at, is_release
              FROM jobs ",
             $rest
         )
@@ -92,6 +95,7 @@ impl JobRow {
             created_at: row::to_time(self.created_at),
             started_at: self.started_at.map(row::to_time),
             finished_at: self.finished_at.map(row::to_time),
+            is_release: self.is_release != 0,
         })
     }
 }
@@ -119,34 +123,42 @@ impl Store {
         if open >= i64::from(most_open) {
             return Err(Error::Conflict("too many jobs of the project are open"));
         }
-        sqlx::query(
-            "INSERT INTO jobs (id, project_id, workspace_id, deployment_id, number, command, status,
-                 timeout_seconds, created_by, created_at)
-             SELECT $1, $2, $3, $4, COALESCE(MAX(number), 0) + 1, $5, 'queued', $6, $7, $8
-             FROM jobs WHERE project_id = $2",
-        )
-        .bind(new.id.to_string())
-        .bind(new.project_id.to_string())
-        .bind(scope.id().to_string())
-        .bind(new.deployment_id.to_string())
-        .bind(row::to_json("jobs.command", &new.command)?)
-        .bind(i64::from(new.timeout_seconds))
-        .bind(&new.created_by)
-        .bind(new.now.as_nanos())
-        .execute(&mut *tx)
-        .await
-        .map_err(Error::insert("write a job", "the job"))?;
-        sqlx::query(
-            "DELETE FROM jobs WHERE project_id = $1 AND status NOT IN ('queued', 'running')
-               AND number <= (SELECT MAX(number) FROM jobs WHERE project_id = $1) - $2",
-        )
-        .bind(new.project_id.to_string())
-        .bind(KEPT)
-        .execute(&mut *tx)
-        .await
-        .map_err(Error::query("forget old jobs"))?;
+        insert(&mut tx, scope, new).await?;
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
+    }
+
+    /// Queues the job of a deployment's release command, if there is none so far.
+    pub async fn create_release_job(&self, scope: &WorkspaceScope, new: &NewJob) -> Result<()> {
+        let mut tx = self.begin_in(scope).await?;
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM jobs WHERE deployment_id = $1 AND is_release = 1",
+        )
+        .bind(new.deployment_id.to_string())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(Error::query("look for a release"))?;
+        if count == 0 {
+            insert(&mut tx, scope, new).await?;
+        }
+        commit(tx).await
+    }
+
+    /// The job of a deployment's release command.
+    pub async fn find_release_job(
+        &self,
+        scope: &WorkspaceScope,
+        deployment_id: DeploymentId,
+    ) -> Result<Option<Job>> {
+        let found: Option<JobRow> = sqlx::query_as(select_job!(
+            "WHERE workspace_id = $1 AND deployment_id = $2 AND is_release = 1"
+        ))
+        .bind(scope.id().to_string())
+        .bind(deployment_id.to_string())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("find a release"))?;
+        found.map(JobRow::into_job).transpose()
     }
 
     /// One job of a project.
@@ -307,4 +319,36 @@ impl Store {
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
+}
+
+/// Writes a job under the project's next number, and forgets the oldest that have ended.
+async fn insert(tx: &mut Tx, scope: &WorkspaceScope, new: &NewJob) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO jobs (id, project_id, workspace_id, deployment_id, number, command, status,
+             timeout_seconds, created_by, created_at, is_release)
+         SELECT $1, $2, $3, $4, COALESCE(MAX(number), 0) + 1, $5, 'queued', $6, $7, $8, $9
+         FROM jobs WHERE project_id = $2",
+    )
+    .bind(new.id.to_string())
+    .bind(new.project_id.to_string())
+    .bind(scope.id().to_string())
+    .bind(new.deployment_id.to_string())
+    .bind(row::to_json("jobs.command", &new.command)?)
+    .bind(i64::from(new.timeout_seconds))
+    .bind(&new.created_by)
+    .bind(new.now.as_nanos())
+    .bind(i64::from(new.is_release))
+    .execute(&mut **tx)
+    .await
+    .map_err(Error::insert("write a job", "the job"))?;
+    sqlx::query(
+        "DELETE FROM jobs WHERE project_id = $1 AND status NOT IN ('queued', 'running')
+           AND number <= (SELECT MAX(number) FROM jobs WHERE project_id = $1) - $2",
+    )
+    .bind(new.project_id.to_string())
+    .bind(KEPT)
+    .execute(&mut **tx)
+    .await
+    .map_err(Error::query("forget old jobs"))?;
+    Ok(())
 }

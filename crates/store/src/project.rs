@@ -254,6 +254,7 @@ impl ProjectRow {
                     })?,
                 health_check_path: self.health_check_path,
                 start_command: self.start_command,
+                release_command: None,
                 volumes: row::parse_json("projects.volumes", &self.volumes)?,
                 file: None,
             };

@@ -68,6 +68,9 @@ pub struct RunWishes {
     /// What runs in place of the image's own entrypoint and command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_command: Option<String>,
+    /// What runs once, to its end, before a version takes over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release_command: Option<String>,
 }
 
 impl Manifest {
@@ -155,6 +158,12 @@ impl Manifest {
         if let Some(command) = &self.run.start_command {
             command::split(command).map_err(|error| Error::invalid(format!("run.{error}")))?;
         }
+        let release = self.run.release_command.as_deref().map(command::split);
+        if let Some(Err(_)) = release {
+            return Err(Error::invalid(
+                "run.release_command must be one command line of at most 1000 characters that names a program, its quotes in pairs",
+            ));
+        }
         Ok(())
     }
 }
@@ -217,6 +226,7 @@ impl RunWishes {
         if run.start_command.is_none() {
             run.start_command.clone_from(&self.start_command);
         }
+        run.release_command.clone_from(&self.release_command);
         run.file = (*self != Self::default()).then(|| self.clone());
         run
     }
@@ -246,6 +256,9 @@ impl RunWishes {
                 command,
                 run.start_command.as_ref() == Some(command),
             );
+        }
+        if let Some(command) = &self.release_command {
+            note("release_command", command, true);
         }
         lines
     }
@@ -333,6 +346,7 @@ mod tests {
             ram: "1".parse().expect("GB"),
             health_check_path: None,
             start_command: Some("own".to_owned()),
+            release_command: None,
             volumes: Vec::new(),
             file: None,
         };
@@ -340,6 +354,7 @@ mod tests {
             port: Some("8080".parse().expect("a port")),
             health_check_path: Some("/up".to_owned()),
             start_command: Some("theirs".to_owned()),
+            release_command: Some("migrate".to_owned()),
         };
         let run = wishes.apply_to(&project);
         assert_eq!(
@@ -353,6 +368,7 @@ mod tests {
                 "run.port: 8080",
                 "run.health_check_path: /up",
                 "run.start_command: theirs is not used, the project's own goes before it",
+                "run.release_command: migrate",
             ]
         );
         assert_eq!(run.file.as_ref(), Some(&wishes));

@@ -57,6 +57,7 @@ impl Platform {
             command: input.command,
             timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
             created_by: access.actor().name.clone(),
+            is_release: false,
             now: self.now(),
         };
         let event = self.event(access, "job.create", format!("{}/{}", project.slug, new.id));
@@ -147,6 +148,7 @@ fn view(job: Job) -> JobView {
         command: job.command,
         status: job.status,
         deployment_id: job.deployment_id,
+        is_release: job.is_release,
         exit_code: job.exit_code,
         error: job.error,
         timeout_seconds: job.timeout_seconds,

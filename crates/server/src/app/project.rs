@@ -55,6 +55,7 @@ impl Platform {
                 .unwrap_or(Ram::from_milli(DEFAULT_RAM_MILLI).expect("in range")),
             health_check_path: input.health_check_path,
             start_command: input.start_command,
+            release_command: None,
             volumes: input.volumes.unwrap_or_default(),
             file: None,
         };
@@ -135,6 +136,7 @@ impl Platform {
                     .health_check_path
                     .unwrap_or(project.run.health_check_path),
                 start_command: input.start_command.unwrap_or(project.run.start_command),
+                release_command: None,
                 volumes: input.volumes.unwrap_or(project.run.volumes),
                 file: None,
             },

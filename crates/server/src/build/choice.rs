@@ -67,6 +67,7 @@ pub(crate) fn choose(
         None => ("", Manifest::default()),
     };
     let wishes = &manifest.build;
+    let mut run = manifest.run;
     let mut args = wishes.args.clone();
     args.extend(options.args.clone());
     let own = own_dockerfile(&source, options, wishes)?;
@@ -94,6 +95,7 @@ pub(crate) fn choose(
             })?;
             let recipe = found.ok_or_else(|| nothing_fits(&source))?;
             lines.extend(describe(&recipe));
+            run.release_command = run.release_command.or_else(|| recipe.release.clone());
             source.with_recipe(&recipe)
         }
     };
@@ -102,7 +104,7 @@ pub(crate) fn choose(
         context,
         target: options.target.clone().or(target),
         args,
-        run: manifest.run,
+        run,
         lines,
     })
 }

@@ -434,6 +434,7 @@ mod tests {
             dockerfile: "FROM x\n".to_owned(),
             ignore: vec!["**/node_modules"],
             notes: Vec::new(),
+            release: None,
         };
         let source = SourceTree::open(dir.path(), None).expect("a source");
         let (names, bytes) = packed(source.with_recipe(&recipe)).await;

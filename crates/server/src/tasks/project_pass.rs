@@ -1,6 +1,7 @@
 //! One pass over one project: read, look, plan, act, write back.
 
 mod jobs;
+mod release;
 mod removal;
 mod scene;
 
@@ -124,7 +125,8 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn run(&self, memory: &mut Memory) -> Result<Option<Timestamp>> {
-        let desired = self.scene.desired(self.platform);
+        let release = self.release().await?;
+        let desired = self.scene.desired(self.platform, release);
         let replicas = self.examine(&desired, memory).await;
         let now = self.platform.now();
         let plan = plan(&desired, &replicas, now, &self.patience());

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tose_model::driver::EngineStep;
 use tose_testkit::Program;
 
+use crate::git::commit;
 use crate::harness::{Client, Lab, eventually};
 
 async fn create(owner: &Client, command: &[&str]) -> String {
@@ -144,5 +145,94 @@ async fn what_cannot_be_a_job_is_refused() {
     assert_eq!((sixth.status, sixth.code()), (409, "too_many_jobs"));
     assert_eq!(owner.delete("projects/shop").await.status, 200);
     lab.has_replicas(0).await;
+    assert_eq!(lab.fsck().await, Vec::<String>::new());
+}
+
+/// A project that is built from a repository with this release command.
+async fn with_release(lab: &Lab, owner: &Client, command: &str) {
+    let repo = lab.data_dir().join("repo");
+    let file = json!({"run": {"release_command": command}}).to_string();
+    let files = [("Dockerfile", "FROM base\n"), ("tose.json", file.as_str())];
+    commit(&repo, &files, command);
+    owner.post("projects", json!({"name": "Shop"})).await;
+    let connection = json!({"repo_url": format!("file://{}", repo.display())});
+    owner.post("projects/shop/git", connection).await;
+}
+
+#[tokio::test]
+async fn a_version_starts_when_its_release_command_has_succeeded() {
+    let lab = Lab::start().await;
+    let owner = lab.owner("demo").await;
+    with_release(&lab, &owner, "echo migrated").await;
+    let id = owner.deploy("shop").await;
+    owner.deployment_is("shop", &id, "running").await;
+    let jobs_first: Vec<bool> = lab
+        .driver
+        .applied()
+        .iter()
+        .filter_map(|step| match step {
+            EngineStep::StartReplica(spec) => Some(spec.key.job_number().is_some()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(jobs_first, [true, false]);
+    let log = owner
+        .get(&format!("projects/shop/deployments/{id}/logs"))
+        .await;
+    let lines = log.data()["lines"].as_array().expect("lines").clone();
+    let texts: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["message"].as_str())
+        .collect();
+    let position = |words: &str| texts.iter().position(|text| text.starts_with(words));
+    let order = [
+        "running the release command: echo migrated",
+        "migrated",
+        "starting replica",
+        "live at",
+    ];
+    let found: Vec<_> = order.iter().map(|words| position(words)).collect();
+    assert!(
+        found.iter().all(Option::is_some) && found.is_sorted(),
+        "{found:?}: {texts:?}"
+    );
+
+    // What has run already only starts again.
+    let restarted = owner.post("projects/shop/restart", json!({})).await;
+    assert_eq!(restarted.status, 200);
+    let newest = owner.get("projects/shop/deployments").await.data()[0]["id"].clone();
+    owner
+        .deployment_is("shop", newest.as_str().expect("an id"), "running")
+        .await;
+    let jobs = owner.get("projects/shop/jobs").await;
+    assert_eq!(jobs.data().as_array().expect("a list").len(), 1);
+    assert_eq!(jobs.data()[0]["is_release"], true);
+}
+
+#[tokio::test]
+async fn a_release_command_that_fails_or_is_called_off_leaves_the_version_before() {
+    let lab = Lab::start().await;
+    let owner = lab.owner("demo").await;
+    with_release(&lab, &owner, "echo first").await;
+    let first = owner.deploy("shop").await;
+    owner.deployment_is("shop", &first, "running").await;
+
+    with_release(&lab, &owner, "false").await;
+    let failed = owner.deploy("shop").await;
+    let record = owner.deployment_is("shop", &failed, "failed").await;
+    assert_eq!(
+        record["error"],
+        "the release command ended with exit code 1"
+    );
+
+    with_release(&lab, &owner, "work").await;
+    let endless = owner.deploy("shop").await;
+    owner.deployment_is("shop", &endless, "deploying").await;
+    lab.has_replicas(2).await;
+    let stop = format!("projects/shop/deployments/{endless}/stop");
+    assert_eq!(owner.post(&stop, json!({})).await.status, 200);
+    owner.deployment_is("shop", &endless, "cancelled").await;
+    lab.has_replicas(1).await;
+    owner.deployment_is("shop", &first, "running").await;
     assert_eq!(lab.fsck().await, Vec::<String>::new());
 }

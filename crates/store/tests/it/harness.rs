@@ -212,6 +212,7 @@ impl Lab {
             ram: Ram::from_milli(500).expect("in range"),
             health_check_path: Some("/healthz".to_owned()),
             start_command: None,
+            release_command: None,
             volumes: Vec::new(),
             file: None,
         }

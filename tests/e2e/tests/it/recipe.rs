@@ -158,7 +158,10 @@ async fn what_is_sent_along_is_built_by_a_recipe_and_started_as_its_procfile_say
         return;
     };
     let source = Source::recipe("node-npm")
-        .file("Procfile", "web: echo \"it's $PORT\" && exec node other.js\n")
+        .file(
+            "Procfile",
+            "release: node -p \"'released ' + (40 + 2)\"\nweb: echo \"it's $PORT\" && exec node other.js\n",
+        )
         .file(
             "other.js",
             "require('http').createServer((q, r) => r.end('from the Procfile')).listen(process.env.PORT)",
@@ -174,6 +177,8 @@ async fn what_is_sent_along_is_built_by_a_recipe_and_started_as_its_procfile_say
     assert_eq!(record["status"], "running", "{record}");
     let page = site.visit(&project.host, "/").await;
     assert_eq!(page.text, "from the Procfile");
+    let log = project.build_log(id).await;
+    assert!(log.position("released 42") < log.position("starting replica"));
     let log = format!("{:?}", project.log_so_far().await);
     assert!(log.contains("it's 3000"), "{log}");
     let answer = site.api().call(Method::GET, &project.path(""), None).await;

@@ -80,7 +80,7 @@ impl Pass<'_> {
     }
 
     async fn start_job(&self, job: &Job) -> Result<Option<Timestamp>> {
-        if job.cancel_requested {
+        if job.cancel_requested || self.is_pointless(job) {
             self.end_job(job, JobStatus::Cancelled, None, None).await?;
             return Ok(None);
         }
@@ -138,7 +138,8 @@ impl Pass<'_> {
             let seconds = job.timeout_seconds;
             is_overdue.then(|| format!("it took longer than {seconds} s and was ended"))
         };
-        let ending = match (job.cancel_requested, is_overdue) {
+        let is_called_off = job.cancel_requested || self.is_pointless(job);
+        let ending = match (is_called_off, is_overdue) {
             (true, _) => Some(JobStatus::Cancelled),
             (false, true) => Some(JobStatus::Failed),
             (false, false) => None,
@@ -223,10 +224,12 @@ impl Pass<'_> {
         };
         let (scope, now) = (&self.scene.scope, self.platform.now());
         match self.platform.store.end_job(scope, job.id, &end, now).await {
+            Ok(()) if job.is_release => self.show_release(job).await?,
             Ok(()) | Err(tose_store::Error::Conflict(_)) => {}
             Err(error) => return Err(error.into()),
         }
         tracing::info!(job_id = %job.id, status = status.as_str(), exit_code, "job ended");
+        self.platform.signals.project(self.scene.project.id);
         let finished = self.platform.logs.finish(stream_of(&job.key())).await;
         finished.map_err(|error| Error::internal("a job's log could not be completed", error))
     }

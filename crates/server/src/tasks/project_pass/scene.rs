@@ -1,6 +1,7 @@
 //! What a pass works with: everything that was read of a project, and what is wanted of it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tose_api::deployment::{DeploymentStatus, Trigger};
 use tose_api::{DeploymentId, EnvKey, Timestamp};
@@ -15,6 +16,10 @@ use tose_store::ProjectFacts;
 
 use crate::app::Platform;
 use crate::app::project::is_reserved;
+use crate::tasks::project_pass::release::Release;
+
+/// What the engine may take beyond the time that a version has to get ready, after its release.
+const RELEASE_ALLOWANCE: Duration = Duration::from_secs(40);
 
 /// Everything that was read of a project.
 pub(super) struct Scene {
@@ -62,7 +67,7 @@ impl Scene {
     }
 
     /// What is wanted of the project.
-    pub(super) fn desired(&self, platform: &Platform) -> Desired {
+    pub(super) fn desired(&self, platform: &Platform, release: Release) -> Desired {
         let watched = self.live.as_ref().filter(|_| self.previous.is_some());
         Desired {
             watched_until: watched.and_then(|live| watched_until(platform, live)),
@@ -71,12 +76,26 @@ impl Scene {
                 DesiredState::Stopped => 0,
             },
             live: self.live.as_ref().map(|deployment| deployment.id),
-            target: self.target.as_ref().map(|deployment| Target {
-                deployment_id: deployment.id,
-                deadline: deployment.deadline_at,
-            }),
+            target: self.startable(platform, release),
             rollout: rollout(self),
         }
+    }
+
+    /// The version that is to take over, once it may start. Its time begins with that.
+    fn startable(&self, platform: &Platform, release: Release) -> Option<Target> {
+        let target = self.target.as_ref()?;
+        let Release::Done(released_at) = release else {
+            return None;
+        };
+        let limits = &platform.config.limits;
+        let allowance = limits.start_timeout + limits.drain + RELEASE_ALLOWANCE;
+        let after_release = released_at.map(|at| at.saturating_add(allowance));
+        Some(Target {
+            deployment_id: target.id,
+            deadline: after_release
+                .into_iter()
+                .fold(target.deadline_at, Timestamp::max),
+        })
     }
 
     pub(super) fn deployment(&self, id: DeploymentId) -> Option<&Deployment> {
