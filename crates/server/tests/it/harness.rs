@@ -574,6 +574,18 @@ impl Client {
         .await
     }
 
+    /// A log once it is complete, which is a moment after the end that it tells.
+    pub(crate) async fn complete_log(&self, path: &str) -> Value {
+        eventually("the log is complete", async || {
+            let log = self.get(path).await;
+            match log.data()["complete"] == json!(true) {
+                true => Ok(log.data().clone()),
+                false => Err(log.data().to_string()),
+            }
+        })
+        .await
+    }
+
     /// Waits until a deployment has come to its end, or to life; its status.
     pub(crate) async fn deployment_ends(&self, project: &str, id: &str) -> String {
         eventually(&format!("deployment {id} ends"), async || {

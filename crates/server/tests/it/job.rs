@@ -43,9 +43,10 @@ async fn a_job_runs_once_beside_the_app_and_keeps_what_it_wrote() {
     let job = job_is(&owner, &id, "succeeded").await;
     assert_eq!(job["exit_code"], 0);
     assert!(job["started_at"].is_string() && job["finished_at"].is_string());
-    let log = owner.get(&format!("projects/shop/jobs/{id}/logs")).await;
-    assert_eq!(log.data()["lines"][0]["message"], "hello");
-    assert_eq!(log.data()["complete"], true);
+    let log = owner
+        .complete_log(&format!("projects/shop/jobs/{id}/logs"))
+        .await;
+    assert_eq!(log["lines"][0]["message"], "hello");
     lab.has_replicas(1).await;
 
     let failing = create(&owner, &["false"]).await;
@@ -177,9 +178,9 @@ async fn a_version_starts_when_its_release_command_has_succeeded() {
         .collect();
     assert_eq!(jobs_first, [true, false]);
     let log = owner
-        .get(&format!("projects/shop/deployments/{id}/logs"))
+        .complete_log(&format!("projects/shop/deployments/{id}/logs"))
         .await;
-    let lines = log.data()["lines"].as_array().expect("lines").clone();
+    let lines = log["lines"].as_array().expect("lines").clone();
     let texts: Vec<&str> = lines
         .iter()
         .filter_map(|line| line["message"].as_str())
