@@ -18,7 +18,8 @@ demo: ## run TOSE here and deploy an app (DEMO_API_PORT, DEMO_HTTP_PORT choose t
 stop: ## stop what `make demo` started, keeping its data
 	@scripts/stop
 
-clean: stop ## stop the demo and remove all that it made (.tose)
+clean: ## stop the demo and remove all that it made (.tose, and what it has on the engine)
+	@scripts/stop --remove
 	@rm -rf .tose
 
 setup: ## install what is missing on this machine

@@ -24,16 +24,13 @@ const PATH: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
 /// The rules of one installation on the machine that this process runs on.
 pub(crate) struct Firewall {
     table: String,
-    /// An engine elsewhere has its networks elsewhere.
-    is_here: bool,
     is_refused: AtomicBool,
 }
 
 impl Firewall {
-    pub(crate) fn new(installation: &str, is_here: bool) -> Self {
+    pub(crate) fn new(installation: &str) -> Self {
         Self {
             table: format!("tose-{installation}"),
-            is_here,
             is_refused: AtomicBool::new(false),
         }
     }
@@ -41,9 +38,6 @@ impl Firewall {
     /// Puts rules for exactly these networks, by their ids, in place of those before. A machine that
     /// does not let us is said once: the engine's rules are there all the same.
     pub(crate) async fn replace(&self, networks: &[String]) {
-        if !self.is_here {
-            return;
-        }
         let script = script(&self.table, networks);
         let outcome = match tokio::time::timeout(TIMEOUT, run_nft(&script)).await {
             Ok(outcome) => outcome,

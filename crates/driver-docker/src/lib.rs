@@ -106,7 +106,7 @@ impl DockerDriver {
     /// again once it is back) by each call.
     pub fn connect(options: Options) -> DriverResult<Self> {
         let is_here = options.host.starts_with("unix://");
-        let firewall = Firewall::new(options.installation.as_str(), is_here);
+        let firewall = Firewall::new(options.installation.as_str());
         Ok(Self {
             firewall,
             is_here,

@@ -175,6 +175,10 @@ impl DockerDriver {
 
     /// Only for those who hold the lock: a list that is older than the last one must not win.
     async fn replace_rules(&self) -> DriverResult<()> {
+        if !self.is_here {
+            // An engine elsewhere has its networks elsewhere.
+            return Ok(());
+        }
         let ours = self.list_ours().await?;
         let ids: Vec<String> = ours.into_iter().map(|(id, _)| id).collect();
         self.firewall.replace(&ids).await;

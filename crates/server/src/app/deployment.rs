@@ -392,6 +392,25 @@ impl Platform {
         Ok(status)
     }
 
+    /// The version that is live, or was last: it has an image.
+    pub(super) async fn find_current_version(
+        &self,
+        access: &Access,
+        project: &Project,
+    ) -> Result<Deployment> {
+        let last = self
+            .store
+            .find_last_live_deployment(access.scope(), project.id)
+            .await?;
+        last.filter(|deployment| deployment.image.is_some())
+            .ok_or_else(|| {
+                Error::conflict(
+                    "nothing_deployed",
+                    "the project has no image to run; deploy it first",
+                )
+            })
+    }
+
     async fn queue_current(
         &self,
         access: &Access,
@@ -399,18 +418,7 @@ impl Platform {
         trigger: Trigger,
         action: &'static str,
     ) -> Result<DeploymentView> {
-        let last = self
-            .store
-            .find_last_live_deployment(access.scope(), project.id)
-            .await?;
-        let last = last
-            .filter(|deployment| deployment.image.is_some())
-            .ok_or_else(|| {
-                Error::conflict(
-                    "nothing_deployed",
-                    "the project has no image to run; deploy it first",
-                )
-            })?;
+        let last = self.find_current_version(access, project).await?;
         let recipe = Recipe {
             commit: last.commit,
             branch: last.branch,

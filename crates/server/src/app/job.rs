@@ -39,17 +39,7 @@ impl Platform {
             return Err(Error::invalid_field("timeout_seconds", problem));
         }
         let project = self.find_project(access, slug).await?;
-        let last = self
-            .store
-            .find_last_live_deployment(access.scope(), project.id)
-            .await?
-            .filter(|deployment| deployment.image.is_some())
-            .ok_or_else(|| {
-                Error::conflict(
-                    "nothing_deployed",
-                    "the project has no image to run; deploy it first",
-                )
-            })?;
+        let last = self.find_current_version(access, &project).await?;
         let new = NewJob {
             id: JobId::from_uuid(self.ids.uuid()),
             project_id: project.id,

@@ -1,16 +1,20 @@
 //! Room: whether a workspace may run what it asks for, and whether two versions fit at once.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tose_api::{ProjectId, Ram};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
-use tose_model::driver::Scope;
+use tose_model::driver::{Scope, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
 use tose_model::quota::Load;
 use tose_store::RunningVersion;
 
 use crate::app::Platform;
+
+/// What the engine may take to start the replicas, beyond the time that each has to get ready.
+const ENGINE_ALLOWANCE: Duration = Duration::from_secs(30);
 
 /// How a version that has its image comes to life.
 pub(crate) enum Room {
@@ -39,6 +43,17 @@ impl Platform {
             Some(excess) => Err(Error::conflict("quota_exceeded", advice(&excess))),
             None => Ok(()),
         }
+    }
+
+    /// How long a version may take from its turn until it is ready; longer where the version before has
+    /// to be gone first.
+    pub(crate) fn time_to_start(&self, is_in_place: bool) -> Duration {
+        let limits = &self.config.limits;
+        let handover = match is_in_place {
+            true => limits.drain + TERMINATION_GRACE,
+            false => Duration::ZERO,
+        };
+        limits.start_timeout + ENGINE_ALLOWANCE + handover
     }
 
     /// Decides how a deployment that has its image takes over. Whoever calls this notes the outcome

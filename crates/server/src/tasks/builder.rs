@@ -20,7 +20,7 @@ use tose_api::{DeploymentId, ImageRef, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
-use tose_model::driver::{DriverError, PrivatePull, TERMINATION_GRACE};
+use tose_model::driver::{DriverError, PrivatePull};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_model::push::RepoKey;
@@ -48,8 +48,6 @@ const LEASE: Duration = Duration::from_secs(60);
 const MEMORY_FOR_TWO_BUILDS: u64 = 4 << 30;
 /// How many lines are written at once when many are waiting.
 const BATCH: usize = 256;
-/// What the engine may take to start the replicas, beyond the time that each has to get ready.
-const ENGINE_ALLOWANCE: Duration = Duration::from_secs(30);
 
 /// Builds that run in this process.
 #[derive(Default)]
@@ -333,14 +331,9 @@ async fn hand_over(
         }
         Room::InPlace(_) | Room::Beside => false,
     };
-    let limits = &platform.config.limits;
-    let handover = match in_place || !current.run.volumes.is_empty() {
-        // The version before has to be gone first.
-        true => limits.drain + TERMINATION_GRACE,
-        false => Duration::ZERO,
-    };
     let now = platform.now();
-    let deadline = now.saturating_add(limits.start_timeout + ENGINE_ALLOWANCE + handover);
+    let time = platform.time_to_start(in_place || !current.run.volumes.is_empty());
+    let deadline = now.saturating_add(time);
     let with = Transition {
         commit: built.commit,
         image: Some(built.image),

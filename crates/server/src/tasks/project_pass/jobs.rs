@@ -222,6 +222,9 @@ impl Pass<'_> {
             exit_code,
             error,
         };
+        // Whoever sees the end finds the whole log; a crash in between comes here again.
+        let finished = self.platform.logs.finish(stream_of(&job.key())).await;
+        finished.map_err(|error| Error::internal("a job's log could not be completed", error))?;
         let (scope, now) = (&self.scene.scope, self.platform.now());
         match self.platform.store.end_job(scope, job.id, &end, now).await {
             Ok(()) if job.is_release => self.show_release(job).await?,
@@ -230,7 +233,6 @@ impl Pass<'_> {
         }
         tracing::info!(job_id = %job.id, status = status.as_str(), exit_code, "job ended");
         self.platform.signals.project(self.scene.project.id);
-        let finished = self.platform.logs.finish(stream_of(&job.key())).await;
-        finished.map_err(|error| Error::internal("a job's log could not be completed", error))
+        Ok(())
     }
 }

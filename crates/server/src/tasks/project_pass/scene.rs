@@ -1,7 +1,6 @@
 //! What a pass works with: everything that was read of a project, and what is wanted of it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tose_api::deployment::{DeploymentStatus, Trigger};
 use tose_api::{DeploymentId, EnvKey, Timestamp};
@@ -17,9 +16,6 @@ use tose_store::ProjectFacts;
 use crate::app::Platform;
 use crate::app::project::is_reserved;
 use crate::tasks::project_pass::release::Release;
-
-/// What the engine may take beyond the time that a version has to get ready, after its release.
-const RELEASE_ALLOWANCE: Duration = Duration::from_secs(40);
 
 /// Everything that was read of a project.
 pub(super) struct Scene {
@@ -87,9 +83,8 @@ impl Scene {
         let Release::Done(released_at) = release else {
             return None;
         };
-        let limits = &platform.config.limits;
-        let allowance = limits.start_timeout + limits.drain + RELEASE_ALLOWANCE;
-        let after_release = released_at.map(|at| at.saturating_add(allowance));
+        let time = platform.time_to_start(rollout(self) == Rollout::InPlace);
+        let after_release = released_at.map(|at| at.saturating_add(time));
         Some(Target {
             deployment_id: target.id,
             deadline: after_release
