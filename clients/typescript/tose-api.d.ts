@@ -2730,6 +2730,7 @@ export interface components {
          *           "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *           "memory": "64Mi",
          *           "name": "My app",
+         *           "process": "my-app",
          *           "ready": true,
          *           "reason": "text",
          *           "restarts": 0,
@@ -2762,6 +2763,7 @@ export interface components {
          *       "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *       "memory": "64Mi",
          *       "name": "My app",
+         *       "process": "my-app",
          *       "ready": true,
          *       "reason": "text",
          *       "restarts": 0,
@@ -2778,7 +2780,9 @@ export interface components {
             memory: string;
             /** @description Its name. */
             name: string;
-            /** @description Whether visitors reach it. */
+            /** @description The process that it runs, if that answers no visitors. */
+            process?: components["schemas"]["Slug"] | null;
+            /** @description Whether visitors reach it; of other processes, whether it has run for a moment. */
             ready: boolean;
             /** @description Why it is not ready. */
             reason?: string | null;
@@ -3126,6 +3130,7 @@ export interface components {
          * @description Body of `POST P/scale`: what is not sent keeps its value.
          * @example {
          *       "cpu": "0.5",
+         *       "processes": {},
          *       "ram": "0.5",
          *       "replicas": 1
          *     }
@@ -3133,6 +3138,13 @@ export interface components {
         ScaleProject: {
             /** @description Cores a replica; a running project is restarted with them, new beside old. */
             cpu?: (string | number) | null;
+            /**
+             * @description How many replicas of its other processes run, by their names, 0 to the most that `replicas`
+             *     may be; those that are not named keep theirs. Applies at once.
+             */
+            processes?: {
+                [key: string]: number;
+            } | null;
             /** @description GB of memory a replica; a running project is restarted with them, new beside old. */
             ram?: (string | number) | null;
             /**
@@ -3249,6 +3261,7 @@ export interface components {
          *             "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *             "memory": "64Mi",
          *             "name": "My app",
+         *             "process": "my-app",
          *             "ready": true,
          *             "reason": "text",
          *             "restarts": 0,
@@ -10212,6 +10225,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "cpu": "0.5",
+                 *       "processes": {},
                  *       "ram": "0.5",
                  *       "replicas": 1
                  *     }
@@ -10522,6 +10536,7 @@ export interface operations {
                      *               "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *               "memory": "64Mi",
                      *               "name": "My app",
+                     *               "process": "my-app",
                      *               "ready": true,
                      *               "reason": "text",
                      *               "restarts": 0,

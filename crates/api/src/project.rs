@@ -189,6 +189,11 @@ pub struct ScaleProject {
     )]
     #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
+    /// How many replicas of its other processes run, by their names, 0 to the most that `replicas`
+    /// may be; those that are not named keep theirs. Applies at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub processes: Option<BTreeMap<Slug, u32>>,
     /// Cores a replica; a running project is restarted with them, new beside old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Cpu>,
@@ -355,12 +360,15 @@ pub struct PodView {
     pub name: String,
     /// What it is doing.
     pub status: PodStatus,
-    /// Whether visitors reach it.
+    /// Whether visitors reach it; of other processes, whether it has run for a moment.
     pub ready: bool,
     /// How often it was started again after a crash.
     pub restarts: u32,
     /// When it was last started.
     pub started_at: Option<Timestamp>,
+    /// The process that it runs, if that answers no visitors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Slug>,
     /// The deployment it belongs to.
     pub deployment_id: DeploymentId,
     /// Cores in use, such as `12m`.

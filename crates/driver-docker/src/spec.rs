@@ -76,11 +76,7 @@ pub(crate) fn container_spec(
     let network = labels.network_name(spec.workspace_id);
     let alias = EndpointSettings {
         // Whoever asks for the project is to reach its replicas only.
-        aliases: spec
-            .key
-            .job_number()
-            .is_none()
-            .then(|| vec![spec.project.to_string()]),
+        aliases: spec.key.is_web().then(|| vec![spec.project.to_string()]),
         ..EndpointSettings::default()
     };
     let env = spec

@@ -50,12 +50,16 @@ pub struct ReplicaKey {
     pub project_id: ProjectId,
     /// The deployment whose version it runs.
     pub deployment_id: DeploymentId,
-    /// Its place among the replicas of that deployment, from 0; of a job see [`ReplicaKey::of_job`].
+    /// Its place among the replicas of that deployment that answer visitors, from 0; of others see
+    /// [`ReplicaKey::worker_index`] and [`ReplicaKey::of_job`].
     pub index: u32,
 }
 
 /// The places from here on are those of jobs.
 const FIRST_JOB: u32 = 1 << 31;
+/// The places from here on are those of processes that answer no visitors: so many for each of them.
+const FIRST_WORKER: u32 = 1 << 30;
+const PLACES: u32 = 1 << 16;
 
 impl ReplicaKey {
     /// The replica of a project's job, by the job's number (below 2³¹): it has the version of that
@@ -66,6 +70,29 @@ impl ReplicaKey {
             deployment_id,
             index: FIRST_JOB | number,
         }
+    }
+
+    /// The place of a replica of the process with this slot (below 2¹⁴) of a version, from 0 to 65,535.
+    /// It is not reached by the project's name either.
+    pub const fn worker_index(slot: u32, place: u32) -> u32 {
+        FIRST_WORKER + slot * PLACES + place
+    }
+
+    /// The slot of the process that it runs and its place there, if it answers no visitors and is no
+    /// job's.
+    pub const fn worker(&self) -> Option<(u32, u32)> {
+        if self.index >= FIRST_JOB {
+            return None;
+        }
+        match self.index.checked_sub(FIRST_WORKER) {
+            Some(place) => Some((place / PLACES, place % PLACES)),
+            None => None,
+        }
+    }
+
+    /// Whether it is one of those that answer visitors.
+    pub const fn is_web(&self) -> bool {
+        self.index < FIRST_WORKER
     }
 
     /// The number of the job that it runs, if it is a job's.
@@ -79,15 +106,20 @@ impl ReplicaKey {
 pub struct ReplicaName(Box<str>);
 
 impl ReplicaName {
-    /// The name of the replica `key` of the project called `project`.
+    /// The name of the replica `key` of the project called `project`; of one that runs a process
+    /// beside the one that answers visitors, see [`ReplicaName::of_process`].
     pub fn new(project: &Slug, key: &ReplicaKey) -> Self {
-        let deployment = key.deployment_id.as_uuid().simple().to_string();
-        // The tail of a UUIDv7 is its random part; its head is the time and often equal.
-        let deployment = &deployment[20..];
+        let version = version(key);
         Self(match key.job_number() {
-            Some(number) => format!("{project}-{deployment}-job-{number}").into(),
-            None => format!("{project}-{deployment}-{}", key.index).into(),
+            Some(number) => format!("{project}-{version}-job-{number}").into(),
+            None => format!("{project}-{version}-{}", key.index).into(),
         })
+    }
+
+    /// The name of the replica with this place that runs the process called `process`.
+    pub fn of_process(project: &Slug, key: &ReplicaKey, process: &Slug, place: u32) -> Self {
+        let version = version(key);
+        Self(format!("{project}-{version}-{process}-{place}").into())
     }
 
     /// Takes a name as an engine's label has it.
@@ -99,6 +131,13 @@ impl ReplicaName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What a replica's name says of its deployment.
+fn version(key: &ReplicaKey) -> String {
+    let deployment = key.deployment_id.as_uuid().simple().to_string();
+    // The tail of a UUIDv7 is its random part; its head is the time and often equal.
+    deployment[20..].to_owned()
 }
 
 impl fmt::Display for ReplicaName {

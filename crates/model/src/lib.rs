@@ -15,6 +15,7 @@ pub mod error;
 pub mod job;
 pub mod log;
 pub mod plan;
+pub mod process;
 pub mod project;
 pub mod pull_request;
 pub mod push;

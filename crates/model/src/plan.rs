@@ -24,11 +24,37 @@ pub struct Desired {
     pub live: Option<DeploymentId>,
     /// The version that is to take over.
     pub target: Option<Target>,
+    /// The places of the live version's replicas that answer no visitors: those of its workers.
+    pub live_workers: Vec<u32>,
+    /// The same of the version that is to take over.
+    pub target_workers: Vec<u32>,
     /// How it takes over.
     pub rollout: Rollout,
     /// Until when a live version that breaks is given up for the one before it; `None` where there is
     /// none to go back to.
     pub watched_until: Option<Timestamp>,
+}
+
+impl Desired {
+    /// Whether a version is to have a replica with this place, as long as it is there at all.
+    pub fn has_place(&self, deployment_id: DeploymentId, index: u32) -> bool {
+        index < self.replicas || self.workers(deployment_id).contains(&index)
+    }
+
+    fn places(&self, deployment_id: DeploymentId) -> impl Iterator<Item = u32> {
+        (0..self.replicas).chain(self.workers(deployment_id).iter().copied())
+    }
+
+    fn workers(&self, deployment_id: DeploymentId) -> &[u32] {
+        let is_target = |target: Target| target.deployment_id == deployment_id;
+        if self.target.is_some_and(is_target) {
+            &self.target_workers
+        } else if self.live == Some(deployment_id) {
+            &self.live_workers
+        } else {
+            &[]
+        }
+    }
 }
 
 /// How a version takes over from the one before it.
@@ -194,7 +220,8 @@ fn one_at_a_time(desired: &Desired, replicas: &[Replica]) -> Vec<Replica> {
             && (replica.retiring_since.is_some() || replica.terminated_at.is_some())
     };
     let are_up = live().filter(|replica| {
-        replica.observed.state == ReplicaState::Running
+        replica.observed.key.is_web()
+            && replica.observed.state == ReplicaState::Running
             && matches!(replica.health, Health::Ready | Health::Unhealthy(_))
     });
     let is_complete =
@@ -240,7 +267,7 @@ fn is_wanted(desired: &Desired, replica: &Replica) -> bool {
             .target
             .is_some_and(|target| target.deployment_id == deployment_id);
     is_current
-        && replica.observed.key.index < desired.replicas
+        && desired.has_place(deployment_id, replica.observed.key.index)
         && !matches!(replica.health, Health::Unhealthy(_))
 }
 
@@ -249,8 +276,8 @@ fn is_in_place(desired: &Desired) -> bool {
     desired.rollout == Rollout::InPlace && desired.target.is_some()
 }
 
-/// Whether visitors may be sent to it: it runs, and its probe succeeded or it has the route from
-/// before the control plane was restarted.
+/// Whether it does its work (of those that answer visitors: whether they may be sent to it): it runs,
+/// and its probe succeeded or it has the route from before the control plane was restarted.
 fn is_serving(replica: &Replica) -> bool {
     let has_proof = match replica.health {
         Health::Ready => true,
@@ -390,7 +417,8 @@ fn is_takeover_ready(desired: &Desired, replicas: &[Replica]) -> bool {
     };
     let serving = of(replicas, target.deployment_id)
         .filter(|replica| is_wanted(desired, replica) && is_serving(replica));
-    desired.replicas > 0 && serving.count() as u64 == u64::from(desired.replicas)
+    let needed = desired.places(target.deployment_id).count();
+    desired.replicas > 0 && serving.count() == needed
 }
 
 fn plan_starts(
@@ -412,7 +440,7 @@ fn plan_starts(
                 .all(|replica| replica.observed.key.deployment_id == *version)
     };
     for deployment_id in live.into_iter().chain(target).filter(has_room) {
-        for index in 0..desired.replicas {
+        for index in desired.places(deployment_id) {
             let found = of(replicas, deployment_id).find(|r| r.observed.key.index == index);
             let start_at = match found.map(|replica| &replica.observed) {
                 None => now,
@@ -443,6 +471,7 @@ fn plan_route(desired: &Desired, replicas: &[Replica], plan: &mut Plan) {
     let version = takeover.map(|target| target.deployment_id).or(desired.live);
     let serves = |replica: &&Replica| {
         Some(replica.observed.key.deployment_id) == version
+            && replica.observed.key.is_web()
             && is_wanted(desired, replica)
             && is_serving(replica)
     };

@@ -6,6 +6,7 @@ use tose_api::{
     BranchName, Cpu, Hostname, ImageRef, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId,
 };
 
+use crate::process::{Processes, Scale, total};
 use crate::recipe::manifest::RunWishes;
 
 /// The port of a project that names none.
@@ -47,6 +48,9 @@ pub struct RunSpec {
     /// What runs once, to its end, before a version takes over; see [`crate::command::split`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release_command: Option<String>,
+    /// What runs beside the process that answers visitors.
+    #[serde(default, skip_serializing_if = "Processes::is_empty")]
+    pub processes: Processes,
     /// Folders that outlive replicas. With any, two versions never run at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
@@ -89,6 +93,8 @@ pub struct Project {
     pub region: Slug,
     /// How many replicas run while it is not stopped.
     pub replicas: u32,
+    /// How many replicas of its other processes run, where that is not what a version says.
+    pub scale: Scale,
     /// Whether it is to run.
     pub desired: DesiredState,
     /// Grows with every change of intent.
@@ -104,6 +110,12 @@ pub struct Project {
 }
 
 impl Project {
+    /// How many replicas a version of it has that runs with this.
+    pub fn replicas_of(&self, run: &RunSpec) -> u32 {
+        self.replicas
+            .saturating_add(total(&run.processes, &self.scale))
+    }
+
     /// The project whose repository it is built from: its own, unless it is a preview.
     pub fn connected_id(&self) -> ProjectId {
         let preview = self.preview.as_ref();
@@ -133,9 +145,9 @@ pub struct StatusFacts {
     pub live: bool,
     /// Whether the newest deployment failed.
     pub newest_failed: bool,
-    /// Live replicas that are ready.
+    /// Live replicas that are ready, less the workers that do not run.
     pub ready: u32,
-    /// Replicas that are wanted.
+    /// Replicas that are wanted, workers left out.
     pub wanted: u32,
 }
 

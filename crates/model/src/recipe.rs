@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 use tose_api::EnvKey;
 
 use crate::error::{Error, Result};
+use crate::process::{MAX_PROCESSES, Processes};
 use dockerfile::Dockerfile;
 use manifest::BuildWishes;
 
@@ -48,6 +49,8 @@ pub struct Recipe {
     pub ignore: Vec<&'static str>,
     /// What its author should know.
     pub notes: Vec<String>,
+    /// What the Procfile says is to run beside the process that answers visitors.
+    pub processes: Processes,
     /// What the Procfile says is to run before a version takes over.
     pub release: Option<String>,
 }
@@ -149,11 +152,16 @@ pub fn find(inputs: &Inputs<'_>) -> Result<Option<Recipe>> {
     };
     let draft = (family.write)(inputs)?;
     let mut notes = draft.notes;
-    let others = procfile::others(inputs.tree.text("Procfile"));
-    if !others.is_empty() {
+    let (processes, refused) = procfile::others(inputs.tree.text("Procfile"));
+    if !refused.is_empty() {
         notes.push(format!(
-            "of the Procfile `web` and `release` run, not {}",
-            others.join(", ")
+            "of the Procfile {} cannot run: a process has a name of small letters, digits and hyphens that is not `job`, a command of 1000 characters at most, and {MAX_PROCESSES} are the most",
+            refused.join(", ")
+        ));
+    }
+    for name in processes.keys() {
+        notes.push(format!(
+            "the process {name} of the Procfile runs once it has replicas: `tose scale {name}=1`"
         ));
     }
     Ok(Some(Recipe {
@@ -163,6 +171,7 @@ pub fn find(inputs: &Inputs<'_>) -> Result<Option<Recipe>> {
         ignore: draft.ignore,
         notes,
         release: procfile::release(inputs.tree.text("Procfile")),
+        processes,
     }))
 }
 

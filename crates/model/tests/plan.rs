@@ -31,6 +31,14 @@ fn value<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
         .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
+/// So many workers of the first process.
+fn workers(words: &[&str], name: &str) -> Vec<u32> {
+    let count = value(words, name).map_or(0, |text| text.parse().expect("a number"));
+    (0..count)
+        .map(|place| ReplicaKey::worker_index(0, place))
+        .collect()
+}
+
 fn parse_desired(words: &[&str]) -> Desired {
     Desired {
         replicas: value(words, "replicas")
@@ -46,6 +54,8 @@ fn parse_desired(words: &[&str]) -> Desired {
             }
         }),
         watched_until: value(words, "watched").map(at),
+        live_workers: workers(words, "live-workers"),
+        target_workers: workers(words, "target-workers"),
         rollout: if words.contains(&"in-place") {
             Rollout::InPlace
         } else {
@@ -72,12 +82,29 @@ fn parse_state(words: &[&str]) -> ReplicaState {
     }
 }
 
+/// `w` and a number is a worker of the first process.
+fn parse_place(text: &str) -> u32 {
+    let number = |text: &str| text.parse().expect("a place");
+    match text.strip_prefix('w') {
+        Some(place) => ReplicaKey::worker_index(0, number(place)),
+        None => number(text),
+    }
+}
+
+fn place(index: u32) -> String {
+    let first = ReplicaKey::worker_index(0, 0);
+    match index.checked_sub(first) {
+        Some(place) => format!("w{place}"),
+        None => index.to_string(),
+    }
+}
+
 fn parse_replica(words: &[&str]) -> Replica {
     let name = words[0];
     let key = ReplicaKey {
         project_id: ProjectId::from_uuid(Uuid::nil()),
         deployment_id: deployment(name),
-        index: name[1..].parse().expect("a place"),
+        index: parse_place(&name[1..]),
     };
     Replica {
         observed: ObservedReplica {
@@ -135,7 +162,7 @@ fn write(plan: &Plan) -> String {
             Step::Start {
                 deployment_id,
                 index,
-            } => format!("start {}{index}", letter(*deployment_id)),
+            } => format!("start {}{}", letter(*deployment_id), place(*index)),
             Step::Route { replicas } => {
                 let names: Vec<_> = replicas.iter().map(ReplicaName::as_str).collect();
                 format!("route {}", names.join(" "))

@@ -7,12 +7,28 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tose_api::{ProjectId, Timestamp};
-use tose_model::driver::ReplicaName;
+use tose_model::driver::{ObservedReplica, ReplicaName};
+use tose_model::plan::Health;
 
 /// How often in a row a replica may fail before it counts as unhealthy.
 const FAILURES: u32 = 3;
+
+/// How long a worker runs before it counts as started.
+const WORKER_SETTLED: Duration = Duration::from_secs(2);
+
+/// A worker is well once it has run for a moment: nobody can ask it.
+pub(crate) fn worker_health(observed: &ObservedReplica, now: Timestamp) -> Health {
+    let ran = observed.started_at.map(|at| now.since(at));
+    if ran.is_some_and(|ran| ran >= WORKER_SETTLED) {
+        Health::Ready
+    } else {
+        let seconds = WORKER_SETTLED.as_secs();
+        Health::NotReady(format!("it has not run for {seconds} s"))
+    }
+}
 
 /// Whom to ask what.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use tose_api::{BranchName, DeploymentId, ProjectId, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::{Event, next};
+use tose_model::process::total;
 use tose_model::project::RunSpec;
 use tose_model::push::RepoKey;
 use tose_model::secret::Sealed;
@@ -72,7 +73,7 @@ pub struct Transition {
 pub struct RunningVersion {
     /// The project.
     pub project_id: ProjectId,
-    /// How many replicas the project wants.
+    /// How many replicas it has, all its processes together.
     pub replicas: u32,
     /// What each of them runs with.
     pub run: RunSpec,
@@ -273,8 +274,8 @@ impl Store {
         &self,
         scope: &WorkspaceScope,
     ) -> Result<Vec<RunningVersion>> {
-        let rows: Vec<(String, i64, String)> = sqlx::query_as(
-            "SELECT p.id, p.replicas, d.run FROM projects p JOIN deployments d ON d.project_id = p.id
+        let rows: Vec<(String, i64, String, String)> = sqlx::query_as(
+            "SELECT p.id, p.replicas, p.process_scale, d.run FROM projects p JOIN deployments d ON d.project_id = p.id
              WHERE p.workspace_id = $1 AND d.workspace_id = $1 AND p.deleted_at IS NULL
                AND p.desired = 'running' AND d.status IN ('deploying', 'running')",
         )
@@ -282,11 +283,14 @@ impl Store {
         .fetch_all(self.readers())
         .await
         .map_err(Error::query("list the versions that run"))?;
-        let versions = rows.into_iter().map(|(project_id, replicas, run)| {
+        let versions = rows.into_iter().map(|(project_id, replicas, scale, run)| {
+            let run: RunSpec = row::parse_json("deployments.run", &run)?;
+            let scale = row::parse_json("projects.process_scale", &scale)?;
+            let replicas = row::to_u32("projects.replicas", replicas)?;
             Ok(RunningVersion {
                 project_id: row::parse("projects.id", &project_id)?,
-                replicas: row::to_u32("projects.replicas", replicas)?,
-                run: row::parse_json("deployments.run", &run)?,
+                replicas: replicas.saturating_add(total(&run.processes, &scale)),
+                run,
             })
         });
         versions.collect()

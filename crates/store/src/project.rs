@@ -6,6 +6,7 @@ use tose_api::git::{CommitReportView, GitConnectionView};
 use tose_api::project::{BuildOptions, Source};
 use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp};
 use tose_model::access::{Membership, WorkspaceScope};
+use tose_model::process::{Processes, Scale};
 use tose_model::project::{DesiredState, Project, RunSpec};
 
 use crate::database::{Store, Tx, commit};
@@ -65,6 +66,8 @@ pub struct ProjectChanges {
     pub build: Option<BuildOptions>,
     /// How many replicas.
     pub replicas: u32,
+    /// How many of its other processes, where it says so.
+    pub scale: Scale,
 }
 
 /// A project with all that its view shows.
@@ -107,6 +110,7 @@ struct ProjectRow {
     ram_milli: i64,
     health_check_path: Option<String>,
     replicas: i64,
+    process_scale: String,
     desired: String,
     generation: i64,
     hostname: Option<String>,
@@ -164,7 +168,7 @@ macro_rules! project_columns {
     () => {
         concat!(
             "p.id, p.workspace_id, w.slug AS workspace, p.name, p.slug, p.source, p.image, p.port,
-             p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.desired, p.generation,
+             p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.process_scale, p.desired, p.generation,
              p.created_at, p.updated_at, p.ready_replicas, p.start_command, p.volumes, p.build,
              p.region, p.preview_of, p.preview_number, p.preview_branch, d.hostname AS hostname, ",
             fact_columns!()
@@ -255,6 +259,7 @@ impl ProjectRow {
                 health_check_path: self.health_check_path,
                 start_command: self.start_command,
                 release_command: None,
+                processes: Processes::new(),
                 volumes: row::parse_json("projects.volumes", &self.volumes)?,
                 file: None,
             };
@@ -276,6 +281,7 @@ impl ProjectRow {
                 .transpose()?,
             region: row::parse("projects.region", &self.region)?,
             replicas: row::to_u32("projects.replicas", self.replicas)?,
+            scale: row::parse_json("projects.process_scale", &self.process_scale)?,
             desired,
             generation: row::to_u64("projects.generation", self.generation)?,
             hostname: row::parse("domains.hostname", &hostname)?,
@@ -532,7 +538,8 @@ impl Store {
         let done = sqlx::query(
             "UPDATE projects SET name = $4, source = $5, image = $6, port = $7, cpu_milli = $8,
                  ram_milli = $9, health_check_path = $10, replicas = $11, updated_at = $12,
-                 start_command = $13, volumes = $14, build = $15, generation = generation + 1
+                 start_command = $13, volumes = $14, build = $15, process_scale = $16,
+                 generation = generation + 1
              WHERE workspace_id = $1 AND id = $2 AND generation = $3 AND deleted_at IS NULL",
         )
         .bind(scope.id().to_string())
@@ -550,6 +557,7 @@ impl Store {
         .bind(&changes.run.start_command)
         .bind(row::to_json("projects.volumes", &changes.run.volumes)?)
         .bind(build_text(changes.build.as_ref())?)
+        .bind(row::to_json("projects.process_scale", &changes.scale)?)
         .execute(&mut *tx)
         .await
         .map_err(Error::query("change a project"))?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use tose_api::project::ScaleProject;
-use tose_api::{Cpu, Ram};
+use tose_api::{Cpu, Ram, Slug};
 
 use super::status::summary;
 use crate::context::Context;
@@ -11,6 +11,9 @@ use crate::context::Context;
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct ScaleArgs {
+    /// How many replicas of other processes run, such as worker=2; applies at once
+    #[arg(value_name = "PROCESS=N", value_parser = parse_process)]
+    processes: Vec<(Slug, u32)>,
     /// How many replicas run; applies at once
     #[arg(long, value_name = "N")]
     replicas: Option<u32>,
@@ -27,6 +30,7 @@ pub(crate) async fn run(ctx: &Context, args: ScaleArgs) -> Result<()> {
     let target = ctx.target(&client).await?;
     let body = ScaleProject {
         replicas: args.replicas,
+        processes: (!args.processes.is_empty()).then(|| args.processes.into_iter().collect()),
         cpu: args.cpu,
         ram: args.ram,
     };
@@ -41,4 +45,11 @@ pub(crate) async fn run(ctx: &Context, args: ScaleArgs) -> Result<()> {
         project.ram
     );
     ctx.output.result(&project, &text)
+}
+
+fn parse_process(text: &str) -> Result<(Slug, u32), String> {
+    let problem = || "is a process and a number, such as worker=2".to_owned();
+    let (name, replicas) = text.split_once('=').ok_or_else(problem)?;
+    let name = name.parse().map_err(|_| problem())?;
+    Ok((name, replicas.parse().map_err(|_| problem())?))
 }

@@ -18,6 +18,7 @@ fn status() -> StatusView {
         limit: limit.to_owned(),
     };
     let pod = PodView {
+        process: None,
         name: "hello-1".to_owned(),
         status: PodStatus::Running,
         ready: true,

@@ -42,9 +42,9 @@ fn a_size_has_to_be_given() {
 
     ----- stderr -----
     error: the following required arguments were not provided:
-      <--replicas <N>|--cpu <CORES>|--ram <GB>>
+      <PROCESS=N|--replicas <N>|--cpu <CORES>|--ram <GB>>
 
-    Usage: tose scale <--replicas <N>|--cpu <CORES>|--ram <GB>>
+    Usage: tose scale <PROCESS=N|--replicas <N>|--cpu <CORES>|--ram <GB>>
 
     For more information, try '--help'.
     ");

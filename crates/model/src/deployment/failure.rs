@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tose_api::Port;
+use tose_api::{Port, Slug};
 
 use crate::driver::Listening;
 
@@ -26,6 +26,8 @@ pub enum Cause {
 /// What else is known when a cause is put into words.
 #[derive(Debug, Clone, Default)]
 pub struct Circumstances {
+    /// The process that it runs, if it answers no visitors.
+    pub process: Option<Slug>,
     /// How long the replica had.
     pub waited: Duration,
     /// The sockets it listens on, if that could be seen.
@@ -46,13 +48,14 @@ pub fn explain(cause: &Cause, port: Port, memory: &str, facts: &Circumstances) -
             out_of_memory: true,
             ..
         } => format!(
-            "the app was killed because it used more than its {memory} GB of memory; raise `ram` or make it use less"
+            "{} was killed because it used more than its {memory} GB of memory; raise `ram` or make it use less",
+            subject(facts)
         ),
         Cause::Exited {
             exit_code,
             restarts,
             ..
-        } => explain_exit(*exit_code, *restarts),
+        } => explain_exit(&subject(facts), *exit_code, *restarts),
         Cause::NotReady { probe } => explain_not_ready(probe, port, facts),
     };
     if facts.last_lines.is_empty() {
@@ -64,21 +67,28 @@ pub fn explain(cause: &Cause, port: Port, memory: &str, facts: &Circumstances) -
     )
 }
 
-fn explain_exit(exit_code: i64, restarts: u32) -> String {
+fn subject(facts: &Circumstances) -> String {
+    match &facts.process {
+        Some(name) => format!("the process {name}"),
+        None => "the app".to_owned(),
+    }
+}
+
+fn explain_exit(subject: &str, exit_code: i64, restarts: u32) -> String {
     let times = match restarts {
         0 => String::new(),
         1 => ", and again after a restart".to_owned(),
         n => format!(", and again after each of {n} restarts"),
     };
     let hint = match exit_code {
-        0 => "; a web app has to keep running, so check its start command",
+        0 => "; it has to keep running, so check its start command",
         126 => "; its start command is not executable",
         127 => "; its start command was not found in the image",
         137 => "; it was killed from outside",
         139 => "; it crashed with a segmentation fault",
         _ => "; the log has its output",
     };
-    format!("the app exited with code {exit_code} right after it was started{times}{hint}")
+    format!("{subject} exited with code {exit_code} right after it was started{times}{hint}")
 }
 
 fn explain_not_ready(probe: &str, port: Port, facts: &Circumstances) -> String {
@@ -132,6 +142,7 @@ mod tests {
     fn check(cause: Cause, addrs: Option<Vec<Listening>>, expected: &str) {
         let port = Port::try_from(3000).expect("a port");
         let facts = Circumstances {
+            process: None,
             waited: Duration::from_secs(60),
             listening: addrs,
             last_lines: Vec::new(),

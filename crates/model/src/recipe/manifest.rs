@@ -14,6 +14,7 @@ use super::dockerfile::{Word, check_command};
 use super::tree::Tree;
 use crate::command;
 use crate::error::{Error, Result};
+use crate::process::{MAX_PROCESSES, MAX_REPLICAS, Processes, is_process_name};
 use crate::project::{DEFAULT_PORT, RunSpec, is_health_path};
 
 /// The names of the file.
@@ -71,6 +72,9 @@ pub struct RunWishes {
     /// What runs once, to its end, before a version takes over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release_command: Option<String>,
+    /// What runs beside the process that answers visitors.
+    #[serde(skip_serializing_if = "Processes::is_empty")]
+    pub processes: Processes,
 }
 
 impl Manifest {
@@ -164,7 +168,7 @@ impl Manifest {
                 "run.release_command must be one command line of at most 1000 characters that names a program, its quotes in pairs",
             ));
         }
-        Ok(())
+        self.run.check_processes()
     }
 }
 
@@ -213,6 +217,30 @@ impl BuildWishes {
 }
 
 impl RunWishes {
+    fn check_processes(&self) -> Result<()> {
+        if self.processes.len() > MAX_PROCESSES {
+            return Err(Error::invalid(format!(
+                "run.processes has at most {MAX_PROCESSES}"
+            )));
+        }
+        for (name, process) in &self.processes {
+            let refuse =
+                |problem: String| Err(Error::invalid(format!("run.processes.{name}{problem}")));
+            if !is_process_name(name) {
+                return refuse(": this name has a meaning of its own; choose another".to_owned());
+            }
+            if command::split(&process.command).is_err() {
+                return refuse(
+                    ".command must be one command line of at most 1000 characters that names a program, its quotes in pairs".to_owned(),
+                );
+            }
+            if process.replicas > MAX_REPLICAS {
+                return refuse(format!(".replicas must be between 0 and {MAX_REPLICAS}"));
+            }
+        }
+        Ok(())
+    }
+
     /// What a deployment runs with: what the project says, and where it says nothing, the file. A
     /// project always has a port, so one that was never changed counts as none.
     pub fn apply_to(&self, project: &RunSpec) -> RunSpec {
@@ -227,6 +255,7 @@ impl RunWishes {
             run.start_command.clone_from(&self.start_command);
         }
         run.release_command.clone_from(&self.release_command);
+        run.processes.clone_from(&self.processes);
         run.file = (*self != Self::default()).then(|| self.clone());
         run
     }
@@ -260,6 +289,9 @@ impl RunWishes {
         if let Some(command) = &self.release_command {
             note("release_command", command, true);
         }
+        for (name, process) in &self.processes {
+            note(&format!("processes.{name}"), &process.command, true);
+        }
         lines
     }
 }
@@ -267,6 +299,7 @@ impl RunWishes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Process;
 
     fn problem(name: &str, text: &str) -> String {
         Manifest::parse(name, text)
@@ -318,6 +351,14 @@ mod tests {
             r#"{"run": {"port": 70000}}"#,
             r#"{"run": {"health_check_path": "up"}}"#,
             r#"{"run": {"start_command": "a 'b"}}"#,
+            r#"{"run": {"processes": {"web": {"command": "a"}}}}"#,
+            r#"{"run": {"processes": {"Work er": {"command": "a"}}}}"#,
+            r#"{"run": {"processes": {"w": {"command": ""}}}}"#,
+            r#"{"run": {"processes": {"w": {"command": "a", "replicas": 101}}}}"#,
+            r#"{"run": {"processes": {"w": {"cmd": "a"}}}}"#,
+            r#"{"run": {"processes": {"a": {"command": "a"}, "b": {"command": "a"}, "c": {"command": "a"},
+                "d": {"command": "a"}, "e": {"command": "a"}, "f": {"command": "a"}, "g": {"command": "a"},
+                "h": {"command": "a"}, "i": {"command": "a"}}}}"#,
         ] {
             assert!(Manifest::parse("tose.json", text).is_err(), "{text}");
         }
@@ -347,6 +388,7 @@ mod tests {
             health_check_path: None,
             start_command: Some("own".to_owned()),
             release_command: None,
+            processes: Processes::new(),
             volumes: Vec::new(),
             file: None,
         };
@@ -355,6 +397,13 @@ mod tests {
             health_check_path: Some("/up".to_owned()),
             start_command: Some("theirs".to_owned()),
             release_command: Some("migrate".to_owned()),
+            processes: Processes::from([(
+                "worker".parse().expect("a slug"),
+                Process {
+                    command: "work".to_owned(),
+                    replicas: 1,
+                },
+            )]),
         };
         let run = wishes.apply_to(&project);
         assert_eq!(
@@ -369,6 +418,7 @@ mod tests {
                 "run.health_check_path: /up",
                 "run.start_command: theirs is not used, the project's own goes before it",
                 "run.release_command: migrate",
+                "run.processes.worker: work",
             ]
         );
         assert_eq!(run.file.as_ref(), Some(&wishes));

@@ -468,7 +468,7 @@ impl Platform {
         };
         // Nobody is there who could be told: those fail when they have their image.
         if !is_our_own {
-            let load = Load::of(&run, project.replicas);
+            let load = Load::of(&run, project.replicas_of(&run));
             self.check_quota(access.scope(), project.id, load).await?;
         }
         let waiting = self

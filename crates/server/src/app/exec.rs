@@ -124,7 +124,8 @@ impl Platform {
         check_command(&command)?;
         let project = self.find_project(access, slug).await?;
         let mut replicas = self.driver.observe(Scope::Project(project.id)).await?;
-        replicas.sort_by(|a, b| a.name.cmp(&b.name));
+        // Those that answer visitors come first.
+        replicas.sort_by(|a, b| (a.key.index, &a.name).cmp(&(b.key.index, &b.name)));
         let found = replicas.into_iter().find(|replica| {
             let is_asked_for = pod.is_none_or(|pod| pod == replica.name.as_str());
             // A job has a container of its own that nobody asked to work in.

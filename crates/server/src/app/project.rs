@@ -11,6 +11,7 @@ use tose_model::access::Access;
 use tose_model::command;
 use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
+use tose_model::process::{Processes, Scale, total};
 use tose_model::project::{
     DEFAULT_PORT, DesiredState, Project, RunSpec, StatusFacts, is_health_path, status,
 };
@@ -56,6 +57,7 @@ impl Platform {
             health_check_path: input.health_check_path,
             start_command: input.start_command,
             release_command: None,
+            processes: Processes::new(),
             volumes: input.volumes.unwrap_or_default(),
             file: None,
         };
@@ -118,12 +120,22 @@ impl Platform {
         slug: &str,
         input: UpdateProject,
     ) -> Result<ProjectView> {
+        self.change_project(access, slug, input, Scale::new()).await
+    }
+
+    async fn change_project(
+        &self,
+        access: &Access,
+        slug: &str,
+        input: UpdateProject,
+        scale: Scale,
+    ) -> Result<ProjectView> {
         let (project, _) = self.store.get_project(access.scope(), slug).await?;
-        let before = Load::of(&project.run, project.replicas);
         let name = match &input.name {
             Some(name) => check_name(name)?,
             None => project.name.clone(),
         };
+        let before = project.clone();
         let changes = ProjectChanges {
             name,
             source: input.source.unwrap_or(project.source),
@@ -137,11 +149,13 @@ impl Platform {
                     .unwrap_or(project.run.health_check_path),
                 start_command: input.start_command.unwrap_or(project.run.start_command),
                 release_command: None,
+                processes: Processes::new(),
                 volumes: input.volumes.unwrap_or(project.run.volumes),
                 file: None,
             },
             build: input.build.unwrap_or(project.build),
             replicas: input.replicas.unwrap_or(project.replicas),
+            scale: project.scale.clone().into_iter().chain(scale).collect(),
         };
         self.check_region(input.region)?;
         self.check_project(
@@ -151,9 +165,8 @@ impl Platform {
             changes.replicas,
             changes.build.as_ref(),
         )?;
-        let after = Load::of(&changes.run, changes.replicas);
-        if project.desired == DesiredState::Running && before.max(after) != before {
-            self.check_quota(access.scope(), project.id, after).await?;
+        if before.desired == DesiredState::Running {
+            self.check_growth(access, &before, &changes).await?;
         }
         let event = self.event(access, "project.update", &project.slug);
         self.store
@@ -309,6 +322,61 @@ impl Platform {
         })
     }
 
+    /// Refuses changes that take more than the workspace may have.
+    async fn check_growth(
+        &self,
+        access: &Access,
+        project: &Project,
+        changes: &ProjectChanges,
+    ) -> Result<()> {
+        let processes = self.processes(access, project).await?;
+        let load = |run: &RunSpec, replicas: u32, scale: &Scale| {
+            Load::of(run, replicas.saturating_add(total(&processes, scale)))
+        };
+        let before = load(&project.run, project.replicas, &project.scale);
+        let after = load(&changes.run, changes.replicas, &changes.scale);
+        if before.max(after) == before {
+            return Ok(());
+        }
+        self.check_quota(access.scope(), project.id, after).await
+    }
+
+    /// The processes of the version that is live, or on its way.
+    async fn processes(&self, access: &Access, project: &Project) -> Result<Processes> {
+        let current = self
+            .store
+            .list_current_deployments(access.scope(), project.id)
+            .await?;
+        let mut processes = Processes::new();
+        for deployment in current {
+            processes.extend(deployment.run.processes);
+        }
+        Ok(processes)
+    }
+
+    /// Which processes get how many replicas.
+    fn check_scale(&self, processes: &Processes, wanted: Scale) -> Result<Scale> {
+        let most = self.config.limits.max_replicas;
+        for (name, replicas) in &wanted {
+            if !processes.contains_key(name) {
+                let known: Vec<_> = processes.keys().map(Slug::as_str).collect();
+                let known = match known.as_slice() {
+                    [] => "it has none besides web: name them in tose.json or in a Procfile, and deploy".to_owned(),
+                    known => format!("it has {}", known.join(", ")),
+                };
+                return Err(Error::invalid_field(
+                    "processes",
+                    format!("name a process {name} that the project does not have; {known}"),
+                ));
+            }
+            if *replicas > most {
+                let problem = format!("must be between 0 and {most} each");
+                return Err(Error::invalid_field("processes", problem));
+            }
+        }
+        Ok(wanted)
+    }
+
     /// Sets replicas, cpu and ram. More or fewer replicas come at once; a project that runs gets
     /// other sizes by a restart.
     pub(crate) async fn scale_project(
@@ -324,7 +392,9 @@ impl Platform {
             ram: input.ram,
             ..UpdateProject::default()
         };
-        let after = self.update_project(access, slug, changes).await?;
+        let processes = self.processes(access, &before).await?;
+        let scale = self.check_scale(&processes, input.processes.unwrap_or_default())?;
+        let after = self.change_project(access, slug, changes, scale).await?;
         let has_other_size = (before.run.cpu, before.run.ram) != (after.cpu, after.ram);
         if has_other_size && after.live_deployment.is_some() {
             match self.restart_project(access, slug).await {

@@ -1,16 +1,22 @@
 //! What a project's replicas do at this moment, asked of the engine.
 
 use futures_util::future::join_all;
+use tose_api::Slug;
+use tose_api::deployment::DeploymentStatus;
 use tose_api::project::{
     PodStatus, PodView, PodsView, ResourcesView, StatusProject, StatusView, UsageView,
 };
 use tose_model::access::Access;
+use tose_model::deployment::Deployment;
 use tose_model::driver::{ObservedReplica, ReplicaState, Scope, Usage};
 use tose_model::error::Result;
-use tose_model::project::{DesiredState, status};
+use tose_model::plan::Health;
+use tose_model::process::counts;
+use tose_model::project::{DesiredState, Project, status};
 
 use crate::app::Platform;
 use crate::app::project::status_facts;
+use crate::liveness::worker_health;
 
 impl Platform {
     pub(crate) async fn project_status(&self, access: &Access, slug: &str) -> Result<StatusView> {
@@ -23,11 +29,8 @@ impl Platform {
             .list_current_deployments(access.scope(), project.id)
             .await?;
         let pods = join_all(replicas.iter().map(|replica| {
-            let is_current = current
-                .iter()
-                .any(|deployment| deployment.id == replica.key.deployment_id)
-                && replica.key.index < project.replicas;
-            self.pod(replica, is_current, &routed)
+            let place = find_place(&project, &current, replica);
+            self.pod(replica, place, &routed)
         }))
         .await;
         let ready = count(pods.iter().filter(|(pod, _)| pod.ready));
@@ -35,9 +38,13 @@ impl Platform {
             .iter()
             .filter(|(pod, _)| pod.status != PodStatus::Stopping);
         let total = count(staying);
-        facts.ready = ready;
+        let workers = current
+            .iter()
+            .find(|deployment| deployment.status == DeploymentStatus::Running)
+            .map_or(0, |live| project.replicas_of(&live.run) - project.replicas);
+        facts.ready = ready.saturating_sub(workers);
         let wanted = match project.desired {
-            DesiredState::Running => u64::from(project.replicas),
+            DesiredState::Running => u64::from(project.replicas + workers),
             DesiredState::Stopped => 0,
         };
         let used = pods.iter().fold(Usage::default(), |sum, (_, usage)| Usage {
@@ -73,16 +80,18 @@ impl Platform {
     async fn pod(
         &self,
         replica: &ObservedReplica,
-        is_current: bool,
+        place: Option<Place>,
         routed: &[String],
     ) -> (PodView, Usage) {
         let verdict = self.liveness.verdict(&replica.name, replica.started_at);
         let is_routed = routed.iter().any(|name| name == replica.name.as_str());
+        let process = place.as_ref().and_then(|place| place.process.clone());
+        let is_settled = process.is_some() && worker_health(replica, self.now()) == Health::Ready;
         let (status, reason) = match replica.state {
-            _ if !is_current => (PodStatus::Stopping, None),
+            _ if place.is_none() => (PodStatus::Stopping, None),
             ReplicaState::Created => (PodStatus::Pending, None),
             ReplicaState::Running if verdict.is_some() => (PodStatus::Unhealthy, verdict),
-            ReplicaState::Running if is_routed => (PodStatus::Running, None),
+            ReplicaState::Running if is_routed || is_settled => (PodStatus::Running, None),
             ReplicaState::Running => (PodStatus::Starting, None),
             ReplicaState::Restarting {
                 exit_code,
@@ -107,6 +116,7 @@ impl Platform {
             ready: status == PodStatus::Running,
             restarts: replica.restarts,
             started_at: replica.started_at,
+            process,
             deployment_id: replica.key.deployment_id,
             cpu: cpu_quantity(usage.cpu_milli),
             memory: memory_quantity(usage.memory_bytes),
@@ -114,6 +124,30 @@ impl Platform {
         };
         (pod, usage)
     }
+}
+
+/// The place of a replica that is to be there.
+struct Place {
+    /// The process, if it answers no visitors.
+    process: Option<Slug>,
+}
+
+fn find_place(
+    project: &Project,
+    current: &[Deployment],
+    replica: &ObservedReplica,
+) -> Option<Place> {
+    let key = &replica.key;
+    let version = current
+        .iter()
+        .find(|deployment| deployment.id == key.deployment_id)?;
+    let Some((slot, place)) = key.worker() else {
+        return (key.index < project.replicas).then_some(Place { process: None });
+    };
+    let (name, wanted) = counts(&version.run.processes, &project.scale).nth(slot as usize)?;
+    (place < wanted).then(|| Place {
+        process: Some(name.clone()),
+    })
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {

@@ -96,6 +96,10 @@ pub(crate) fn choose(
             let recipe = found.ok_or_else(|| nothing_fits(&source))?;
             lines.extend(describe(&recipe));
             run.release_command = run.release_command.or_else(|| recipe.release.clone());
+            for (name, process) in &recipe.processes {
+                let process = process.clone();
+                run.processes.entry(name.clone()).or_insert(process);
+            }
             source.with_recipe(&recipe)
         }
     };

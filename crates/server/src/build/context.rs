@@ -434,6 +434,7 @@ mod tests {
             dockerfile: "FROM x\n".to_owned(),
             ignore: vec!["**/node_modules"],
             notes: Vec::new(),
+            processes: Default::default(),
             release: None,
         };
         let source = SourceTree::open(dir.path(), None).expect("a source");

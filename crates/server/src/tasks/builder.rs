@@ -319,7 +319,7 @@ async fn hand_over(
     };
     // What the source's file says of running it may have changed what was asked for.
     let current = platform.store.get_deployment(scope, project_id, id).await?;
-    let replicas = project.replicas;
+    let replicas = project.replicas_of(&current.run);
     let in_place = match platform.find_room(scope, &current, replicas).await? {
         Room::None(reason) => {
             return settle_unless_ended(platform, deployment, Event::Failure, &reason).await;

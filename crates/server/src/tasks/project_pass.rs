@@ -33,7 +33,7 @@ use tose_model::secret::SecretString;
 use tose_store::Lease;
 
 use crate::app::Platform;
-use crate::liveness::Watched;
+use crate::liveness::{Watched, worker_health};
 use crate::tasks::capture::Capture;
 use crate::tasks::probe;
 pub(crate) use crate::tasks::project_pass::removal::collect_images;
@@ -243,7 +243,7 @@ impl Pass<'_> {
     ) -> Replica {
         let name = &observed.name;
         let is_current = self.scene.deployment(observed.key.deployment_id).is_some()
-            && observed.key.index < desired.replicas;
+            && desired.has_place(observed.key.deployment_id, observed.key.index);
         let terminated_at = memory.terminated_at.get(name).copied();
         let verdict = self
             .platform
@@ -274,6 +274,9 @@ impl Pass<'_> {
         let Some(addr) = self.scene.addr(observed) else {
             return Health::NotReady("it is not running".to_owned());
         };
+        if !observed.key.is_web() {
+            return worker_health(observed, self.platform.now());
+        }
         let known = memory.health.get(&observed.name);
         if let Some((started_at, Health::Ready)) = known
             && *started_at == observed.started_at
@@ -425,8 +428,23 @@ impl Pass<'_> {
             deployment_id: deployment.id,
             index,
         };
-        let command = deployment.run.start_command.as_deref();
-        self.spec_of(deployment, key, command.map(command::split).transpose()?)
+        let Some((slot, place)) = key.worker() else {
+            let command = deployment.run.start_command.as_deref();
+            return self.spec_of(deployment, key, command.map(command::split).transpose()?);
+        };
+        let (process, wanted) = self.scene.process(&key).ok_or_else(|| {
+            let missing = format!("slot {slot} of deployment {}", deployment.id);
+            Error::internal(
+                "a version lacks a process that it was planned with",
+                missing,
+            )
+        })?;
+        let command = command::split(&wanted.command)?;
+        let spec = self.spec_of(deployment, key, Some(command))?;
+        Ok(ReplicaSpec {
+            name: ReplicaName::of_process(&self.scene.project.slug, &key, process, place),
+            ..spec
+        })
     }
 
     /// A replica of this version that runs `command` in place of the image's own.
@@ -585,6 +603,9 @@ impl Pass<'_> {
             ..Circumstances::default()
         };
         if let Some(name) = replica {
+            let observed = self.scene.observed.iter().find(|one| one.name == *name);
+            let process = observed.and_then(|observed| self.scene.process(&observed.key));
+            facts.process = process.map(|(name, _)| name.clone());
             // Asked while it still runs; an engine that cannot tell leaves the reason shorter.
             facts.listening = self.platform.driver.listening(name).await.unwrap_or(None);
             if !matches!(cause, Cause::NotReady { .. }) {
@@ -665,7 +686,19 @@ impl Pass<'_> {
                 && replica.routed
                 && replica.observed.state == ReplicaState::Running
         };
-        let ready = u32::try_from(replicas.iter().filter(is_ready).count()).unwrap_or(u32::MAX);
+        let is_working = |index: &u32| {
+            replicas.iter().any(|replica| {
+                Some(replica.observed.key.deployment_id) == desired.live
+                    && replica.observed.key.index == *index
+                    && replica.health == Health::Ready
+            })
+        };
+        let idle = desired
+            .live_workers
+            .iter()
+            .filter(|index| !is_working(index));
+        let ready = replicas.iter().filter(is_ready).count();
+        let ready = u32::try_from(ready.saturating_sub(idle.count())).unwrap_or(u32::MAX);
         if ready != self.scene.facts.ready {
             let id = self.scene.project.id;
             self.platform

@@ -22,6 +22,7 @@ mod log_socket;
 mod member;
 mod metrics;
 mod preview;
+mod process;
 mod project;
 mod push;
 mod quota;

@@ -15,6 +15,7 @@ use tose_api::{
 };
 use tose_model::access::{Actor, WorkspaceScope};
 use tose_model::deployment::state::Event;
+use tose_model::process::Processes;
 use tose_model::project::RunSpec;
 use tose_model::secret::Sealed;
 use tose_model::{Clock, IdGen};
@@ -213,6 +214,7 @@ impl Lab {
             health_check_path: Some("/healthz".to_owned()),
             start_command: None,
             release_command: None,
+            processes: Processes::new(),
             volumes: Vec::new(),
             file: None,
         }

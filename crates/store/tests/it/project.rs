@@ -153,6 +153,7 @@ async fn of_two_changes_at_once_one_is_told_to_try_again() {
             build: None,
             run: project.run.clone(),
             replicas: 2,
+            scale: [("worker".parse().expect("a slug"), 3)].into(),
         };
         let event = lab.event();
         lab.store

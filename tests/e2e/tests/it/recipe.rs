@@ -6,7 +6,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tose_e2e::{Installation, Project, Source};
+use tose_e2e::{Installation, Project, Source, eventually};
 
 async fn site() -> Option<Installation> {
     Installation::start_with("[build]\nshared_cache = true\n").await
@@ -160,7 +160,7 @@ async fn what_is_sent_along_is_built_by_a_recipe_and_started_as_its_procfile_say
     let source = Source::recipe("node-npm")
         .file(
             "Procfile",
-            "release: node -p \"'released ' + (40 + 2)\"\nweb: echo \"it's $PORT\" && exec node other.js\n",
+            "release: node -p \"'released ' + (40 + 2)\"\nweb: echo \"it's $PORT\" && exec node other.js\nworker: node -e 'setInterval(() => console.log(\"at work on \" + process.title), 200)'\n",
         )
         .file(
             "other.js",
@@ -183,4 +183,20 @@ async fn what_is_sent_along_is_built_by_a_recipe_and_started_as_its_procfile_say
     assert!(log.contains("it's 3000"), "{log}");
     let answer = site.api().call(Method::GET, &project.path(""), None).await;
     assert_eq!(answer.data()["start_command"], Value::Null);
+
+    let scaled = json!({"processes": {"worker": 1}});
+    project.post("/scale", &scaled).await;
+    eventually("the worker writes to the log", async || {
+        let log = format!("{:?}", project.log_so_far().await);
+        match log.contains("at work on node") {
+            true => Ok(()),
+            false => Err(log),
+        }
+    })
+    .await;
+    let status = project.get("/status").await;
+    let pods = status["pods"]["items"].as_array().expect("a list");
+    let processes: Vec<_> = pods.iter().map(|pod| &pod["process"]).collect();
+    assert!(processes.contains(&&json!("worker")), "{status}");
+    assert_eq!(site.visit(&project.host, "/").await.status, 200);
 }

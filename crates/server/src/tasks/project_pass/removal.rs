@@ -97,6 +97,8 @@ pub(super) async fn tear_down(
             replicas: 0,
             live: None,
             target: None,
+            live_workers: Vec::new(),
+            target_workers: Vec::new(),
             rollout: Rollout::Beside,
             watched_until: None,
         };

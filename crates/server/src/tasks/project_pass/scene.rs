@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use tose_api::deployment::{DeploymentStatus, Trigger};
-use tose_api::{DeploymentId, EnvKey, Timestamp};
+use tose_api::{DeploymentId, EnvKey, Slug, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
-use tose_model::driver::{ObservedReplica, ReplicaState};
+use tose_model::driver::{ObservedReplica, ReplicaKey, ReplicaState};
 use tose_model::error::Result;
 use tose_model::plan::{Desired, Rollout, Target};
+use tose_model::process::{Process, counts};
 use tose_model::project::{DesiredState, Project};
 use tose_model::secret::ExposeSecret;
 use tose_store::ProjectFacts;
@@ -67,6 +68,8 @@ impl Scene {
         let watched = self.live.as_ref().filter(|_| self.previous.is_some());
         Desired {
             watched_until: watched.and_then(|live| watched_until(platform, live)),
+            live_workers: self.workers(self.live.as_ref()),
+            target_workers: self.workers(self.target.as_ref()),
             replicas: match self.project.desired {
                 DesiredState::Running => self.project.replicas,
                 DesiredState::Stopped => 0,
@@ -75,6 +78,28 @@ impl Scene {
             target: self.startable(platform, release),
             rollout: rollout(self),
         }
+    }
+
+    /// The places of the workers that a version is to have.
+    fn workers(&self, version: Option<&Deployment>) -> Vec<u32> {
+        let Some(version) = version.filter(|_| self.project.desired == DesiredState::Running)
+        else {
+            return Vec::new();
+        };
+        let counts = counts(&version.run.processes, &self.project.scale);
+        (0..)
+            .zip(counts)
+            .flat_map(|(slot, (_, wanted))| {
+                (0..wanted).map(move |place| ReplicaKey::worker_index(slot, place))
+            })
+            .collect()
+    }
+
+    /// The process that a replica of a current version runs, if it answers no visitors.
+    pub(super) fn process(&self, key: &ReplicaKey) -> Option<(&Slug, &Process)> {
+        let (slot, _) = key.worker()?;
+        let version = self.deployment(key.deployment_id)?;
+        version.run.processes.iter().nth(slot as usize)
     }
 
     /// The version that is to take over, once it may start. Its time begins with that.
