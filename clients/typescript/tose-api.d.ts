@@ -1336,6 +1336,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its schedules
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/schedules/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Run a command again and again
+         * @description At each time that the cron expression names, a job is queued, with the version that is live then. A run is left out, and the reason kept, while the one before goes on and while the project is stopped. Times that passed while the server was down lead to one run. Needs the role admin in the workspace.
+         */
+        put: operations["set_schedule"];
+        post?: never;
+        /**
+         * Forget a schedule; its jobs stay
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_schedule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/start": {
         parameters: {
             query?: never;
@@ -2442,6 +2486,7 @@ export interface components {
          *       "finished_at": "2026-01-31T08:00:00Z",
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *       "is_release": true,
+         *       "schedule": "my-app",
          *       "started_at": "2026-01-31T08:00:00Z",
          *       "status": "queued",
          *       "timeout_seconds": 0
@@ -2469,6 +2514,8 @@ export interface components {
             id: components["schemas"]["JobId"];
             /** @description Whether it is the deployment's release command. */
             is_release: boolean;
+            /** @description The schedule that it is a run of. */
+            schedule: components["schemas"]["Slug"] | null;
             /** @description When it began. */
             started_at: components["schemas"]["Timestamp"] | null;
             /** @description How far it is. */
@@ -3154,6 +3201,71 @@ export interface components {
             replicas?: number | null;
         };
         /**
+         * @description What became of a run.
+         * @example {
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "status": "queued"
+         *     }
+         */
+        ScheduledJob: {
+            /** @description When it was queued. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description The job. */
+            id: components["schemas"]["JobId"];
+            /** @description How far it is. */
+            status: components["schemas"]["JobStatus"];
+        };
+        /**
+         * @description A schedule.
+         * @example {
+         *       "command": [
+         *         "text"
+         *       ],
+         *       "cron": "text",
+         *       "enabled": true,
+         *       "last_job": {
+         *         "created_at": "2026-01-31T08:00:00Z",
+         *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *         "status": "queued"
+         *       },
+         *       "last_skip": {
+         *         "due_at": "2026-01-31T08:00:00Z",
+         *         "reason": "text"
+         *       },
+         *       "name": "my-app",
+         *       "next_at": "2026-01-31T08:00:00Z",
+         *       "timeout_seconds": 0,
+         *       "timezone": "text",
+         *       "updated_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        ScheduleView: {
+            /** @description The program and its arguments. */
+            command: string[];
+            /** @description When it runs. */
+            cron: string;
+            /** @description Whether it runs. */
+            enabled: boolean;
+            /** @description Its newest job. */
+            last_job: components["schemas"]["ScheduledJob"] | null;
+            /** @description The last time that it did not run though it was due. */
+            last_skip: components["schemas"]["SkippedRun"] | null;
+            /** @description Its name, unique in the project. */
+            name: components["schemas"]["Slug"];
+            /** @description When it runs next, if it is enabled. */
+            next_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: uint32
+             * @description How long a run may take, in seconds.
+             */
+            timeout_seconds: number;
+            /** @description Whose clock that is. */
+            timezone: string;
+            /** @description When it was set. */
+            updated_at: components["schemas"]["Timestamp"];
+        };
+        /**
          * @description Answer of a login: the cookie carries the session, this is the rest.
          * @example {
          *       "csrf_token": "0123456789abcdef0123456789abcdef01234567",
@@ -3230,6 +3342,51 @@ export interface components {
             registry?: components["schemas"]["RegistryHost"] | null;
             /** @description The user name. */
             username: string;
+        };
+        /**
+         * @description Body of `PUT P/schedules/:name`.
+         * @example {
+         *       "command": [
+         *         "text"
+         *       ],
+         *       "cron": "text",
+         *       "enabled": true,
+         *       "timeout_seconds": 1,
+         *       "timezone": "text"
+         *     }
+         */
+        SetSchedule: {
+            /** @description The program and its arguments, 1 to 100 of them; no shell reads them. */
+            command: [
+                string
+            ];
+            /**
+             * @description When: minute, hour, day of the month, month and day of the week, such as `30 3 * * *` or
+             *     `*\/10 8-18 * * MON-FRI`.
+             */
+            cron: string;
+            /** @description Whether it runs; `true` when absent. */
+            enabled?: boolean | null;
+            /**
+             * Format: uint32
+             * @description How long a run may take, 1 to 86,400 s; 3,600 when absent.
+             */
+            timeout_seconds?: number | null;
+            /** @description Whose clock that is: a name of the IANA's time zone database, `UTC` when absent. */
+            timezone?: string | null;
+        };
+        /**
+         * @description A run that did not happen.
+         * @example {
+         *       "due_at": "2026-01-31T08:00:00Z",
+         *       "reason": "text"
+         *     }
+         */
+        SkippedRun: {
+            /** @description When it was due. */
+            due_at: components["schemas"]["Timestamp"];
+            /** @description Why it did not happen. */
+            reason: string;
         };
         /**
          * @description A short name in a URL
@@ -9203,6 +9360,7 @@ export interface operations {
                      *           "finished_at": "2026-01-31T08:00:00Z",
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *           "is_release": true,
+                     *           "schedule": "my-app",
                      *           "started_at": "2026-01-31T08:00:00Z",
                      *           "status": "queued",
                      *           "timeout_seconds": 0
@@ -9285,6 +9443,7 @@ export interface operations {
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_release": true,
+                     *         "schedule": "my-app",
                      *         "started_at": "2026-01-31T08:00:00Z",
                      *         "status": "queued",
                      *         "timeout_seconds": 0
@@ -9372,6 +9531,7 @@ export interface operations {
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_release": true,
+                     *         "schedule": "my-app",
                      *         "started_at": "2026-01-31T08:00:00Z",
                      *         "status": "queued",
                      *         "timeout_seconds": 0
@@ -9524,6 +9684,7 @@ export interface operations {
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_release": true,
+                     *         "schedule": "my-app",
                      *         "started_at": "2026-01-31T08:00:00Z",
                      *         "status": "queued",
                      *         "timeout_seconds": 0
@@ -10355,6 +10516,237 @@ export interface operations {
             };
             413: components["responses"]["413"];
             415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_schedules: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "command": [
+                     *             "text"
+                     *           ],
+                     *           "cron": "text",
+                     *           "enabled": true,
+                     *           "last_job": {
+                     *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "status": "queued"
+                     *           },
+                     *           "last_skip": {
+                     *             "due_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text"
+                     *           },
+                     *           "name": "my-app",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "timeout_seconds": 0,
+                     *           "timezone": "text",
+                     *           "updated_at": "2026-01-31T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ScheduleView"][];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                name: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "command": [
+                 *         "text"
+                 *       ],
+                 *       "cron": "text",
+                 *       "enabled": true,
+                 *       "timeout_seconds": 1,
+                 *       "timezone": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetSchedule"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "command": [
+                     *           "text"
+                     *         ],
+                     *         "cron": "text",
+                     *         "enabled": true,
+                     *         "last_job": {
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "status": "queued"
+                     *         },
+                     *         "last_skip": {
+                     *           "due_at": "2026-01-31T08:00:00Z",
+                     *           "reason": "text"
+                     *         },
+                     *         "name": "my-app",
+                     *         "next_at": "2026-01-31T08:00:00Z",
+                     *         "timeout_seconds": 0,
+                     *         "timezone": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ScheduleView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `too_many_schedules`: it has twenty */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                name: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };

@@ -26,6 +26,7 @@ mod log;
 mod member;
 mod project;
 mod registry;
+mod schedule;
 mod workspace;
 
 use reqwest::Url;

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeploymentId, JobId, Timestamp};
+use crate::{DeploymentId, JobId, Slug, Timestamp};
 
 /// Body of `POST P/jobs`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +74,8 @@ pub struct JobView {
     pub deployment_id: DeploymentId,
     /// Whether it is the deployment's release command.
     pub is_release: bool,
+    /// The schedule that it is a run of.
+    pub schedule: Option<Slug>,
     /// Its exit code, once it has ended by itself.
     pub exit_code: Option<i64>,
     /// Why it failed, where the exit code does not say.

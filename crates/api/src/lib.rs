@@ -26,6 +26,7 @@ mod number;
 pub mod project;
 pub mod quantity;
 pub mod registry;
+pub mod schedule;
 pub mod time;
 pub mod workspace;
 

@@ -7,7 +7,7 @@ use tose_api::client::ServerUrl;
 
 use crate::commands::{
     completions, deploy, deployments, domains, down, env, exec, generate, git, init, jobs, keys,
-    login, logs, members, open, registry, rollback, scale, up,
+    login, logs, members, open, registry, rollback, scale, schedules, up,
 };
 use crate::exit;
 
@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Run(jobs::RunArgs),
     /// List the project's jobs, show what one wrote, or stop one
     Jobs(jobs::JobsArgs),
+    /// List the project's schedules, set one, or remove one
+    Schedules(schedules::SchedulesArgs),
     /// Read and change the project's environment variables
     #[command(subcommand)]
     Env(env::EnvCommand),

@@ -22,6 +22,7 @@ pub(crate) mod registry;
 mod restart;
 pub(crate) mod rollback;
 pub(crate) mod scale;
+pub(crate) mod schedules;
 mod start;
 mod status;
 pub(crate) mod up;
@@ -60,6 +61,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Exec(args) => exec::run(ctx, args).await,
         Command::Run(args) => jobs::run(ctx, args).await,
         Command::Jobs(args) => jobs::manage(ctx, args).await,
+        Command::Schedules(args) => schedules::run(ctx, args).await,
         Command::Env(command) => env::run(ctx, command).await,
         Command::Domains(args) => domains::run(ctx, args).await,
         Command::Git(args) => git::run(ctx, args).await,

@@ -3,7 +3,7 @@
 //! Guarantee: a job is started at most once. Where it is not known how one ended, it has failed.
 
 use tose_api::job::JobStatus;
-use tose_api::{DeploymentId, JobId, ProjectId, Timestamp};
+use tose_api::{DeploymentId, JobId, ProjectId, Slug, Timestamp};
 
 use crate::driver::ReplicaKey;
 
@@ -40,6 +40,8 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// Whether it is the deployment's release command.
     pub is_release: bool,
+    /// The schedule that it is a run of.
+    pub schedule: Option<Slug>,
 }
 
 impl Job {

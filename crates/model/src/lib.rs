@@ -22,6 +22,7 @@ pub mod push;
 pub mod quota;
 pub mod recipe;
 pub mod route;
+pub mod schedule;
 pub mod secret;
 pub mod slug;
 pub mod traffic;

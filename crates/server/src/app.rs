@@ -28,6 +28,7 @@ pub(crate) mod project;
 pub(crate) mod push;
 pub(crate) mod quota;
 mod registry;
+pub(crate) mod schedule;
 pub(crate) mod status;
 mod upload;
 pub(crate) mod workspace;
@@ -54,6 +55,7 @@ use tose_store::{NewEvent, Store};
 use uuid::Uuid;
 
 use crate::app::credentials::KnownKeys;
+use crate::app::schedule::NextDue;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
@@ -87,6 +89,7 @@ pub struct Platform {
     pub(crate) git_api: GitApi,
     pub(crate) limits: Limits,
     pub(crate) liveness: Liveness,
+    pub(crate) next_due: NextDue,
     pub(crate) known_keys: KnownKeys,
     /// Held while it is decided, and noted, what room a version gets.
     pub(crate) rollouts: tokio::sync::Mutex<()>,

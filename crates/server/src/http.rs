@@ -30,6 +30,7 @@ mod push;
 mod registry;
 mod reply;
 mod routes;
+mod schedule;
 mod system;
 mod workspace;
 

@@ -227,6 +227,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         dns,
         git_api,
         limits: Limits::new(&config, &parts.clock),
+        next_due: app::schedule::NextDue::default(),
         liveness: Default::default(),
         known_keys: Default::default(),
         rollouts: Default::default(),

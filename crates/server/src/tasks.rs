@@ -13,6 +13,7 @@ mod probe;
 mod project_pass;
 mod reconciler;
 mod sampler;
+mod schedules;
 mod supervisor;
 mod sweep;
 
@@ -54,6 +55,7 @@ impl Tasks {
         tasks.spawn(domains::run(Arc::clone(platform)));
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));
+        tasks.spawn(schedules::run(Arc::clone(platform)));
         tasks.spawn(supervisor::run(Arc::clone(platform)));
         tasks.spawn(sweep::run(Arc::clone(platform)));
         tasks.spawn(sweep::listen(Arc::clone(platform)));

@@ -4,7 +4,7 @@
 
 use tose_api::envelope::Paging;
 use tose_api::job::JobStatus;
-use tose_api::{DeploymentId, JobId, ProjectId, Timestamp};
+use tose_api::{DeploymentId, JobId, ProjectId, Slug, Timestamp};
 use tose_model::access::WorkspaceScope;
 use tose_model::job::Job;
 
@@ -33,6 +33,8 @@ pub struct NewJob {
     pub created_by: String,
     /// Whether it is the deployment's release command.
     pub is_release: bool,
+    /// The schedule that it is a run of.
+    pub schedule: Option<Slug>,
     /// When.
     pub now: Timestamp,
 }
@@ -65,13 +67,15 @@ struct JobRow {
     started_at: Option<i64>,
     finished_at: Option<i64>,
     is_release: i64,
+    schedule: Option<String>,
 }
 
 macro_rules! select_job {
     ($rest:literal) => {
         concat!(
             "SELECT id, project_id, deployment_id, number, command, status, timeout_seconds,
-                    cancel_requested, exit_code, error, created_by, created_at, started_at, finished_at, is_release
+                    cancel_requested, exit_code, error, created_by, created_at, started_at, finished_at, is_release,
+                    schedule
              FROM jobs ",
             $rest
         )
@@ -96,6 +100,7 @@ impl JobRow {
             started_at: self.started_at.map(row::to_time),
             finished_at: self.finished_at.map(row::to_time),
             is_release: self.is_release != 0,
+            schedule: row::parse_optional("jobs.schedule", self.schedule.as_deref())?,
         })
     }
 }
@@ -322,11 +327,11 @@ impl Store {
 }
 
 /// Writes a job under the project's next number, and forgets the oldest that have ended.
-async fn insert(tx: &mut Tx, scope: &WorkspaceScope, new: &NewJob) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, scope: &WorkspaceScope, new: &NewJob) -> Result<()> {
     sqlx::query(
         "INSERT INTO jobs (id, project_id, workspace_id, deployment_id, number, command, status,
-             timeout_seconds, created_by, created_at, is_release)
-         SELECT $1, $2, $3, $4, COALESCE(MAX(number), 0) + 1, $5, 'queued', $6, $7, $8, $9
+             timeout_seconds, created_by, created_at, is_release, schedule)
+         SELECT $1, $2, $3, $4, COALESCE(MAX(number), 0) + 1, $5, 'queued', $6, $7, $8, $9, $10
          FROM jobs WHERE project_id = $2",
     )
     .bind(new.id.to_string())
@@ -338,6 +343,7 @@ async fn insert(tx: &mut Tx, scope: &WorkspaceScope, new: &NewJob) -> Result<()>
     .bind(&new.created_by)
     .bind(new.now.as_nanos())
     .bind(i64::from(new.is_release))
+    .bind(new.schedule.as_ref().map(Slug::as_str))
     .execute(&mut **tx)
     .await
     .map_err(Error::insert("write a job", "the job"))?;

@@ -32,6 +32,7 @@ mod project_ref;
 mod push;
 mod registry;
 mod row;
+mod schedule;
 mod session;
 mod setting;
 mod user;
@@ -58,6 +59,7 @@ pub use project::{NewPreview, NewProject, ProjectChanges, ProjectFacts, ProjectR
 pub use project_ref::ProjectRef;
 pub use push::{NewPushDelivery, PushCandidate};
 pub use registry::RegistryLogin;
+pub use schedule::Run as ScheduleRun;
 pub use session::{NewSession, Session};
 pub use user::{NewUser, Operator, User};
 pub use workspace::{NewWorkspace, Workspace};

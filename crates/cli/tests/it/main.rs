@@ -30,5 +30,6 @@ mod prompt;
 mod registry;
 mod rollback;
 mod scale;
+mod schedules;
 mod upload;
 mod usage;

@@ -1,7 +1,5 @@
 //! Jobs: asking for one, looking at them, calling one off. The project's pass runs them.
 
-use std::time::Duration;
-
 use tose_api::JobId;
 use tose_api::deployment::DeploymentLogView;
 use tose_api::envelope::{Meta, Paging};
@@ -19,8 +17,18 @@ use crate::app::exec::check_command;
 /// How many jobs of a project may be open at once.
 const MOST_OPEN: u32 = 5;
 /// How long a job may take when its author does not say, and at most.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
-const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
+const DEFAULT_TIMEOUT_SECONDS: u32 = 3600;
+const MAX_TIMEOUT_SECONDS: u32 = 86_400;
+
+/// How long a job may take, in seconds.
+pub(super) fn parse_timeout(given: Option<u32>) -> Result<u32> {
+    let seconds = given.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+    if (1..=MAX_TIMEOUT_SECONDS).contains(&seconds) {
+        return Ok(seconds);
+    }
+    let problem = format!("must be between 1 and {MAX_TIMEOUT_SECONDS}");
+    Err(Error::invalid_field("timeout_seconds", problem))
+}
 
 impl Platform {
     /// Queues a job with the image and variables of the version that is live, or was last.
@@ -31,13 +39,7 @@ impl Platform {
         input: CreateJob,
     ) -> Result<JobView> {
         check_command(&input.command)?;
-        let seconds = input
-            .timeout_seconds
-            .map_or(DEFAULT_TIMEOUT.as_secs(), u64::from);
-        if !(1..=MAX_TIMEOUT.as_secs()).contains(&seconds) {
-            let problem = format!("must be between 1 and {}", MAX_TIMEOUT.as_secs());
-            return Err(Error::invalid_field("timeout_seconds", problem));
-        }
+        let timeout_seconds = parse_timeout(input.timeout_seconds)?;
         let project = self.find_project(access, slug).await?;
         let last = self.find_current_version(access, &project).await?;
         let new = NewJob {
@@ -45,9 +47,10 @@ impl Platform {
             project_id: project.id,
             deployment_id: last.id,
             command: input.command,
-            timeout_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            timeout_seconds,
             created_by: access.actor().name.clone(),
             is_release: false,
+            schedule: None,
             now: self.now(),
         };
         let event = self.event(access, "job.create", format!("{}/{}", project.slug, new.id));
@@ -139,6 +142,7 @@ fn view(job: Job) -> JobView {
         status: job.status,
         deployment_id: job.deployment_id,
         is_release: job.is_release,
+        schedule: job.schedule,
         exit_code: job.exit_code,
         error: job.error,
         timeout_seconds: job.timeout_seconds,

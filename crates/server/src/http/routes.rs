@@ -26,6 +26,7 @@ use tose_api::member::*;
 use tose_api::metrics::MetricsView;
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
 use tose_api::registry::{RegistryView, SetRegistry};
+use tose_api::schedule::{ScheduleView, SetSchedule};
 use tose_api::workspace::*;
 
 use crate::app::Platform;
@@ -35,7 +36,7 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, hook, job,
-    log_socket, member, metrics, openapi, project, push, registry, system, workspace,
+    log_socket, member, metrics, openapi, project, push, registry, schedule, system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -182,6 +183,9 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", p("/jobs"), ADMIN, post(job::create), doc("create_job", "Run a command once, in a container of its own").takes::<CreateJob>().creates::<JobView>().text("It has the image, variables and volumes of the version that is live, or was last.").conflict(NOTHING.0, NOTHING.1).conflict("too_many_jobs", "five of its jobs have not ended")),
         route("GET", p("/jobs/{id}"), MEMBER, get(job::get), doc("get_job", "One job").gives::<JobView>()),
         route("POST", p("/jobs/{id}/stop"), ADMIN, post(job::stop), doc("stop_job", "Call a job off").gives::<JobView>().conflict("job_ended", "it has ended")),
+        route("GET", p("/schedules"), MEMBER, get(schedule::list), doc("list_schedules", "Its schedules").gives::<Vec<ScheduleView>>()),
+        route("PUT", p("/schedules/{name}"), ADMIN, put(schedule::set), doc("set_schedule", "Run a command again and again").takes::<SetSchedule>().gives::<ScheduleView>().text("At each time that the cron expression names, a job is queued, with the version that is live then. A run is left out, and the reason kept, while the one before goes on and while the project is stopped. Times that passed while the server was down lead to one run.").conflict("too_many_schedules", "it has twenty")),
+        route("DELETE", p("/schedules/{name}"), ADMIN, delete(schedule::delete), doc("delete_schedule", "Forget a schedule; its jobs stay").gives::<Deleted>()),
         route("GET", p("/jobs/{id}/logs"), MEMBER, get(job::logs), doc("get_job_log", "What a job wrote").gives::<DeploymentLogView>().query("after", "Lines after this number, from an answer's `next`", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000}))),
         route("GET", p("/webhooks/deploy"), ADMIN, get(hook::get), doc("get_deploy_hook", "The deploy hook, without its address").gives::<DeployHookView>()),
         route("POST", p("/webhooks/deploy"), ADMIN, post(hook::create), doc("create_deploy_hook", "Make a deploy hook, in place of the one there is").creates::<DeployHookView>().text("Its address is in this answer only.")),

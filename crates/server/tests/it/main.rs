@@ -28,4 +28,5 @@ mod push;
 mod quota;
 mod recipe;
 mod registry;
+mod schedule;
 mod sequence;

@@ -67,6 +67,7 @@ impl Pass<'_> {
             timeout_seconds: seconds(limit),
             created_by: target.created_by.clone(),
             is_release: true,
+            schedule: None,
             now: self.platform.now(),
         };
         let text = format!("running the release command: {command}");
