@@ -15,9 +15,13 @@ use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tose_model::build_secret::{CHANNEL, as_written};
 use tose_model::driver::{BuildRequest, DriverError, DriverResult};
+use tose_model::secret::ExposeSecret;
 
 use crate::DockerDriver;
+use crate::build_disk::StepContainers;
 use crate::cache::{StageKeeper, Stages};
 use crate::engine::NO_LIMIT;
 use crate::error::{answer, failed, refused};
@@ -33,6 +37,8 @@ const MIN_MEMORY_BYTES: u64 = 6 << 20;
 const MAX_LINE_BYTES: usize = 1 << 20;
 /// How much of a step is quoted in an error.
 const MAX_QUOTED: usize = 200;
+/// How often it is looked how much a step has written.
+const LOOK_PERIOD: std::time::Duration = std::time::Duration::from_secs(3);
 /// How many lines wait for the reader before the build's output is read no further.
 const WAITING_LINES: usize = 64;
 
@@ -75,6 +81,9 @@ impl DockerDriver {
             options: self.build_options(&request, sources),
             stages: Stages::default(),
             keeper,
+            observer: self.engine.docker().await?,
+            containers: StepContainers::default(),
+            disk_bytes: request.disk_bytes,
             steps: Steps {
                 current: None,
                 dockerfile: request.dockerfile,
@@ -99,7 +108,11 @@ impl DockerDriver {
             .milli()
             .saturating_mul(100)
             .max(MIN_CPU_QUOTA_US);
-        let args: HashMap<_, _> = request.args.clone().into_iter().collect();
+        let mut args: HashMap<_, _> = request.args.clone().into_iter().collect();
+        if let Some(secrets) = &request.secrets {
+            // The engine keeps it out of the image, its history and the keys of its cache.
+            args.insert(CHANNEL.to_owned(), secrets.expose_secret().to_owned());
+        }
         let mut options = BuildImageOptionsBuilder::default();
         if let Some(sources) = &cache_sources {
             options = options.cachefrom(sources);
@@ -145,6 +158,11 @@ struct Build {
     options: BuildImageOptions,
     stages: Stages,
     keeper: Option<StageKeeper>,
+    /// Asks for the sizes of containers beside the build's own connection.
+    observer: Docker,
+    containers: StepContainers,
+    /// The most that a step may write.
+    disk_bytes: u64,
     steps: Steps,
 }
 
@@ -164,14 +182,28 @@ impl Build {
             again
         });
         let body = bollard::body_try_stream(context);
-        let mut messages = docker.build_image(self.options, None, Some(body));
+        let mut messages = docker.build_image(std::mem::take(&mut self.options), None, Some(body));
         let mut splitter = Splitter::default();
         let mut progress = Progress::default();
-        while let Some(message) = messages.next().await {
+        let mut ticks = tokio::time::interval(LOOK_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let message = tokio::select! {
+                message = messages.next() => message,
+                _ = ticks.tick(), if !self.containers.is_empty() => {
+                    if self.has_written_too_much().await {
+                        let _ = lines.send(Err(self.steps.too_much(self.disk_bytes))).await;
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let Some(message) = message else { break };
             let news = match message {
                 Ok(message) => {
                     if let Some(text) = &message.stream {
                         self.stages.read(text);
+                        self.containers.read(text);
                     }
                     self.steps.lines(message, &mut splitter, &mut progress)
                 }
@@ -202,6 +234,15 @@ impl Build {
     }
 }
 
+impl Build {
+    async fn has_written_too_much(&mut self) -> bool {
+        let limit = self.disk_bytes;
+        self.containers
+            .have_written_more(&self.observer, limit)
+            .await
+    }
+}
+
 async fn send(lines: &Lines, news: impl Iterator<Item = String>) {
     for line in news {
         // Without a reader the stream is dropped, and this work with it.
@@ -226,15 +267,27 @@ impl Steps {
         progress: &mut Progress,
     ) -> Vec<String> {
         if let Some(text) = message.stream {
-            if let Some(instruction) = instruction(&text) {
-                self.current = Some(instruction.to_owned());
-            }
-            return splitter.push(&text);
+            let Some(instruction) = instruction(&text) else {
+                return splitter.push(&text);
+            };
+            let written = as_written(instruction);
+            let shown = text.replace(instruction, &written);
+            self.current = Some(written.into_owned());
+            return splitter.push(&shown);
         }
         let status = message
             .status
             .and_then(|status| progress.line(message.id, status, message.progress_detail.as_ref()));
         status.into_iter().collect()
+    }
+
+    /// That a step wrote more than it may.
+    fn too_much(&self, limit: u64) -> DriverError {
+        let step = self.current.as_deref().map(quoted).unwrap_or_default();
+        DriverError::BuildFailed(format!(
+            "step `{step}` was ended because it wrote more than the {} MiB that a build step may; make it write less, or ask the operator for more",
+            limit >> 20
+        ))
     }
 
     fn failure(&self, error: Error) -> DriverError {

@@ -6,6 +6,7 @@
 
 mod apply;
 mod build;
+mod build_disk;
 mod cache;
 mod engine;
 mod error;

@@ -335,10 +335,14 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// Values for `ARG`s of the Dockerfile; they stay in the image's history, so no secrets.
     pub args: BTreeMap<String, String>,
+    /// What a Dockerfile that was translated reads its secrets from; see [`crate::build_secret`].
+    pub secrets: Option<SecretString>,
     /// Whether every layer is built anew.
     pub no_cache: bool,
     /// Whose layers may be used otherwise.
     pub cache: LayerCache,
+    /// The most that a build step may write, in bytes; looked at every few seconds.
+    pub disk_bytes: u64,
     /// The most memory that a build step may use, in bytes.
     pub memory_bytes: u64,
     /// The most processor time that a build step may use.

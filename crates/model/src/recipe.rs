@@ -28,6 +28,7 @@ use std::collections::BTreeSet;
 
 use tose_api::EnvKey;
 
+use crate::build_secret::ask_for;
 use crate::error::{Error, Result};
 use crate::process::{MAX_PROCESSES, Processes};
 use dockerfile::Dockerfile;
@@ -167,7 +168,10 @@ pub fn find(inputs: &Inputs<'_>) -> Result<Option<Recipe>> {
     Ok(Some(Recipe {
         name: family.name,
         reason,
-        dockerfile: draft.dockerfile.into_text(family.name),
+        dockerfile: ask_for(
+            &draft.dockerfile.into_text(family.name),
+            &inputs.wishes.secrets,
+        ),
         ignore: draft.ignore,
         notes,
         release: procfile::release(inputs.tree.text("Procfile")),

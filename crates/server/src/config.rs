@@ -256,6 +256,8 @@ pub struct Limits {
     pub build_timeout: Duration,
     /// Memory of a build step in bytes.
     pub build_memory_bytes: u64,
+    /// What a build step may write.
+    pub build_disk_bytes: u64,
     /// What a build may write into its log.
     pub build_log: LogLimit,
     /// A source tree that is fetched, with what Git keeps beside it, in bytes.
@@ -382,6 +384,7 @@ struct LimitsTable {
     builds: Option<u32>,
     build_timeout_seconds: Option<u32>,
     build_memory_mb: Option<u32>,
+    build_disk_mb: Option<u32>,
     build_log_lines: Option<u32>,
     build_log_mb: Option<u32>,
     max_source_mb: Option<u32>,
@@ -646,6 +649,10 @@ impl LimitsTable {
                 "limits.build_timeout_seconds",
                 self.build_timeout_seconds.unwrap_or(1800),
             )?),
+            build_disk_bytes: u64::from(at_least_one(
+                "limits.build_disk_mb",
+                self.build_disk_mb.unwrap_or(10_240),
+            )?) << 20,
             build_memory_bytes: u64::from(at_least_one(
                 "limits.build_memory_mb",
                 self.build_memory_mb.unwrap_or(2048),

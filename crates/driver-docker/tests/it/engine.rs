@@ -117,6 +117,8 @@ impl Site {
 
     pub(crate) fn request(&self, dockerfile: &str) -> BuildRequest {
         BuildRequest {
+            secrets: None,
+            disk_bytes: 1 << 30,
             project_id: self.project_id,
             deployment_id: self.deployment_id,
             workspace_id: self.workspace_id,

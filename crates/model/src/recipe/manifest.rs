@@ -3,7 +3,7 @@
 //! `tose.json` may also link a folder to a project (`workspace`, `project`), which is only read by the
 //! command line tool. What the project says over the API goes before all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +44,8 @@ pub struct BuildWishes {
     pub target: Option<Slug>,
     /// Values for its `ARG`s.
     pub args: BTreeMap<EnvKey, String>,
+    /// The secret variables that every step of a recipe gets.
+    pub secrets: BTreeSet<EnvKey>,
     /// The recipe, where its detection is to be skipped.
     pub recipe: Option<String>,
     /// Installs what the app needs, in place of the recipe's own command.
@@ -146,6 +148,11 @@ impl Manifest {
         if self.build.args.len() > MAX_ARGS {
             return Err(Error::invalid(format!("build.args has at most {MAX_ARGS}")));
         }
+        if self.build.secrets.len() > MAX_ARGS {
+            return Err(Error::invalid(format!(
+                "build.secrets has at most {MAX_ARGS}"
+            )));
+        }
         if self.build.dockerfile.is_some()
             && let Some(key) = self.build.recipe_key()
         {
@@ -181,6 +188,7 @@ impl BuildWishes {
             ("build", self.build.is_some()),
             ("start", self.start.is_some()),
             ("static_dir", self.static_dir.is_some()),
+            ("secrets", !self.secrets.is_empty()),
         ];
         keys.into_iter()
             .find_map(|(key, is_set)| is_set.then_some(key))

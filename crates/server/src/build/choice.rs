@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tose_api::{EnvKey, RepoPath};
+use tose_model::build_secret::translate;
 use tose_model::recipe::manifest::{BuildWishes, Manifest, RunWishes};
 use tose_model::recipe::{self, Images, Inputs, MARKS, Recipe};
 
@@ -43,6 +44,8 @@ pub(crate) struct Choice {
     pub(crate) args: BTreeMap<EnvKey, String>,
     /// What the source's own file says about running it.
     pub(crate) run: RunWishes,
+    /// The secrets that its steps ask for, and whether they cannot do without.
+    pub(crate) secrets: BTreeMap<EnvKey, bool>,
     /// Lines for the log.
     pub(crate) lines: Vec<String>,
 }
@@ -71,7 +74,7 @@ pub(crate) fn choose(
     let mut args = wishes.args.clone();
     args.extend(options.args.clone());
     let own = own_dockerfile(&source, options, wishes)?;
-    let context = match own {
+    let mut context = match own {
         Some((name, text)) => {
             if let Some(key) = wishes.recipe_key() {
                 let text = format!(
@@ -103,12 +106,21 @@ pub(crate) fn choose(
             source.with_recipe(&recipe)
         }
     };
+    let mut secrets = BTreeMap::new();
+    if let Some(translated) = translate(&context.dockerfile_text).map_err(refused)? {
+        if translated.has_caches {
+            lines.push("note: RUN --mount=type=cache keeps nothing here; a build finds the layers of its project's builds".to_owned());
+        }
+        secrets = translated.secrets;
+        context = context.with_text(translated.text);
+    }
     let target = wishes.target.as_ref().map(ToString::to_string);
     Ok(Choice {
         context,
         target: options.target.clone().or(target),
         args,
         run,
+        secrets,
         lines,
     })
 }

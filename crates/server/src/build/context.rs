@@ -52,6 +52,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The same files with this Dockerfile in place of their own.
+    pub(crate) fn with_text(mut self, text: String) -> Self {
+        self.dockerfile_text = text;
+        self.is_made = true;
+        self
+    }
+
     /// The tree as an uncompressed tar stream.
     pub(crate) fn into_stream(self) -> BoxStream<'static, io::Result<Bytes>> {
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);

@@ -18,6 +18,7 @@ use tose_api::log::LogSource;
 use tose_api::project::Source;
 use tose_api::{DeploymentId, ImageRef, Timestamp};
 use tose_model::access::WorkspaceScope;
+use tose_model::build_secret::Masks;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
 use tose_model::driver::{DriverError, PrivatePull};
@@ -442,7 +443,8 @@ async fn fetch_own_image(
         credentials,
     };
     let lines = platform.driver.pull_private_image(pull).await;
-    log_lines(platform, deployment.id, lines.map_err(engine_failure)?).await?;
+    let lines = lines.map_err(engine_failure)?;
+    log_lines(platform, deployment.id, lines, &Masks::default()).await?;
     Ok(platform.driver.built_image(project.id, deployment.id))
 }
 
@@ -456,7 +458,7 @@ async fn fetch_image(
         .ensure_image(image)
         .await
         .map_err(engine_failure)?;
-    log_lines(platform, deployment.id, lines).await
+    log_lines(platform, deployment.id, lines, &Masks::default()).await
 }
 
 async fn build_from_git(

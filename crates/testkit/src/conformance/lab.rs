@@ -104,6 +104,8 @@ impl Lab {
         let mut built = self.built.lock().expect("no case panics while it is held");
         built.push((app.project_id, deployment_id));
         BuildRequest {
+            secrets: None,
+            disk_bytes: 1 << 30,
             project_id: app.project_id,
             deployment_id,
             workspace_id: app.workspace_id,

@@ -9,6 +9,7 @@ use futures_util::stream::BoxStream;
 use tose_api::log::LogSource;
 use tose_api::{DeploymentId, EnvKey, Port};
 use tose_model::access::WorkspaceScope;
+use tose_model::build_secret::{Masks, carry};
 use tose_model::deployment::Deployment;
 use tose_model::driver::{BuildRequest, DriverResult};
 use tose_model::project::RunSpec;
@@ -75,8 +76,14 @@ pub(super) async fn build_source(
     options: &Options,
 ) -> std::result::Result<String, NoImage> {
     let env = platform.open_deployment_env(deployment)?;
-    let plain = env.into_iter().filter(|(_, _, is_secret)| !is_secret);
-    let plain: BTreeMap<_, _> = plain.map(|(key, value, _)| (key, value)).collect();
+    let (secret, plain): (Vec<_>, Vec<_>) =
+        env.into_iter().partition(|(_, _, is_secret)| *is_secret);
+    let pairs = |list: Vec<(EnvKey, SecretString, bool)>| -> BTreeMap<EnvKey, SecretString> {
+        list.into_iter()
+            .map(|(key, value, _)| (key, value))
+            .collect()
+    };
+    let (secret, plain) = (pairs(secret), pairs(plain));
     let images = &platform.config.build_images;
     let names = plain.keys().cloned().collect();
     let choice = choose(source, options, names, images).map_err(context_failure)?;
@@ -84,12 +91,55 @@ pub(super) async fn build_source(
         .log_build(deployment.id, LogSource::System, choice.lines.clone())
         .await;
     let run = heed_file(platform, deployment, scope, &choice.run).await?;
-    let args = build_args(&choice, &plain, run.port);
-    build_twice(platform, deployment, &choice, args).await?;
+    let inputs = Inputs {
+        args: build_args(&choice, &plain, run.port),
+        secrets: pick_secrets(platform, deployment, &choice, &secret).await?,
+        masks: Masks::new(secret.values()),
+    };
+    build_twice(platform, deployment, &choice, &inputs).await?;
     platform.say(deployment.id, "image built").await;
     Ok(platform
         .driver
         .built_image(deployment.project_id, deployment.id))
+}
+
+/// What a build gets besides its files.
+struct Inputs {
+    /// Values for `ARG`s.
+    args: BTreeMap<String, String>,
+    /// What its steps read secrets from.
+    secrets: Option<SecretString>,
+    /// What its log does not show.
+    masks: Masks,
+}
+
+/// The secrets that the steps ask for, of those that the project has.
+async fn pick_secrets(
+    platform: &Platform,
+    deployment: &Deployment,
+    choice: &Choice,
+    secret: &BTreeMap<EnvKey, SecretString>,
+) -> std::result::Result<Option<SecretString>, NoImage> {
+    let mut found = BTreeMap::new();
+    for (key, is_required) in &choice.secrets {
+        match secret.get(key) {
+            Some(value) => {
+                found.insert(key.clone(), value.clone());
+            }
+            None if *is_required => {
+                return Err(NoImage::Failed(format!(
+                    "the build asks for the secret {key}, and the project has no secret variable of this name; set it with `tose env set --secret {key}`"
+                )));
+            }
+            None => {
+                let text = format!(
+                    "note: the project has no secret variable {key}, which the build asks for"
+                );
+                platform.say(deployment.id, text).await;
+            }
+        }
+    }
+    Ok((!choice.secrets.is_empty()).then(|| carry(&found)))
 }
 
 /// Builds, and builds once more if the engine broke: one that removes an image may take a layer away
@@ -98,34 +148,36 @@ async fn build_twice(
     platform: &Platform,
     deployment: &Deployment,
     choice: &Choice,
-    args: BTreeMap<String, String>,
+    inputs: &Inputs,
 ) -> std::result::Result<(), NoImage> {
-    let attempt = build_image(platform, deployment, choice, args.clone()).await;
+    let attempt = build_image(platform, deployment, choice, inputs).await;
     let Err(NoImage::Broken(error)) = &attempt else {
         return attempt;
     };
     tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
     let text = "the engine could not finish the build; trying once more";
     platform.say(deployment.id, text).await;
-    build_image(platform, deployment, choice, args).await
+    build_image(platform, deployment, choice, inputs).await
 }
 
 async fn build_image(
     platform: &Platform,
     deployment: &Deployment,
     choice: &Choice,
-    args: BTreeMap<String, String>,
+    inputs: &Inputs,
 ) -> std::result::Result<(), NoImage> {
     let request = BuildRequest {
         project_id: deployment.project_id,
         deployment_id: deployment.id,
         workspace_id: deployment.workspace_id,
-        args,
+        args: inputs.args.clone(),
+        secrets: inputs.secrets.clone(),
         target: choice.target.clone(),
         dockerfile: choice.context.dockerfile.clone(),
         context: choice.context.clone().into_stream(),
         no_cache: deployment.no_cache,
         cache: platform.config.layer_cache,
+        disk_bytes: platform.config.limits.build_disk_bytes,
         memory_bytes: platform.config.limits.build_memory_bytes,
         cpu: platform.config.limits.max_cpu,
     };
@@ -134,7 +186,7 @@ async fn build_image(
         .build(request)
         .await
         .map_err(engine_failure)?;
-    log_lines(platform, deployment.id, lines).await
+    log_lines(platform, deployment.id, lines, &inputs.masks).await
 }
 
 /// Values for what the Dockerfile declares with `ARG`: the port, variables that are no secret (build
@@ -163,6 +215,7 @@ pub(super) async fn log_lines(
     platform: &Platform,
     deployment_id: DeploymentId,
     lines: BoxStream<'static, DriverResult<String>>,
+    masks: &Masks,
 ) -> std::result::Result<(), NoImage> {
     let mut budget = LogBudget::new(platform.config.limits.build_log);
     let mut batches = lines.ready_chunks(BATCH);
@@ -173,7 +226,7 @@ pub(super) async fn log_lines(
         let mut texts = Vec::with_capacity(batch.len());
         for line in batch {
             match line {
-                Ok(text) => texts.push(text),
+                Ok(text) => texts.push(masks.apply(text)),
                 Err(error) => failure = Some(error),
             }
         }
