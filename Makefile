@@ -40,13 +40,14 @@ fuzz: ## call all of the API with data made from its OpenAPI document, for some 
 	@cargo build --locked -p tose-server
 	@scripts/fuzz long
 
-chaos: ## kill the control plane after each thing that the engine does in a deployment
+chaos: ## kill the control plane after each thing that the engine does in a deployment; kill and fill the engine
 	@scripts/setup
 	@scripts/engine start
 	@tests/images/build
 	@cargo build --locked -p tose-server -p tose-cli
 	@TOSE_CHAOS=all TOSE_TEST_ENGINE=required TOSE_TEST_BIN_DIR="$(CARGO_TARGET_DIR)/debug" cargo test --locked -p tose-e2e --test it -- chaos
 	@cargo test --locked -p tose-server --test it -- kill crash
+	@scripts/engine-faults
 
 fixtures: ## build the images that tests run on
 	@scripts/setup

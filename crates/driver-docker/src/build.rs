@@ -21,11 +21,11 @@ use tose_model::driver::{BuildRequest, DriverError, DriverResult};
 use tose_model::secret::ExposeSecret;
 
 use crate::DockerDriver;
-use crate::build_disk::StepContainers;
 use crate::cache::{StageKeeper, Stages};
 use crate::engine::NO_LIMIT;
 use crate::error::{answer, failed, refused};
 use crate::image::{Progress, registry_reason};
+use crate::step_containers::StepContainers;
 
 /// How processor time is shared out: a quota per this many microseconds.
 const CPU_PERIOD_US: i32 = 100_000;
@@ -220,6 +220,14 @@ impl Build {
                         None => self.steps.failure(error),
                     };
                     send(&lines, splitter.rest().into_iter()).await;
+                    if matches!(failure, DriverError::Unavailable(_)) {
+                        // An engine that went away left what it ran for the build.
+                        #[expect(
+                            clippy::disallowed_methods,
+                            reason = "it ends by itself in some minutes, and the build's reader is gone by then"
+                        )]
+                        tokio::spawn(self.containers.remove(self.observer));
+                    }
                     // Without a reader there is nobody to tell.
                     let _ = lines.send(Err(failure)).await;
                     return;

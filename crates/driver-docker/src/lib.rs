@@ -6,7 +6,6 @@
 
 mod apply;
 mod build;
-mod build_disk;
 mod cache;
 mod engine;
 mod error;
@@ -24,6 +23,7 @@ mod private_image;
 mod repeats;
 mod spare;
 mod spec;
+mod step_containers;
 mod usage;
 mod volume;
 

@@ -37,7 +37,7 @@ use crate::build::source::SourceTree;
 use crate::build::ssh;
 use crate::secrets::Place;
 use crate::tasks::{Spawner, disk};
-use image::{build_source, heed_file_again, log_lines};
+use image::{await_engine, build_source, heed_file_again, log_lines};
 
 /// How often the queue is looked at when nobody signals: while a deployment is under way, and
 /// while none is.
@@ -385,6 +385,7 @@ async fn build(
         .await?;
     let (project, _) =
         found.ok_or_else(|| NoImage::Failed("the project was deleted".to_owned()))?;
+    await_engine(platform, deployment.id).await;
     if let Some(image) = &deployment.image {
         platform
             .say(

@@ -1,6 +1,9 @@
 //! What a restart, or an engine that fails, leaves behind: nothing that the next pass does not mend.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tose_model::Clock;
 use tose_model::driver::{Driver, EngineStep, ObservedReplica};
 use tose_testkit::{Fault, Program};
 
@@ -141,4 +144,38 @@ async fn a_replica_that_is_lost_is_replaced_also_while_a_newer_version_starts() 
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ends_no_app_and_wedges_no_deployment() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let lab = Lab::start().await;
+    let owner = lab.owner("demo").await;
+    let first = lab.live(&owner, "app:1").await;
+    let serves = lab.data_plane.route("demo-shop.localhost");
+
+    // Forwards, in the middle of a rollout: its time is over, and what serves goes on.
+    lab.driver.add_image("app:2", Program::new([]));
+    owner.put("projects/shop", json!({"image": "app:2"})).await;
+    let second = owner.deploy("shop").await;
+    owner.deployment_is("shop", &second, "deploying").await;
+    lab.has_replicas(2).await;
+    lab.clock.advance(DAY);
+    let record = owner.deployment_is("shop", &second, "failed").await;
+    let error = record["error"].to_string();
+    assert!(error.contains("port 3000"), "{error}");
+    owner.deployment_is("shop", &first, "running").await;
+    assert_eq!(lab.data_plane.route("demo-shop.localhost"), serves);
+
+    // Backwards, and a deployment that was asked for at a later time than the next one.
+    let before = lab.clock.now();
+    owner.put("projects/shop", json!({"image": "app:1"})).await;
+    let third = owner.deploy("shop").await;
+    owner.deployment_is("shop", &third, "running").await;
+    lab.clock.set(before.saturating_sub(3 * DAY));
+    let fourth = owner.deploy("shop").await;
+    owner.deployment_is("shop", &fourth, "running").await;
+    owner.deployment_is("shop", &third, "superseded").await;
+    lab.has_replicas(1).await;
+    assert_eq!(lab.fsck().await, Vec::<String>::new());
 }

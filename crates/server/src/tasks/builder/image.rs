@@ -3,6 +3,7 @@
 //! Not here: where the source comes from, and what becomes of the deployment (`tasks/builder.rs`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -11,7 +12,7 @@ use tose_api::{DeploymentId, EnvKey, Port};
 use tose_model::access::WorkspaceScope;
 use tose_model::build_secret::{Masks, carry};
 use tose_model::deployment::Deployment;
-use tose_model::driver::{BuildRequest, DriverResult};
+use tose_model::driver::{BuildRequest, DriverError, DriverResult};
 use tose_model::project::RunSpec;
 use tose_model::recipe::manifest::RunWishes;
 use tose_model::secret::{ExposeSecret, SecretString};
@@ -22,6 +23,10 @@ use crate::build::choice::{Choice, Options, choose};
 use crate::build::dockerfile;
 use crate::build::log_budget::LogBudget;
 use crate::build::source::SourceTree;
+
+/// How often an engine that does not answer is asked again, and how many times.
+const ENGINE_PERIOD: Duration = Duration::from_millis(200);
+const ENGINE_ATTEMPTS: u32 = 600;
 
 /// An image that was built by a source with a file of its own is run as that file says, also when it is
 /// deployed again: by a restart, say.
@@ -142,6 +147,23 @@ async fn pick_secrets(
     Ok((!choice.secrets.is_empty()).then(|| carry(&found)))
 }
 
+/// Waits until the engine answers, for as long as it takes to restart it: whoever deploys meanwhile is
+/// not to notice more than that it takes longer. An engine that stays away is the next call's failure.
+pub(super) async fn await_engine(platform: &Platform, id: DeploymentId) {
+    let mut ticks = tokio::time::interval(ENGINE_PERIOD);
+    for attempt in 0..ENGINE_ATTEMPTS {
+        ticks.tick().await;
+        match platform.driver.info().await {
+            Err(DriverError::Unavailable(_)) if attempt == 0 => {
+                let text = "the container engine does not answer; waiting for it";
+                platform.say(id, text).await;
+            }
+            Err(DriverError::Unavailable(_)) => {}
+            _ => return,
+        }
+    }
+}
+
 /// Builds, and builds once more if the engine broke: one that removes an image may take a layer away
 /// that a build has just found in its cache; the next build makes it anew.
 async fn build_twice(
@@ -157,6 +179,7 @@ async fn build_twice(
     tracing::warn!(deployment_id = %deployment.id, error = error as &dyn std::error::Error, "a build broke; it is tried once more");
     let text = "the engine could not finish the build; trying once more";
     platform.say(deployment.id, text).await;
+    await_engine(platform, deployment.id).await;
     build_image(platform, deployment, choice, inputs).await
 }
 

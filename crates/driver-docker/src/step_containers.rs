@@ -1,12 +1,13 @@
-//! How much the steps of a build write.
+//! The containers of a build's steps: how much they write, and what an engine that broke leaves of them.
 //!
 //! A step's container is named by the engine before the step's own output, and that could name others. So
 //! every container that was named counts until it is gone, and one more name never takes one away.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bollard::Docker;
-use bollard::query_parameters::InspectContainerOptionsBuilder;
+use bollard::query_parameters::{InspectContainerOptionsBuilder, RemoveContainerOptions};
 
 use crate::error::answer;
 
@@ -14,6 +15,9 @@ use crate::error::answer;
 const RUNNING: &str = " ---> Running in ";
 /// How many digits of a container's id it says.
 const ID_LENGTH: usize = 12;
+/// How often it is tried to take away what is left, and how many times.
+const REMOVAL_PERIOD: Duration = Duration::from_secs(2);
+const REMOVALS: u32 = 300;
 /// The most containers that are looked at; a build has one at a time.
 const MOST: usize = 64;
 
@@ -66,6 +70,35 @@ impl StepContainers {
             self.ids.remove(&id);
         }
         self.has_too_many
+    }
+
+    /// Takes those away that are left and do not run, once the engine answers again. What a step's output
+    /// named cannot be a container of anybody else's build: that one runs, or its id is not known.
+    pub(crate) async fn remove(mut self, docker: Docker) {
+        let mut ticks = tokio::time::interval(REMOVAL_PERIOD);
+        for _ in 0..REMOVALS {
+            ticks.tick().await;
+            let mut left = BTreeSet::new();
+            for id in self.ids {
+                match docker
+                    .remove_container(&id, None::<RemoveContainerOptions>)
+                    .await
+                {
+                    Ok(()) => tracing::info!(
+                        container = id,
+                        "removed the container of a build that the engine broke off"
+                    ),
+                    Err(error) if matches!(answer(&error), Some((404, _))) => {}
+                    Err(_) => {
+                        left.insert(id);
+                    }
+                }
+            }
+            if left.is_empty() {
+                return;
+            }
+            self.ids = left;
+        }
     }
 }
 
