@@ -14,6 +14,7 @@ use std::fmt::Write;
 
 use tose_api::EnvKey;
 
+use crate::dockerfile::{Instruction, has_escape_directive, instructions};
 use crate::error::{Error, Result};
 use crate::secret::{ExposeSecret, SecretString};
 
@@ -59,8 +60,7 @@ pub fn translate(dockerfile: &str) -> Result<Option<Translated>> {
     if !instructions.iter().any(has_mounts) {
         return Ok(None);
     }
-    let first = dockerfile.lines().next().unwrap_or_default();
-    if first.starts_with('#') && first.to_ascii_lowercase().contains("escape") {
+    if has_escape_directive(dockerfile) {
         return refuse("a Dockerfile with RUN --mount cannot have another escape character");
     }
     let mut out = Translated {
@@ -207,53 +207,6 @@ fn default_shell() -> Vec<String> {
 fn json_words(text: &str) -> Option<Vec<String>> {
     let words: Vec<String> = serde_json::from_str(text.trim()).ok()?;
     (!words.is_empty()).then_some(words)
-}
-
-/// An instruction as it stands, and as one line.
-struct Instruction {
-    source: String,
-    text: String,
-}
-
-impl Instruction {
-    fn is(&self, name: &str) -> bool {
-        let word = self.text.split_whitespace().next().unwrap_or_default();
-        word.eq_ignore_ascii_case(name)
-    }
-
-    fn arguments(&self) -> &str {
-        let text = self.text.trim_start();
-        let end = text.find(char::is_whitespace).unwrap_or(text.len());
-        text[end..].trim()
-    }
-}
-
-/// Instructions with the comments and blank lines before them. Lines that are continued become one, as
-/// engines read them.
-fn instructions(dockerfile: &str) -> Vec<Instruction> {
-    let mut all = Vec::new();
-    let (mut source, mut text) = (String::new(), String::new());
-    for line in dockerfile.lines() {
-        source.push_str(line);
-        source.push('\n');
-        let trimmed = line.trim_start();
-        if trimmed.is_empty() || trimmed.starts_with('#') {
-            continue;
-        }
-        let end = line.trim_end();
-        match end.strip_suffix('\\') {
-            Some(part) => text.push_str(part),
-            None => {
-                text.push_str(line);
-                let (source, text) = (std::mem::take(&mut source), std::mem::take(&mut text));
-                all.push(Instruction { source, text });
-            }
-        }
-    }
-    if !source.is_empty() {
-        all.push(Instruction { source, text });
-    }
-    all
 }
 
 /// The secrets of a step, whether it has a mount that keeps a cache, and the rest.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod command;
 pub mod commit_status;
 pub mod deployment;
+pub mod dockerfile;
 pub mod driver;
 pub mod error;
 pub mod job;

@@ -96,3 +96,27 @@ async fn a_step_that_writes_too_much_is_ended_with_its_reason() {
     );
     site.has_no_build_container().await;
 }
+
+#[tokio::test]
+async fn a_dockerfile_cannot_take_another_tenants_image_by_its_id() {
+    let Some(mut site) = Installation::start().await else {
+        return;
+    };
+    let theirs = site.project("theirs", &Source::app("theirs")).await;
+    theirs.deploy_live().await;
+    let live = theirs.get("").await["live_deployment"].clone();
+    let image = live["image"].as_str().expect("an image");
+    let id = docker(&["image", "inspect", "--format", "{{.Id}}", image]).await;
+    let beginning = &id.trim_start_matches("sha256:")[..12];
+    let stranger = site.bootstrap("stranger").await;
+    let given = Source::app("mine").file("Dockerfile", "ARG BASE=node:22\nFROM $BASE\n");
+    let project = site.project_of(&stranger, "mine", &given, json!({})).await;
+    let base = json!({"key": "BASE", "value": beginning});
+    project.post("/env", &base).await;
+    let record = project.deploy_and_wait().await;
+    let reason = record["error"].as_str().expect("a reason");
+    assert!(
+        reason.contains("may be the beginning of an image's id"),
+        "{reason}"
+    );
+}

@@ -12,6 +12,7 @@ use tose_api::{DeploymentId, EnvKey, Port};
 use tose_model::access::WorkspaceScope;
 use tose_model::build_secret::{Masks, carry};
 use tose_model::deployment::Deployment;
+use tose_model::dockerfile::check_sources;
 use tose_model::driver::{BuildRequest, DriverError, DriverResult};
 use tose_model::project::RunSpec;
 use tose_model::recipe::manifest::RunWishes;
@@ -101,6 +102,8 @@ pub(super) async fn build_source(
         secrets: pick_secrets(platform, deployment, &choice, &secret).await?,
         masks: Masks::new(secret.values()),
     };
+    check_sources(&choice.context.dockerfile_text, &inputs.args)
+        .map_err(|error| NoImage::Failed(error.to_string()))?;
     build_twice(platform, deployment, &choice, &inputs).await?;
     platform.say(deployment.id, "image built").await;
     Ok(platform
