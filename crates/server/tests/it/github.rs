@@ -505,6 +505,66 @@ async fn an_event_of_the_app_reaches_every_workspace_that_has_bound_its_installa
 }
 
 #[tokio::test]
+async fn events_of_the_app_obey_the_rules_of_a_push_and_previews_use_its_tokens() {
+    let github = Github::start().await;
+    let lab = lab(&github).await;
+    let owner = lab.owner("demo").await;
+    bind(&lab, &owner).await;
+    owner.post("projects", json!({"name": "shop"})).await;
+    let url = github.repository("acme/shop.git");
+    let body = json!({
+        "repo_url": url, "installation_id": INSTALLATION, "previews": true, "watch_paths": ["web/"],
+    });
+    let made = owner.post("projects/shop/git", body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let tell = async |kind: &str, delivery: &str, mut body: Value| {
+        body["installation"] = json!({"id": INSTALLATION});
+        body["repository"] = json!({"clone_url": url, "full_name": "acme/shop"});
+        let answer = send(&lab, kind, delivery, &body, WEBHOOK_SECRET).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.data()["projects"][0].clone()
+    };
+    let sha = "1".repeat(40);
+    let push = |branch: &str, file: &str| {
+        json!({
+            "ref": format!("refs/heads/{branch}"), "after": sha,
+            "head_commit": {"id": sha, "message": "a change"},
+            "commits": [{"id": sha, "message": "a change", "added": [file], "modified": [], "removed": []}],
+        })
+    };
+    let request = |action: &str, head: u64| {
+        json!({
+            "action": action, "number": 7,
+            "pull_request": {
+                "title": "a change", "base": {"ref": "main", "repo": {"id": 501}},
+                "head": {"ref": "feature", "sha": sha, "repo": {"id": head}},
+            },
+        })
+    };
+    for (kind, delivery, body, expected) in [
+        ("push", "1", push("other", "web/a"), "other_branch"),
+        ("push", "2", push("main", "api/a"), "nothing_watched"),
+        ("pull_request", "3", request("opened", 9), "from_fork"),
+    ] {
+        let outcome = tell(kind, delivery, body).await;
+        assert_eq!(outcome["verdict"], json!(expected), "{outcome}");
+    }
+    assert_eq!(github.minted(), [], "none of these needs a token");
+
+    let outcome = tell("pull_request", "4", request("synchronize", 501)).await;
+    assert_eq!(outcome["verdict"], json!("deployed"), "{outcome}");
+    let id = outcome["deployment_id"].as_str().expect("an id");
+    // Nothing serves Git there, so that the deployment fails after the token was made.
+    owner.deployment_is("shop-pr-7", id, "failed").await;
+    let minted = github.minted();
+    assert_eq!(minted.len(), 1, "{minted:?}");
+    assert_eq!(minted[0].2["repository_ids"], json!([501]));
+    let outcome = tell("pull_request", "5", request("closed", 501)).await;
+    assert_eq!(outcome["verdict"], json!("preview_removed"), "{outcome}");
+    assert_eq!(lab.fsck().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_server_without_an_app_says_so() {
     let lab = Lab::start().await;
     let owner = lab.owner("demo").await;
