@@ -104,6 +104,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/github/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where GitHub sends people back to
+         * @description It changes nothing: the page asks whether to connect. Anybody may call it.
+         */
+        get: operations["github_callback"];
+        put?: never;
+        /**
+         * Connect what the callback's page showed
+         * @description Anybody may call it.
+         */
+        post: operations["accept_github_callback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/invitations/{token}/accept": {
         parameters: {
             query?: never;
@@ -263,7 +287,7 @@ export interface paths {
         put?: never;
         /**
          * A push event of GitHub
-         * @description Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens. Anybody may call it.
+         * @description Signed with a project's secret, it deploys that project; signed with that of the server's GitHub App, every project that reads this repository through the installation. An unknown repository is nobody's: nothing happens. Anybody may call it.
          */
         post: operations["receive_github_event"];
         delete?: never;
@@ -400,6 +424,70 @@ export interface paths {
          * @description Needs the role member in the workspace.
          */
         get: operations["list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/github/installations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Installations of the server's GitHub App that are connected
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_github_installations"];
+        put?: never;
+        /**
+         * Begin to connect an installation of the server's GitHub App
+         * @description Open `install_url` in a browser that is logged in at GitHub, within ten minutes. It is connected when somebody to whom GitHub shows it has agreed there. Needs the role admin in the workspace.
+         */
+        post: operations["connect_github"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/github/installations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Disconnect an installation
+         * @description Projects that read their repository through it cannot be built until it is connected again. Needs the role admin in the workspace.
+         */
+        delete: operations["delete_github_installation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/github/installations/{id}/repositories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The repositories that can be connected with an installation
+         * @description Those that whoever connected it could read at that time; connecting it again brings newer ones. Needs the role admin in the workspace.
+         */
+        get: operations["list_github_repositories"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1792,7 +1880,8 @@ export interface components {
             dockerfile_path?: components["schemas"]["RepoPath"] | null;
             /**
              * Format: uint64
-             * @description An installation of the server's GitHub App.
+             * @description An installation of the server's GitHub App that the workspace has connected: the repository is read
+             *     through it, and its pushes deploy without a webhook. An `access_token` goes.
              */
             installation_id?: number | null;
             /**
@@ -1807,7 +1896,7 @@ export interface components {
              *     first push event when absent.
              */
             provider?: components["schemas"]["GitProvider"] | null;
-            /** @description `owner/name` of a public repository on GitHub. */
+            /** @description `owner/name` of a repository on GitHub; a private one needs `installation_id`. */
             repo_full_name?: string | null;
             /** @description The address on any Git server. */
             repo_url?: components["schemas"]["RepoUrl"] | null;
@@ -1818,6 +1907,20 @@ export interface components {
              *     there is none. A pattern with `!` in front takes files out again.
              */
             watch_paths?: string[] | null;
+        };
+        /**
+         * @description Body of `POST W/github/installations`.
+         * @example {
+         *       "installation_id": 0
+         *     }
+         */
+        ConnectGithub: {
+            /**
+             * Format: uint64
+             * @description An installation that is there already, for another workspace or with other repositories; a new
+             *     one when absent.
+             */
+            installation_id?: number | null;
         };
         /**
          * @description Body of `POST W/api-keys`.
@@ -2330,6 +2433,7 @@ export interface components {
          *       "dockerfile_path": "apps/web",
          *       "has_access_token": true,
          *       "has_deploy_key": true,
+         *       "installation_id": 0,
          *       "last_commit_status": {
          *         "error": "text",
          *         "reported_at": "2026-01-31T08:00:00Z"
@@ -2360,6 +2464,11 @@ export interface components {
             has_access_token: boolean;
             /** @description Whether a deploy key is kept. */
             has_deploy_key: boolean;
+            /**
+             * Format: uint64
+             * @description The installation of the server's GitHub App that it is read through.
+             */
+            installation_id: number | null;
             /** @description What became of the last attempt to tell the server how a commit fares. */
             last_commit_status: components["schemas"]["CommitReportView"] | null;
             /**
@@ -2379,6 +2488,75 @@ export interface components {
             root_directory: components["schemas"]["RepoPath"] | null;
             /** @description Which files a push must change to deploy by itself. */
             watch_paths: string[];
+        };
+        /**
+         * @description Answer of `POST W/github/installations`.
+         * @example {
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "expires_at": "2026-01-31T08:00:00Z",
+         *       "install_url": "text",
+         *       "state": "text"
+         *     }
+         */
+        GithubConnectView: {
+            /** @description When it was asked for: an installation that was connected after it may be this one. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Until when it works. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Where to go with a browser that is logged in at GitHub. Works once. */
+            install_url: string;
+            /** @description What `install_url` carries, and GitHub brings back. */
+            state: string;
+        };
+        /**
+         * @description An installation that the workspace may use.
+         * @example {
+         *       "account": "text",
+         *       "connected_at": "2026-01-31T08:00:00Z",
+         *       "connected_by": "text",
+         *       "id": 0,
+         *       "repositories": 0
+         *     }
+         */
+        GithubInstallationView: {
+            /** @description The account on GitHub that it is installed in. */
+            account: string;
+            /** @description When it was connected. */
+            connected_at: components["schemas"]["Timestamp"];
+            /** @description The address of who connected it. */
+            connected_by: string;
+            /**
+             * Format: uint64
+             * @description GitHub's id of it.
+             */
+            id: number;
+            /**
+             * Format: uint64
+             * @description How many repositories can be connected.
+             */
+            repositories: number;
+        };
+        /**
+         * @description A repository that can be connected with an installation.
+         * @example {
+         *       "default_branch": "text",
+         *       "full_name": "text",
+         *       "id": 0,
+         *       "private": true
+         *     }
+         */
+        GithubRepositoryView: {
+            /** @description Its default branch. */
+            default_branch: string;
+            /** @description `owner/name`. */
+            full_name: string;
+            /**
+             * Format: uint64
+             * @description GitHub's id of it.
+             */
+            id: number;
+            /** @description Whether others cannot read it. */
+            private: boolean;
         };
         /** @description What kind of Git server, such as the one that sent a push event. */
         GitProvider: "github" | "gitlab" | "gitea";
@@ -2886,6 +3064,7 @@ export interface components {
          *         "dockerfile_path": "apps/web",
          *         "has_access_token": true,
          *         "has_deploy_key": true,
+         *         "installation_id": 0,
          *         "last_commit_status": {
          *           "error": "text",
          *           "reported_at": "2026-01-31T08:00:00Z"
@@ -4091,6 +4270,107 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    github_callback: {
+        parameters: {
+            query?: {
+                /** @description GitHub's proof of who came */
+                code?: string;
+                /** @description Which installation */
+                installation_id?: string;
+                /** @description What the link carried */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["400"];
+            408: components["responses"]["408"];
+            /** @description `no_github_app`: the server has no GitHub App */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    accept_github_callback: {
+        parameters: {
+            query?: {
+                /** @description What the page carried; works once */
+                token?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            400: components["responses"]["400"];
+            408: components["responses"]["408"];
+            /** @description `no_github_app`: the server has no GitHub App */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     accept_invitation: {
         parameters: {
             query?: never;
@@ -5248,6 +5528,251 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    list_github_installations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "account": "text",
+                     *           "connected_at": "2026-01-31T08:00:00Z",
+                     *           "connected_by": "text",
+                     *           "id": 0,
+                     *           "repositories": 0
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["GithubInstallationView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    connect_github: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "installation_id": 0
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConnectGithub"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "expires_at": "2026-01-31T08:00:00Z",
+                     *         "install_url": "text",
+                     *         "state": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["GithubConnectView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `no_github_app`: the server has no GitHub App; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_github_installation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_github_repositories: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "default_branch": "text",
+                     *           "full_name": "text",
+                     *           "id": 0,
+                     *           "private": true
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["GithubRepositoryView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     list_invitations: {
         parameters: {
             query?: never;
@@ -5766,6 +6291,7 @@ export interface operations {
                      *             "dockerfile_path": "apps/web",
                      *             "has_access_token": true,
                      *             "has_deploy_key": true,
+                     *             "installation_id": 0,
                      *             "last_commit_status": {
                      *               "error": "text",
                      *               "reported_at": "2026-01-31T08:00:00Z"
@@ -5924,6 +6450,7 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "installation_id": 0,
                      *           "last_commit_status": {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
@@ -6068,6 +6595,7 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "installation_id": 0,
                      *           "last_commit_status": {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
@@ -6226,6 +6754,7 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "installation_id": 0,
                      *           "last_commit_status": {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
@@ -8447,6 +8976,7 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "installation_id": 0,
                      *         "last_commit_status": {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
@@ -8545,6 +9075,7 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "installation_id": 0,
                      *         "last_commit_status": {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
@@ -8638,6 +9169,7 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "installation_id": 0,
                      *         "last_commit_status": {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
@@ -8775,6 +9307,7 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "installation_id": 0,
                      *         "last_commit_status": {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
@@ -8873,6 +9406,7 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "installation_id": 0,
                      *         "last_commit_status": {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
@@ -8966,6 +9500,7 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "installation_id": 0,
                      *         "last_commit_status": {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
@@ -9167,6 +9702,7 @@ export interface operations {
                      *         "dockerfile_path": "apps/web",
                      *         "has_access_token": true,
                      *         "has_deploy_key": true,
+                     *         "installation_id": 0,
                      *         "last_commit_status": {
                      *           "error": "text",
                      *           "reported_at": "2026-01-31T08:00:00Z"
@@ -9887,6 +10423,7 @@ export interface operations {
                      *             "dockerfile_path": "apps/web",
                      *             "has_access_token": true,
                      *             "has_deploy_key": true,
+                     *             "installation_id": 0,
                      *             "last_commit_status": {
                      *               "error": "text",
                      *               "reported_at": "2026-01-31T08:00:00Z"
@@ -10270,6 +10807,7 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "installation_id": 0,
                      *           "last_commit_status": {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
@@ -10422,6 +10960,7 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "installation_id": 0,
                      *           "last_commit_status": {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
@@ -10795,6 +11334,7 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "installation_id": 0,
                      *           "last_commit_status": {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"
@@ -11028,6 +11568,7 @@ export interface operations {
                      *           "dockerfile_path": "apps/web",
                      *           "has_access_token": true,
                      *           "has_deploy_key": true,
+                     *           "installation_id": 0,
                      *           "last_commit_status": {
                      *             "error": "text",
                      *             "reported_at": "2026-01-31T08:00:00Z"

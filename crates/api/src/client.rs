@@ -20,6 +20,7 @@ mod domain;
 mod env_var;
 mod exec;
 mod git;
+mod github;
 mod hook;
 mod job;
 mod log;

@@ -9,7 +9,7 @@ use crate::{BranchName, DeploymentId, PushDeliveryId, RepoPath, RepoUrl, Timesta
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectGit {
-    /// `owner/name` of a public repository on GitHub.
+    /// `owner/name` of a repository on GitHub; a private one needs `installation_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo_full_name: Option<String>,
     /// The address on any Git server.
@@ -18,7 +18,8 @@ pub struct ConnectGit {
     /// `main` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<BranchName>,
-    /// An installation of the server's GitHub App.
+    /// An installation of the server's GitHub App that the workspace has connected: the repository is read
+    /// through it, and its pushes deploy without a webhook. An `access_token` goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<u64>,
     /// Whether a push deploys by itself; `true` when absent.
@@ -80,6 +81,8 @@ pub struct GitConnectionView {
     pub deploy_key_public: Option<String>,
     /// Whether an access token is kept.
     pub has_access_token: bool,
+    /// The installation of the server's GitHub App that it is read through.
+    pub installation_id: Option<u64>,
     /// Which files a push must change to deploy by itself.
     pub watch_paths: Vec<String>,
     /// What kind of server it is, where that was said or a push event came.

@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod exec;
 pub mod git;
+pub mod github;
 pub mod id;
 pub mod job;
 pub mod log;

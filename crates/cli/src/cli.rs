@@ -6,8 +6,8 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, deploy, deployments, domains, down, env, exec, generate, git, init, jobs, keys,
-    login, logs, members, open, registry, rollback, scale, schedules, up,
+    completions, deploy, deployments, domains, down, env, exec, generate, git, github, init, jobs,
+    keys, login, logs, members, open, registry, rollback, scale, schedules, up,
 };
 use crate::exit;
 
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Domains(domains::DomainsArgs),
     /// Show the repository, and how its pushes deploy
     Git(git::GitArgs),
+    /// Connect accounts on GitHub through the server's GitHub App
+    Github(github::GithubArgs),
     /// List the pull requests that run as previews
     Previews,
     /// Show and change what the project's image is pulled with

@@ -9,6 +9,7 @@ pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod generate;
 pub(crate) mod git;
+pub(crate) mod github;
 pub(crate) mod init;
 pub(crate) mod jobs;
 pub(crate) mod keys;
@@ -65,6 +66,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Env(command) => env::run(ctx, command).await,
         Command::Domains(args) => domains::run(ctx, args).await,
         Command::Git(args) => git::run(ctx, args).await,
+        Command::Github(args) => github::run(ctx, args).await,
         Command::Registry(args) => registry::run(ctx, args).await,
         Command::Previews => previews::run(ctx).await,
         Command::Generate(args) => generate::run(ctx, args),

@@ -94,10 +94,12 @@ pub fn https_authority(url: &RepoUrl) -> Option<&str> {
     split(url).map(|(authority, _)| authority)
 }
 
-/// The call that says `status`; `None` if the repository's address is not one of such a server.
+/// The call that says `status`; `None` if the repository's address is not one of such a server. The API is
+/// where such a server has it, unless `api_url` says where.
 pub fn plan_call(
     provider: GitProvider,
     url: &RepoUrl,
+    api_url: Option<&str>,
     token: &SecretString,
     status: &CommitStatus,
 ) -> Option<StatusCall> {
@@ -111,11 +113,12 @@ pub fn plan_call(
     if let Some(target) = &status.target_url {
         body["target_url"] = json!(target);
     }
-    let base = match (provider, authority) {
-        (GitProvider::Github, "github.com") => "https://api.github.com".to_owned(),
-        (GitProvider::Github, host) => format!("https://{host}/api/v3"),
-        (GitProvider::Gitlab, host) => format!("https://{host}/api/v4"),
-        (GitProvider::Gitea, host) => format!("https://{host}/api/v1"),
+    let base = match (api_url, provider, authority) {
+        (Some(api_url), ..) => api_url.to_owned(),
+        (_, GitProvider::Github, "github.com") => "https://api.github.com".to_owned(),
+        (_, GitProvider::Github, host) => format!("https://{host}/api/v3"),
+        (_, GitProvider::Gitlab, host) => format!("https://{host}/api/v4"),
+        (_, GitProvider::Gitea, host) => format!("https://{host}/api/v1"),
     };
     let repository = match provider {
         GitProvider::Gitlab => format!("projects/{}", escape(path)),
@@ -143,6 +146,15 @@ pub fn plan_call(
 pub fn pause_after(attempt: u32) -> Option<Duration> {
     let doublings = attempt.saturating_sub(1);
     (attempt < MAX_ATTEMPTS).then(|| FIRST_PAUSE * 2_u32.saturating_pow(doublings))
+}
+
+/// `owner/name` of a repository below an address such as `https://github.com`; `None` for one that is elsewhere.
+pub fn full_name_below<'a>(url: &'a RepoUrl, web_url: &str) -> Option<&'a str> {
+    let path = url.as_str().strip_prefix(web_url)?.strip_prefix('/')?;
+    let path = path.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    let (owner, name) = path.split_once('/')?;
+    (!owner.is_empty() && !name.is_empty() && !name.contains('/')).then_some(path)
 }
 
 /// Host (with port) and path of an https address, without `.git`.
@@ -181,7 +193,8 @@ mod tests {
 
     fn call(provider: GitProvider, url: &str, state: CommitState) -> Option<StatusCall> {
         let url = url.parse().expect("an address");
-        plan_call(provider, &url, &SecretString::from("t0ken"), &status(state))
+        let token = SecretString::from("t0ken");
+        plan_call(provider, &url, None, &token, &status(state))
     }
 
     #[test]
@@ -257,6 +270,27 @@ mod tests {
         assert_eq!(known("https://github.com/a/b"), Some(GitProvider::Github));
         assert_eq!(known("https://codeberg.org/a/b"), Some(GitProvider::Gitea));
         assert_eq!(known("https://github.com.evil.example/a/b"), None);
+    }
+
+    #[test]
+    fn a_repository_is_named_below_its_own_server_only() {
+        let name = |url: &str, web_url| {
+            let url = url.parse().expect("an address");
+            full_name_below(&url, web_url).map(str::to_owned)
+        };
+        let (github, own) = ("https://github.com", "https://git.example:8443");
+        for (url, web_url, expected) in [
+            ("https://github.com/you/app.git", github, Some("you/app")),
+            ("https://github.com/you/app", github, Some("you/app")),
+            ("https://git.example:8443/you/app.git", own, Some("you/app")),
+            ("https://github.com.evil.example/you/app", github, None),
+            ("https://git.example/you/app", own, None),
+            ("https://github.com/you", github, None),
+            ("https://github.com/a/b/c", github, None),
+            ("git@github.com:you/app.git", github, None),
+        ] {
+            assert_eq!(name(url, web_url).as_deref(), expected, "{url}");
+        }
     }
 
     #[test]

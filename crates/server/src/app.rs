@@ -16,6 +16,7 @@ mod event;
 pub(crate) mod exec;
 pub(crate) mod git;
 pub(crate) mod git_push;
+pub(crate) mod github;
 mod hook;
 pub(crate) mod idempotency;
 mod invitation;
@@ -60,6 +61,7 @@ use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
 use crate::git_api::GitApi;
+use crate::github_app::GithubApp;
 use crate::limiter::Limiter;
 use crate::liveness::Liveness;
 use crate::mail::Mailer;
@@ -87,6 +89,7 @@ pub struct Platform {
     pub(crate) mailer: Mailer,
     pub(crate) dns: Dns,
     pub(crate) git_api: GitApi,
+    pub(crate) github: Option<GithubApp>,
     pub(crate) limits: Limits,
     pub(crate) liveness: Liveness,
     pub(crate) next_due: NextDue,

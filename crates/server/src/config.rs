@@ -3,6 +3,8 @@
 //! The one place that reads them. `default.toml` documents every key; a test holds it to the
 //! defaults below.
 
+mod github_app;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,9 @@ use tose_model::driver::LayerCache;
 use tose_model::quota::Quota;
 use tose_model::recipe::Images;
 use tose_model::secret::SecretString;
+
+pub use github_app::GithubAppConfig;
+use github_app::GithubAppTable;
 
 /// The commented default file.
 pub const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -181,6 +186,8 @@ pub struct Config {
     pub log_level: String,
     /// `[git]`.
     pub git: GitConfig,
+    /// `[github_app]`; absent: the server has none.
+    pub github_app: Option<GithubAppConfig>,
     /// `[limits]`.
     pub limits: Limits,
     /// How many built images of a project are kept.
@@ -325,6 +332,7 @@ struct File {
     public_url: Option<String>,
     log: LogTable,
     git: GitTable,
+    github_app: Option<GithubAppTable>,
     limits: LimitsTable,
     images: ImagesTable,
     disk: DiskTable,
@@ -539,6 +547,10 @@ impl Config {
                     .or(file.git.allow_file_urls)
                     .unwrap_or(false),
             },
+            github_app: file
+                .github_app
+                .map(GithubAppTable::into_config)
+                .transpose()?,
             limits: file.limits.into_limits()?,
             keep_images: file.images.keep.unwrap_or(5).max(1),
             disk: file.disk.into_limits(),
@@ -729,6 +741,22 @@ mod tests {
         ] {
             assert!(toml::from_str::<File>(text).is_err(), "accepted: {text}");
         }
+        let app = |api_url: &str| {
+            let text = format!(
+                "[github_app]\napp_id = 1\nname = \"a\"\nclient_id = \"i\"\nprivate_key_file = \"k\"\n\
+                 client_secret_file = \"s\"\nwebhook_secret_file = \"w\"\napi_url = \"{api_url}\""
+            );
+            let file: File = toml::from_str(&text).expect("a section");
+            Config::merge(Flags::default(), file)
+        };
+        assert!(
+            app("http://ghe.example/api/v3").is_err(),
+            "secrets in plain text"
+        );
+        let config = app("https://ghe.example/api/v3/").expect("valid");
+        let app = config.github_app.expect("an app");
+        assert_eq!(app.api_url, "https://ghe.example/api/v3");
+        assert_eq!(app.web_url, "https://github.com");
         let zero: File = toml::from_str("[limits]\nstart_timeout_seconds = 0").expect("a number");
         assert!(Config::merge(Flags::default(), zero).is_err());
     }

@@ -1,17 +1,21 @@
 //! Calls to the APIs of Git servers.
 //!
-//! Guarantees: a call takes 10 s at most; nothing but the answer's status is read; no redirect is
-//! followed, so that a token goes to the host that the call names and to no other.
+//! Guarantees: a call takes 10 s at most; of what is told only the answer's status is read, of what is asked
+//! 8 MiB at most; no redirect is followed, so that a token goes to the host that the call names and to no
+//! other.
 
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use serde_json::Value;
 use tose_model::commit_status::StatusCall;
-use tose_model::error::{Error, Result};
-use tose_model::secret::ExposeSecret;
+use tose_model::error::Error;
+use tose_model::secret::{ExposeSecret, SecretString};
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that is read of an answer, in bytes.
+const MAX_ANSWER: usize = 8 << 20;
 
 /// What a Git server answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,16 @@ impl Answer {
     }
 }
 
+/// Something to be asked of a Git server.
+pub(crate) struct Question<'a> {
+    /// Where.
+    pub(crate) url: String,
+    /// What opens it.
+    pub(crate) token: Option<&'a SecretString>,
+    /// What goes along: such a question is a POST, any other a GET.
+    pub(crate) body: Option<Value>,
+}
+
 /// Calls Git servers.
 pub(crate) struct GitApi {
     client: reqwest::Client,
@@ -53,7 +67,7 @@ pub(crate) struct GitApi {
 impl GitApi {
     /// # Errors
     /// When the machine's certificates cannot be used.
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new() -> tose_model::error::Result<Self> {
         let client = reqwest::Client::builder()
             .redirect(Policy::none())
             .timeout(TIMEOUT)
@@ -62,6 +76,37 @@ impl GitApi {
             .build()
             .map_err(|error| Error::internal("the client for Git servers cannot be made", error))?;
         Ok(Self { client })
+    }
+
+    /// Asks for JSON.
+    ///
+    /// # Errors
+    /// What came in place of a success.
+    pub(crate) async fn ask(&self, question: Question<'_>) -> Result<Value, Answer> {
+        let request = match &question.body {
+            Some(body) => self.client.post(&question.url).json(body),
+            None => self.client.get(&question.url),
+        };
+        let mut request = request.header("Accept", "application/json");
+        if let Some(token) = question.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let silent = |error: reqwest::Error| {
+            tracing::debug!(error = %error.without_url(), "a Git server did not answer");
+            Answer::Silent
+        };
+        let mut answer = request.send().await.map_err(silent)?;
+        if !answer.status().is_success() {
+            return Err(refusal(&answer));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(silent)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > MAX_ANSWER {
+                return Err(Answer::Silent);
+            }
+        }
+        serde_json::from_slice(&bytes).map_err(|_| Answer::Silent)
     }
 
     /// Makes one call.
@@ -75,12 +120,23 @@ impl GitApi {
             .json(&call.body);
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Answer::Done,
-            Ok(answer) => Answer::Refused(answer.status().as_u16()),
+            Ok(answer) => refusal(&answer),
             Err(error) => {
                 tracing::debug!(error = %error.without_url(), "a Git server was not told");
                 Answer::Silent
             }
         }
+    }
+}
+
+/// What an answer without success means. GitHub says 403 also to who asks too often.
+fn refusal(answer: &reqwest::Response) -> Answer {
+    let header = |name: &str| answer.headers().get(name).map(|value| value.as_bytes());
+    let is_too_often =
+        header("retry-after").is_some() || header("x-ratelimit-remaining") == Some(b"0");
+    match answer.status().as_u16() {
+        403 if is_too_often => Answer::Refused(429),
+        status => Answer::Refused(status),
     }
 }
 
@@ -140,6 +196,9 @@ mod tests {
             ("401 Unauthorized", 401, false),
             ("404 Not Found", 404, false),
             ("429 Too Many Requests", 429, true),
+            ("403 Forbidden", 403, false),
+            ("403 Forbidden\r\nx-ratelimit-remaining: 0", 429, true),
+            ("403 Forbidden\r\nRetry-After: 60", 429, true),
             ("503 Service Unavailable", 503, true),
         ] {
             let (answer, _) = exchange(head).await;

@@ -15,6 +15,7 @@ mod etag;
 mod exec;
 mod git;
 mod git_push;
+mod github;
 mod guard;
 mod hook;
 mod idempotency;

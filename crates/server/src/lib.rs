@@ -9,6 +9,7 @@ pub mod config;
 pub mod data_plane;
 mod dns;
 mod git_api;
+mod github_app;
 mod http;
 mod limiter;
 mod liveness;
@@ -41,6 +42,7 @@ use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
 use crate::git_api::GitApi;
+use crate::github_app::GithubApp;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
 use crate::password::Passwords;
@@ -221,11 +223,14 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     let git_api = GitApi::new().map_err(StartError::because(
         "calls of Git servers could not be set up",
     ))?;
+    let github = config.github_app.as_ref().map(GithubApp::open).transpose();
+    let github = github.map_err(StartError::because("the GitHub App could not be set up"))?;
     let platform = Arc::new(Platform {
         passwords,
         mailer,
         dns,
         git_api,
+        github,
         limits: Limits::new(&config, &parts.clock),
         next_due: app::schedule::NextDue::default(),
         liveness: Default::default(),

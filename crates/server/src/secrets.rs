@@ -46,6 +46,9 @@ pub enum VaultError {
     /// Others could read the key file.
     #[error("the key file {0} can be read by others; run chmod 600 on it")]
     ReadableByOthers(PathBuf),
+    /// A file that has to hold a secret holds none.
+    #[error("the file {0} is empty; a secret has to stand in it")]
+    EmptyFile(PathBuf),
     /// A value could not be opened: it was changed, moved, or sealed with another key.
     #[error("a sealed value could not be opened; was the key file replaced?")]
     Open,
@@ -218,10 +221,7 @@ fn read_key(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(fail(error)),
     };
-    let mode = file.metadata().map_err(fail)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(VaultError::ReadableByOthers(path.to_owned()));
-    }
+    check_private(path, &file)?;
     let mut key = Zeroizing::new(Vec::with_capacity(KEY_LEN + 1));
     file.take(KEY_LEN as u64 + 1)
         .read_to_end(&mut key)
@@ -230,6 +230,44 @@ fn read_key(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
         return Err(VaultError::BadKeyFile(path.to_owned()));
     }
     Ok(Some(key))
+}
+
+fn check_private(path: &Path, file: &File) -> Result<(), VaultError> {
+    let metadata = file.metadata().map_err(|source| VaultError::KeyFile {
+        path: path.to_owned(),
+        operation: "read",
+        source,
+    })?;
+    if metadata.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(VaultError::ReadableByOthers(path.to_owned()))
+}
+
+/// The largest file with a secret of the operator's, in bytes.
+const MAX_SECRET_FILE: u64 = 64 * 1024;
+
+/// A secret that the operator keeps in a file, without the end of its last line.
+///
+/// # Errors
+/// When it cannot be read, others than its owner may read it, or it is empty.
+pub fn read_secret_file(path: &Path) -> Result<SecretString, VaultError> {
+    let fail = |source| VaultError::KeyFile {
+        path: path.to_owned(),
+        operation: "read",
+        source,
+    };
+    let file = File::open(path).map_err(fail)?;
+    check_private(path, &file)?;
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_SECRET_FILE)
+        .read_to_string(&mut text)
+        .map_err(fail)?;
+    let secret = text.trim();
+    if secret.is_empty() {
+        return Err(VaultError::EmptyFile(path.to_owned()));
+    }
+    Ok(SecretString::from(secret))
 }
 
 /// Writes the key to a file beside `path` first, so that a crash leaves no half key under its name.
@@ -411,6 +449,28 @@ mod tests {
             Vault::open_or_create(&path, &ids),
             Err(VaultError::ReadableByOthers(_))
         ));
+    }
+
+    #[test]
+    fn a_file_with_a_secret_is_private_and_not_empty() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("secret");
+        let write = |text: &str, mode| {
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+            read_secret_file(&path)
+        };
+        let secret = write("s3cret\n", 0o600).expect("a secret");
+        assert_eq!(secret.expose_secret(), "s3cret");
+        for mode in [0o640, 0o604] {
+            let refused = write("s3cret\n", mode);
+            assert!(matches!(refused, Err(VaultError::ReadableByOthers(_))));
+        }
+        let empty = write(" \n", 0o600);
+        assert!(matches!(empty, Err(VaultError::EmptyFile(_))));
+        std::fs::remove_file(&path).expect("removed");
+        let missing = read_secret_file(&path);
+        assert!(matches!(missing, Err(VaultError::KeyFile { .. })));
     }
 
     #[test]

@@ -55,7 +55,16 @@ pub struct ReportWay {
     /// The kind of server, where it is known.
     pub provider: Option<GitProvider>,
     /// What opens it.
-    pub access_token: Sealed,
+    pub access: ReportAccess,
+}
+
+/// What opens a Git server's API.
+#[derive(Debug)]
+pub enum ReportAccess {
+    /// A token that is kept.
+    Token(Sealed),
+    /// A token that this installation of the server's GitHub App makes.
+    Installation(u64),
 }
 
 /// What became of an attempt.
@@ -89,6 +98,7 @@ struct DueRow {
     repo_url: Option<String>,
     provider: Option<String>,
     access_token: Option<Vec<u8>>,
+    installation_id: Option<i64>,
 }
 
 impl Store {
@@ -101,14 +111,15 @@ impl Store {
         let rows: Vec<DueRow> = sqlx::query_as(
             "SELECT x.id, x.project_id, COALESCE(p.preview_of, p.id) AS connected_id, x.workspace_id, w.slug AS workspace, p.slug AS project,
                     d.hostname, x.status, x.live_at, x.error, x.commit_sha, x.reported,
-                    x.report_attempts, g.repo_url, g.provider, g.access_token
+                    x.report_attempts, g.repo_url, g.provider, g.access_token,
+                    g.installation_id
              FROM deployments x
              JOIN projects p ON p.id = x.project_id
              JOIN workspaces w ON w.id = x.workspace_id
              LEFT JOIN domains d ON d.project_id = p.id AND d.is_default = 1
              LEFT JOIN git_connections g ON g.project_id = COALESCE(p.preview_of, p.id)
                   AND g.repo_key = x.commit_repo
-                  AND g.access_token IS NOT NULL
+                  AND (g.access_token IS NOT NULL OR g.installation_id IS NOT NULL)
              WHERE x.report_at <= $1 AND x.commit_sha IS NOT NULL
              ORDER BY x.report_at, x.id LIMIT $2",
         )
@@ -182,11 +193,19 @@ impl DueRow {
     fn into_report(self) -> Result<DueReport> {
         let status = row::parse_enum("deployments.status", self.status)?;
         let state = state(status, self.live_at.is_some());
-        let way = match (self.repo_url, self.access_token) {
-            (Some(repo_url), Some(token)) => Some(ReportWay {
+        let access = match (self.installation_id, self.access_token) {
+            (Some(id), _) => Some(ReportAccess::Installation(row::to_u64(
+                "git_connections.installation_id",
+                id,
+            )?)),
+            (None, Some(token)) => Some(ReportAccess::Token(Sealed::from_bytes(token))),
+            (None, None) => None,
+        };
+        let way = match (self.repo_url, access) {
+            (Some(repo_url), Some(access)) => Some(ReportWay {
                 repo_url: row::parse("git_connections.repo_url", &repo_url)?,
                 provider: row::parse_optional_enum("git_connections.provider", self.provider)?,
-                access_token: Sealed::from_bytes(token),
+                access,
             }),
             _ => None,
         };

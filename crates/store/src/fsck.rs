@@ -25,10 +25,11 @@ const RULES: [(&str, &str); 15] = [
              (SELECT 1 FROM members m WHERE m.workspace_id = k.workspace_id AND m.user_id = k.user_id)",
     ),
     (
-        "a deleted workspace has keys, invitations or live projects",
+        "a deleted workspace has keys, invitations, installations or live projects",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM api_keys k WHERE k.workspace_id = w.id)
              OR EXISTS (SELECT 1 FROM invitations i WHERE i.workspace_id = w.id)
+             OR EXISTS (SELECT 1 FROM github_installations g WHERE g.workspace_id = w.id)
              OR EXISTS (SELECT 1 FROM projects p WHERE p.workspace_id = w.id AND p.deleted_at IS NULL))",
     ),
     (

@@ -10,6 +10,7 @@ use tose_model::secret::Sealed;
 use crate::database::{Store, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
+use crate::github::to_number;
 use crate::row;
 
 /// A project's link to a repository.
@@ -33,6 +34,8 @@ pub struct GitConnection {
     pub deploy_key_public: Option<String>,
     /// A token for https.
     pub access_token: Option<Sealed>,
+    /// The installation of the server's GitHub App that makes such tokens.
+    pub installation_id: Option<u64>,
     /// What push events are signed with.
     pub webhook_secret: Option<Sealed>,
     /// Which files a push must change to deploy.
@@ -69,6 +72,7 @@ struct GitRow {
     deploy_key: Option<Vec<u8>>,
     deploy_key_public: Option<String>,
     access_token: Option<Vec<u8>>,
+    installation_id: Option<i64>,
     webhook_secret: Option<Vec<u8>>,
     watch_paths: String,
     provider: Option<String>,
@@ -94,9 +98,9 @@ impl Store {
             "INSERT INTO git_connections (project_id, workspace_id, repo_full_name, repo_url, branch,
                  auto_deploy, root_directory, dockerfile_path, deploy_key, created_at,
                  deploy_key_public, access_token, webhook_secret, watch_paths, repo_key, provider,
-                 previews, preview_limit)
+                 previews, preview_limit, installation_id)
              SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-                 $17, $18
+                 $17, $18, $19
              FROM projects
              WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
              ON CONFLICT (project_id) DO UPDATE SET repo_full_name = excluded.repo_full_name,
@@ -108,7 +112,8 @@ impl Store {
                  access_token = excluded.access_token, webhook_secret = excluded.webhook_secret,
                  watch_paths = excluded.watch_paths, repo_key = excluded.repo_key,
                  provider = excluded.provider, previews = excluded.previews,
-                 preview_limit = excluded.preview_limit, status_at = NULL, status_error = NULL",
+                 preview_limit = excluded.preview_limit,
+                 installation_id = excluded.installation_id, status_at = NULL, status_error = NULL",
         )
         .bind(project_id.to_string())
         .bind(scope.id().to_string())
@@ -131,6 +136,7 @@ impl Store {
         .bind(connection.provider.map(GitProvider::as_str))
         .bind(i64::from(connection.previews))
         .bind(i64::from(connection.preview_limit))
+        .bind(connection.installation_id.map(to_number))
         .execute(&mut *tx)
         .await
         .map_err(Error::query("write a git connection"))?;
@@ -149,8 +155,8 @@ impl Store {
     ) -> Result<Option<GitConnection>> {
         let found: Option<GitRow> = sqlx::query_as(
             "SELECT repo_full_name, repo_url, branch, auto_deploy, root_directory, dockerfile_path,
-                    deploy_key, deploy_key_public, access_token, webhook_secret, watch_paths,
-                    provider, previews, preview_limit, status_at, status_error, created_at
+                    deploy_key, deploy_key_public, access_token, installation_id, webhook_secret,
+                    watch_paths, provider, previews, preview_limit, status_at, status_error, created_at
              FROM git_connections WHERE workspace_id = $1 AND project_id = $2",
         )
         .bind(scope.id().to_string())
@@ -221,6 +227,10 @@ impl GitRow {
             deploy_key: self.deploy_key.map(Sealed::from_bytes),
             deploy_key_public: self.deploy_key_public,
             access_token: self.access_token.map(Sealed::from_bytes),
+            installation_id: self
+                .installation_id
+                .map(|id| row::to_u64("git_connections.installation_id", id))
+                .transpose()?,
             webhook_secret: self.webhook_secret.map(Sealed::from_bytes),
             watch_paths: row::parse_json("git_connections.watch_paths", &self.watch_paths)?,
             provider: row::parse_optional_enum("git_connections.provider", self.provider)?,

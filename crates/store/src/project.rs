@@ -143,6 +143,7 @@ pub(crate) struct RecordRow {
     has_deploy_key: i64,
     deploy_key_public: Option<String>,
     has_access_token: i64,
+    installation_id: Option<i64>,
     watch_paths: Option<String>,
     git_provider: Option<String>,
     previews: Option<i64>,
@@ -213,7 +214,8 @@ macro_rules! select_record {
             project_columns!(),
             ", g.repo_full_name, g.repo_url, g.branch AS git_branch, g.auto_deploy,
                g.root_directory, g.dockerfile_path, g.deploy_key IS NOT NULL AS has_deploy_key,
-               g.deploy_key_public, g.access_token IS NOT NULL AS has_access_token, g.watch_paths,
+               g.deploy_key_public, g.access_token IS NOT NULL AS has_access_token,
+               g.installation_id, g.watch_paths,
                g.provider AS git_provider, g.previews, g.preview_limit, g.status_at, g.status_error,
                g.created_at AS git_created_at, l.id AS live_id, l.trigger AS live_trigger,
                l.commit_sha, l.commit_message, l.commit_author, l.image AS live_image,
@@ -688,6 +690,10 @@ impl RecordRow {
                 has_deploy_key: self.has_deploy_key != 0,
                 deploy_key_public: self.deploy_key_public,
                 has_access_token: self.has_access_token != 0,
+                installation_id: self
+                    .installation_id
+                    .map(|id| row::to_u64("git_connections.installation_id", id))
+                    .transpose()?,
                 watch_paths: row::parse_json(
                     "git_connections.watch_paths",
                     self.watch_paths.as_deref().unwrap_or("[]"),

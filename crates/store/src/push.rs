@@ -45,8 +45,10 @@ pub struct PushCandidate {
     pub project_id: ProjectId,
     /// Its slug.
     pub project: Slug,
-    /// What its events are signed with.
-    pub webhook_secret: Sealed,
+    /// What its own events are signed with.
+    pub webhook_secret: Option<Sealed>,
+    /// The installation whose events are for it: one that the workspace has bound.
+    pub installation_id: Option<u64>,
     /// The branch that it builds.
     pub branch: BranchName,
     /// Whether a push deploys it.
@@ -63,7 +65,8 @@ struct CandidateRow {
     workspace: String,
     project_id: String,
     slug: String,
-    webhook_secret: Vec<u8>,
+    webhook_secret: Option<Vec<u8>>,
+    installation_id: Option<i64>,
     branch: String,
     auto_deploy: i64,
     watch_paths: String,
@@ -82,15 +85,20 @@ struct DeliveryRow {
 }
 
 impl Store {
-    /// The projects of all workspaces that are connected to this repository and have a secret.
+    /// The projects of all workspaces that are connected to this repository, and whose events can be
+    /// checked.
     pub async fn list_push_candidates_for_task(&self, key: &RepoKey) -> Result<Vec<PushCandidate>> {
         let rows: Vec<CandidateRow> = sqlx::query_as(
             "SELECT w.id AS workspace_id, w.slug AS workspace, p.id AS project_id, p.slug,
-                    g.webhook_secret, g.branch, g.auto_deploy, g.watch_paths, g.previews
+                    g.webhook_secret, i.installation_id, g.branch, g.auto_deploy, g.watch_paths, g.previews
              FROM git_connections g
              JOIN projects p ON p.id = g.project_id AND p.deleted_at IS NULL
              JOIN workspaces w ON w.id = p.workspace_id AND w.deleted_at IS NULL
-             WHERE g.repo_key = $1 AND g.webhook_secret IS NOT NULL ORDER BY p.id",
+             LEFT JOIN github_installations i ON i.workspace_id = p.workspace_id
+                  AND i.installation_id = g.installation_id
+             WHERE g.repo_key = $1
+               AND (g.webhook_secret IS NOT NULL OR i.installation_id IS NOT NULL)
+             ORDER BY p.id",
         )
         .bind(key.as_str())
         .fetch_all(self.readers())
@@ -227,7 +235,11 @@ impl CandidateRow {
             membership: into_membership((self.workspace_id, self.workspace, "member".to_owned()))?,
             project_id: row::parse("projects.id", &self.project_id)?,
             project: row::parse("projects.slug", &self.slug)?,
-            webhook_secret: Sealed::from_bytes(self.webhook_secret),
+            webhook_secret: self.webhook_secret.map(Sealed::from_bytes),
+            installation_id: self
+                .installation_id
+                .map(|id| row::to_u64("github_installations.installation_id", id))
+                .transpose()?,
             branch: row::parse("git_connections.branch", &self.branch)?,
             auto_deploy: self.auto_deploy != 0,
             watch_paths: row::parse_json("git_connections.watch_paths", &self.watch_paths)?,

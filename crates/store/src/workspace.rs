@@ -132,6 +132,9 @@ impl Store {
         for statement in [
             "DELETE FROM api_keys WHERE workspace_id = $1",
             "DELETE FROM invitations WHERE workspace_id = $1",
+            "DELETE FROM github_states WHERE workspace_id = $1",
+            "DELETE FROM github_repositories WHERE workspace_id = $1",
+            "DELETE FROM github_installations WHERE workspace_id = $1",
             "DELETE FROM env_vars WHERE workspace_id = $1",
             "DELETE FROM git_connections WHERE workspace_id = $1",
             "DELETE FROM domains WHERE workspace_id = $1",

@@ -103,6 +103,19 @@ impl Api {
         answer.data()
     }
 
+    /// A page as a browser without a key gets it.
+    pub async fn page(&self, method: Method, path: &str) -> String {
+        let call = self
+            .http
+            .request(method, format!("{}{path}", self.base_url));
+        let response = call.send().await;
+        let response = response.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        let status = response.status();
+        let text = response.text().await.expect("a text");
+        assert!(status.is_success(), "{path} -> {status} {text}");
+        text
+    }
+
     /// Calls a path below the workspace, such as `/projects`.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let path = format!("/api/workspaces/{}{path}", self.workspace);

@@ -1,6 +1,7 @@
 //! A Git server of a test's own over HTTPS: `git http-backend` behind TLS, on the loopback address. Below
-//! `/api/` it notes what it is told.
+//! `/api/` and `/login/` it notes what it is told, and answers what a test says.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,6 +28,8 @@ pub struct HttpsGit {
 struct Calls {
     seen: Vec<ApiCall>,
     refuses: bool,
+    /// What is answered with JSON, by its path.
+    answers: BTreeMap<String, Value>,
 }
 
 /// A call below `/api/`.
@@ -101,6 +104,12 @@ impl HttpsGit {
         std::mem::take(&mut calls.seen)
     }
 
+    /// Answers this to calls of `path` from now on.
+    pub fn answer(&self, path: &str, body: Value) {
+        let mut calls = self.calls.lock().expect("no panic");
+        calls.answers.insert(path.to_owned(), body);
+    }
+
     /// Answers 401 below `/api/` from now on.
     pub fn refuse_calls(&self) {
         self.calls.lock().expect("no panic").refuses = true;
@@ -143,7 +152,8 @@ fn answer(
     let mut reader = BufReader::new(StreamOwned::new(connection, stream));
     let request = read_request(&mut reader)?;
     let is_private = request.path.contains("/private");
-    let response = if request.path.starts_with("/api/") {
+    let is_call = request.path.starts_with("/api/") || request.path.starts_with("/login/");
+    let response = if is_call {
         note_call(&request, calls)
     } else if is_private && request.authorization != AUTHORIZATION {
         b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\
@@ -174,7 +184,11 @@ fn note_call(request: &Request, calls: &Mutex<Calls>) -> Vec<u8> {
     } else {
         "201 Created"
     };
-    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    let body = calls.answers.get(&request.path);
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<Request> {

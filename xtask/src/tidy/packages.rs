@@ -82,7 +82,7 @@ struct Outside {
     advice: &'static str,
 }
 
-const OUTSIDE: [Outside; 10] = [
+const OUTSIDE: [Outside; 11] = [
     outside("sqlx", &["crates/store"], "SQL lives in crates/store"),
     outside(
         "bollard",
@@ -95,6 +95,11 @@ const OUTSIDE: [Outside; 10] = [
         "axum",
         &["crates/server"],
         "HTTP is served by crates/server; the proxy uses hyper",
+    ),
+    outside(
+        "aws-lc-rs",
+        &["crates/server"],
+        "the GitHub App signs in crates/server/src/github_app.rs; TLS is rustls' own concern",
     ),
     outside(
         "chacha20poly1305",

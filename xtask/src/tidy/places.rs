@@ -86,7 +86,7 @@ const PLACES: [Place; 5] = [
             ),
             permit(
                 "crates/server/src/tasks/commit_status.rs",
-                "plan",
+                "find_token",
                 "a Git server is told how a commit fares",
             ),
             permit(

@@ -45,6 +45,9 @@ struct SetArgs {
     /// A file with a token that may read the repository over https
     #[arg(long, value_name = "FILE")]
     access_token_file: Option<PathBuf>,
+    /// The installation of the server's GitHub App that reads the repository
+    #[arg(long, value_name = "ID")]
+    installation: Option<u64>,
     /// What kind of server it is: github, gitlab or gitea; needed for one's own server
     #[arg(long, value_name = "KIND", value_parser = parse_provider)]
     provider: Option<GitProvider>,
@@ -107,6 +110,7 @@ async fn set(ctx: &Context, client: &Client, target: &Target, args: SetArgs) -> 
         branch: args.branch,
         auto_deploy: args.auto_deploy,
         access_token,
+        installation_id: args.installation,
         watch_paths,
         provider: args.provider,
         previews: args.previews,
@@ -240,6 +244,9 @@ fn details(connection: &GitConnectionView) -> String {
     }
     if connection.has_access_token {
         rows.push(["access token", "kept sealed"].map(str::to_owned));
+    }
+    if let Some(id) = connection.installation_id {
+        rows.push(["installation".to_owned(), id.to_string()]);
     }
     if connection.previews {
         let limit = format!("yes, {} at most", connection.preview_limit);

@@ -50,10 +50,13 @@ pub(crate) struct InitArgs {
     /// A private SSH key that may read the repository
     #[arg(long, value_name = "FILE")]
     deploy_key_file: Option<PathBuf>,
+    /// The installation of the server's GitHub App that reads the repository
+    #[arg(long, value_name = "ID")]
+    installation: Option<u64>,
     /// The image to run instead of building from a repository
     #[arg(
         long,
-        conflicts_with_all = ["repo", "branch", "root_directory", "dockerfile", "deploy_key_file"]
+        conflicts_with_all = ["repo", "branch", "root_directory", "dockerfile", "deploy_key_file", "installation"]
     )]
     image: Option<ImageRef>,
     /// How many replicas run

@@ -17,6 +17,7 @@ mod env;
 mod exec;
 mod generate;
 mod git;
+mod github;
 mod help;
 mod init;
 mod keys;

@@ -79,6 +79,7 @@ pub(crate) fn git(url: &str) -> GitConnectionView {
         has_deploy_key: false,
         deploy_key_public: None,
         has_access_token: false,
+        installation_id: None,
         watch_paths: Vec::new(),
         provider: None,
         previews: false,

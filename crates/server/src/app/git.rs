@@ -1,6 +1,6 @@
 //! A project's link to a repository.
 
-use tose_api::git::{CommitReportView, ConnectGit, GitConnectionView, GitWebhookView};
+use tose_api::git::{CommitReportView, ConnectGit, GitConnectionView, GitProvider, GitWebhookView};
 use tose_api::workspace::Deleted;
 use tose_api::{BranchName, RepoUrl};
 use tose_model::access::Access;
@@ -33,6 +33,11 @@ impl Platform {
             ));
         }
         let repo_url = self.pick_repo_url(&input)?;
+        if let Some(id) = input.installation_id {
+            refuse_other_access(&input)?;
+            self.check_github_repository(access.scope(), id, &repo_url)
+                .await?;
+        }
         let key = self
             .take_deploy_key(&project, &repo_url, input.deploy_key)
             .await?;
@@ -52,7 +57,10 @@ impl Platform {
             deploy_key,
             deploy_key_public,
             repo_url,
-            provider: input.provider,
+            provider: input
+                .installation_id
+                .map_or(input.provider, |_| Some(GitProvider::Github)),
+            installation_id: input.installation_id,
             previews: input.previews.unwrap_or(false),
             preview_limit: check_preview_limit(input.preview_limit)?.unwrap_or(DEFAULT_PREVIEWS),
             last_report: None,
@@ -85,14 +93,29 @@ impl Platform {
             || input.repo_full_name.is_some()
             || input.installation_id.is_some()
         {
-            let repo_url = self.pick_repo_url(&input)?;
+            let repo_url = match (&input.repo_url, &input.repo_full_name) {
+                (None, None) => connection.repo_url.clone(),
+                _ => self.pick_repo_url(&input)?,
+            };
+            let brings_other = input.access_token.is_some() || input.deploy_key.is_some();
+            let kept = connection.installation_id.filter(|_| !brings_other);
+            let installation_id = input.installation_id.or(kept);
+            if let Some(id) = installation_id {
+                refuse_other_access(&input)?;
+                self.check_github_repository(access.scope(), id, &repo_url)
+                    .await?;
+                (connection.access_token, connection.deploy_key) = (None, None);
+                connection.deploy_key_public = None;
+                connection.provider = Some(GitProvider::Github);
+            }
+            connection.installation_id = installation_id;
             if https_authority(&repo_url) != https_authority(&connection.repo_url) {
                 // Nobody gets to see a token by naming a server of their own.
                 connection.access_token = None;
                 connection.provider = None;
             }
             connection.repo_url = repo_url;
-            connection.repo_full_name = input.repo_full_name;
+            connection.repo_full_name = input.repo_full_name.clone();
         }
         if input.deploy_key.is_some() {
             let url = &connection.repo_url;
@@ -102,6 +125,7 @@ impl Platform {
             (connection.deploy_key, connection.deploy_key_public) = key.unzip();
         }
         if input.access_token.is_some() {
+            connection.installation_id = None;
             connection.access_token =
                 self.seal_access_token(&project, &connection.repo_url, input.access_token)?;
         }
@@ -141,15 +165,13 @@ impl Platform {
     }
 
     fn pick_repo_url(&self, input: &ConnectGit) -> Result<RepoUrl> {
-        if input.installation_id.is_some() {
-            return Err(Error::invalid_field(
-                "installation_id",
-                "this server has no GitHub App; leave it out for a public repository, or send repo_url with a deploy_key",
-            ));
-        }
+        let github = match (&self.github, input.installation_id) {
+            (Some(app), Some(_)) => app.config.repositories_url(),
+            _ => "https://github.com".to_owned(),
+        };
         let url = match (&input.repo_url, &input.repo_full_name) {
             (Some(url), _) => url.clone(),
-            (None, Some(name)) => github_url(name)?,
+            (None, Some(name)) => github_url(&github, name)?,
             (None, None) => {
                 return Err(Error::invalid_field(
                     "repo_url",
@@ -306,6 +328,17 @@ impl Platform {
     }
 }
 
+/// What an installation reads needs nothing else to be read with.
+fn refuse_other_access(input: &ConnectGit) -> Result<()> {
+    if input.access_token.is_none() && input.deploy_key.is_none() {
+        return Ok(());
+    }
+    Err(Error::invalid_field(
+        "installation_id",
+        "comes without an access_token or a deploy_key",
+    ))
+}
+
 fn webhook_place(project: &Project) -> Place<'static> {
     Place::WebhookSecret {
         workspace_id: project.workspace_id,
@@ -369,7 +402,7 @@ fn default_branch() -> BranchName {
     "main".parse().expect("main is a branch name")
 }
 
-fn github_url(full_name: &str) -> Result<RepoUrl> {
+fn github_url(github: &str, full_name: &str) -> Result<RepoUrl> {
     let is_part = |part: &str| {
         !part.is_empty()
             && part.len() <= 100
@@ -380,7 +413,7 @@ fn github_url(full_name: &str) -> Result<RepoUrl> {
     };
     match full_name.split_once('/') {
         Some((owner, name)) if is_part(owner) && is_part(name) => {
-            let url = format!("https://github.com/{owner}/{name}.git");
+            let url = format!("{github}/{owner}/{name}.git");
             url.parse()
                 .map_err(|_| Error::invalid_field("repo_full_name", "must be owner/name"))
         }
@@ -394,6 +427,7 @@ pub(crate) fn view(connection: GitConnection) -> GitConnectionView {
         has_deploy_key: connection.deploy_key.is_some(),
         deploy_key_public: connection.deploy_key_public,
         has_access_token: connection.access_token.is_some(),
+        installation_id: connection.installation_id,
         watch_paths: connection.watch_paths,
         repo_full_name: connection.repo_full_name,
         repo_url: connection.repo_url,

@@ -158,6 +158,7 @@ impl Platform {
             deploy_key: None,
             deploy_key_public: None,
             access_token: None,
+            installation_id: None,
             webhook_secret: None,
             watch_paths: Vec::new(),
             provider: None,

@@ -3,7 +3,8 @@
 //! A push deploys the newest commit that its branch has when the build begins. So events may come in
 //! any order, and one that finds a deployment waiting needs no other: that one will build it too.
 //!
-//! Guarantees: nothing happens without a signature made with the project's own secret; an event is
+//! Guarantees: nothing happens without a signature made with the project's own secret, or with that of the
+//! server's GitHub App for projects that read this repository through the event's installation; an event is
 //! acted on once, however often it is sent; what became of it is kept.
 
 use std::net::IpAddr;
@@ -72,6 +73,19 @@ impl Platform {
             .map_err(|error| Error::invalid(format!("the body is no valid JSON: {error}")))?;
         let mut push = Push::parse(&body);
         let request = PullRequest::parse(&event.kind, &body);
+        let named = body["installation"]["id"].as_u64();
+        let installation = named.filter(|_| self.is_of_github_app(&event));
+        if let Some(id) = installation
+            && event.kind == "installation"
+        {
+            let action = body["action"].as_str();
+            if matches!(action, Some("deleted" | "suspend")) {
+                self.drop_github_installation(id, event.ip).await?;
+            }
+            return Ok(PushReceived {
+                projects: Vec::new(),
+            });
+        }
         drop(body);
         if !matches!(event.kind.as_str(), "push" | "Push Hook") {
             push.target = PushTarget::None;
@@ -81,7 +95,9 @@ impl Platform {
             let found = self.store.list_push_candidates_for_task(repository).await?;
             candidates.extend(found);
         }
-        if candidates.is_empty() {
+        // What names an installation comes from an app: such an event is signed whatever it is about.
+        let has_to_be_signed = named.is_some() && installation.is_none();
+        if candidates.is_empty() && !has_to_be_signed {
             return Ok(PushReceived {
                 projects: Vec::new(),
             });
@@ -90,25 +106,39 @@ impl Platform {
         candidates.dedup_by_key(|candidate| candidate.project_id);
         let mut projects = Vec::new();
         for candidate in candidates {
-            let place = Place::WebhookSecret {
-                workspace_id: candidate.membership.workspace_id,
-                project_id: candidate.project_id,
+            let is_proven = match (installation, &candidate.webhook_secret) {
+                (Some(id), _) => candidate.installation_id == Some(id),
+                (None, None) => false,
+                (None, Some(sealed)) => {
+                    let place = Place::WebhookSecret {
+                        workspace_id: candidate.membership.workspace_id,
+                        project_id: candidate.project_id,
+                    };
+                    let secret = self.vault.open(place, sealed).map_err(vault_error)?;
+                    event.proof.is_made_with(&secret, &event.body)
+                }
             };
-            let secret = self
-                .vault
-                .open(place, &candidate.webhook_secret)
-                .map_err(vault_error)?;
-            if event.proof.is_made_with(&secret, &event.body) {
+            if is_proven {
                 let acted = self.act_on_push(&event, &push, request.as_ref(), candidate);
                 projects.push(acted.await?);
             }
         }
-        if projects.is_empty() {
+        if projects.is_empty() && installation.is_none() {
             return Err(Error::unauthenticated(
                 "the event is not signed with the secret of a project that is connected to this repository; GET …/git/webhook answers the secret",
             ));
         }
         Ok(PushReceived { projects })
+    }
+
+    /// Whether the server's GitHub App sent it.
+    fn is_of_github_app(&self, event: &PushEvent) -> bool {
+        match (&self.github, event.provider, &event.proof) {
+            (Some(app), GitProvider::Github, Proof::Signature(signature)) => {
+                app.has_signed(&event.body, signature)
+            }
+            _ => false,
+        }
     }
 
     async fn act_on_push(

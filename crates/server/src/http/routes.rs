@@ -21,6 +21,9 @@ use tose_api::exec::{Exec, ExecResult};
 use tose_api::git::{
     ConnectGit, GitConnectionView, GitWebhookView, PushDeliveryView, PushReceived,
 };
+use tose_api::github::{
+    ConnectGithub, GithubConnectView, GithubInstallationView, GithubRepositoryView,
+};
 use tose_api::job::{CreateJob, JobView};
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
@@ -35,7 +38,7 @@ use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
-    accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, hook, job,
+    accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, github, hook, job,
     log_socket, member, metrics, openapi, project, push, registry, schedule, system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
@@ -84,6 +87,7 @@ pub(crate) fn routes() -> Vec<Route> {
     const BUSY: (&str, &str) = ("deployment_in_progress", "a deployment is on its way already");
     const PUSH: &str = "Git's own protocol; the key is the password, or in a header. The answer carries the deployment's log, and the push fails when the deployment does.";
     const SIGNED: &str = "Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens.";
+    const NO_APP: (&str, &str) = ("no_github_app", "the server has no GitHub App");
     const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
     const QUOTA: (&str, &str) = ("quota_exceeded", "the workspace may not use that much");
     vec![
@@ -161,9 +165,16 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", p("/git/deploy-key"), ADMIN, post(push::create_deploy_key), doc("create_deploy_key", "Make a deploy key, in place of the one there is").creates::<GitConnectionView>().text("Add `deploy_key_public` of the answer to the repository, with read access. The private half never leaves the server.")),
         route("GET", p("/previews"), MEMBER, get(git::previews), doc("list_previews", "Its previews: projects that run a pull request each").lists::<ProjectView>()),
         route("GET", p("/git/deliveries"), MEMBER, get(push::list), doc("list_push_deliveries", "Push events, and what became of each").pages::<PushDeliveryView>()),
-        route("POST", "/api/webhooks/github", ANYBODY, post(push::github).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_github_event", "A push event of GitHub").takes_signed().accepts::<PushReceived>().text(SIGNED)),
+        route("POST", "/api/webhooks/github", ANYBODY, post(push::github).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_github_event", "A push event of GitHub").takes_signed().accepts::<PushReceived>().text("Signed with a project's secret, it deploys that project; signed with that of the server's GitHub App, every project that reads this repository through the installation. An unknown repository is nobody's: nothing happens.")),
         route("POST", "/api/webhooks/gitlab", ANYBODY, post(push::gitlab).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_gitlab_event", "A push event of GitLab").takes_signed().accepts::<PushReceived>().text(SIGNED)),
         route("POST", "/api/webhooks/gitea", ANYBODY, post(push::gitea).layer(DefaultBodyLimit::max(push::MAX_EVENT)), doc("receive_gitea_event", "A push event of Gitea or Forgejo").takes_signed().accepts::<PushReceived>().text(SIGNED)),
+
+        route("GET", w("/github/installations"), MEMBER, get(github::list), doc("list_github_installations", "Installations of the server's GitHub App that are connected").lists::<GithubInstallationView>()),
+        route("POST", w("/github/installations"), ADMIN, post(github::connect), doc("connect_github", "Begin to connect an installation of the server's GitHub App").may_take::<ConnectGithub>().creates::<GithubConnectView>().text("Open `install_url` in a browser that is logged in at GitHub, within ten minutes. It is connected when somebody to whom GitHub shows it has agreed there.").conflict(NO_APP.0, NO_APP.1)),
+        route("DELETE", w("/github/installations/{id}"), ADMIN, delete(github::delete), doc("delete_github_installation", "Disconnect an installation").gives::<Deleted>().text("Projects that read their repository through it cannot be built until it is connected again.")),
+        route("GET", w("/github/installations/{id}/repositories"), ADMIN, get(github::repositories), doc("list_github_repositories", "The repositories that can be connected with an installation").pages::<GithubRepositoryView>().text("Those that whoever connected it could read at that time; connecting it again brings newer ones.")),
+        route("GET", "/api/github/callback", ANYBODY, get(github::callback), doc("github_callback", "Where GitHub sends people back to").raw("text/html").text("It changes nothing: the page asks whether to connect.").query("state", "What the link carried", json!({"type": "string"})).query("code", "GitHub's proof of who came", json!({"type": "string"})).query("installation_id", "Which installation", json!({"type": "string"})).conflict(NO_APP.0, NO_APP.1).engine()),
+        route("POST", "/api/github/callback", ANYBODY, post(github::accept), doc("accept_github_callback", "Connect what the callback's page showed").raw("text/html").query("token", "What the page carried; works once", json!({"type": "string"})).conflict(NO_APP.0, NO_APP.1)),
 
         route("GET", p("/deployments"), MEMBER, get(deployment::list), doc("list_deployments", "The deployments").pages::<DeploymentView>()).kept(),
         route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git").conflict(QUOTA.0, QUOTA.1)),

@@ -25,8 +25,10 @@ use tose_model::driver::{DriverError, PrivatePull};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
 use tose_model::push::RepoKey;
+use tose_model::secret::SecretString;
 use tose_store::{GitConnection, Lease, Transition};
 
+use crate::app::github::NoToken;
 use crate::app::quota::Room;
 use crate::app::{Platform, vault_error};
 use crate::build::choice::Options;
@@ -589,6 +591,10 @@ async fn clone(
         .as_ref()
         .map(|sealed| platform.vault.open(place, sealed).map_err(vault_error))
         .transpose()?;
+    let access_token = match connection.installation_id {
+        Some(id) => Some(installation_token(platform, project, connection, id).await?),
+        None => access_token,
+    };
     let checkout = Checkout {
         access_token: access_token.as_ref(),
         url: &connection.repo_url,
@@ -621,6 +627,25 @@ async fn clone(
     fetched.map_err(|error| match error {
         GitError::Refused(reason) => NoImage::Failed(reason),
         other => NoImage::Broken(Error::internal("git failed", other)),
+    })
+}
+
+/// What opens a repository that is read through the server's GitHub App.
+async fn installation_token(
+    platform: &Platform,
+    project: &Project,
+    connection: &GitConnection,
+    id: u64,
+) -> std::result::Result<SecretString, NoImage> {
+    let scope = WorkspaceScope::for_task(project.workspace_id);
+    let token = platform.github_token(&scope, id, &connection.repo_url);
+    token.await.map_err(|error| match error {
+        NoToken::Missing(reason) => NoImage::Failed(reason),
+        NoToken::Refused(answer) => NoImage::Failed(format!(
+            "GitHub gave no token for the repository: {}; deploy again in a moment",
+            answer.problem().unwrap_or_default()
+        )),
+        NoToken::Broken(error) => NoImage::Broken(error),
     })
 }
 

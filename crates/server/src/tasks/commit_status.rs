@@ -8,14 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tose_api::git::GitProvider;
 use tose_model::access::WorkspaceScope;
 use tose_model::commit_status::{
     CommitState, CommitStatus, StatusCall, known_provider, pause_after, plan_call,
 };
 use tose_model::error::Result;
-use tose_store::{DueReport, ReportWay, Reported};
+use tose_model::secret::SecretString;
+use tose_store::{DueReport, ReportAccess, ReportWay, Reported};
 
+use crate::app::github::NoToken;
 use crate::app::{Platform, vault_error};
+use crate::git_api::Answer;
 use crate::secrets::Place;
 
 /// How often it is looked for what is due.
@@ -65,13 +69,19 @@ async fn tell(platform: &Platform, report: &DueReport) -> Result<()> {
     };
     let way = report.way.as_ref().filter(|_| !report.is_told);
     let call = match way {
-        Some(way) => plan(platform, report, way)?,
-        None => None,
+        Some(way) => match find_token(platform, report, way).await {
+            Ok(token) => plan(platform, report, way, &token),
+            Err(NoToken::Missing(reason)) => return note(Reported::GivenUp(&reason)).await,
+            Err(NoToken::Broken(error)) => return Err(error),
+            Err(NoToken::Refused(answer)) => Err(answer),
+        },
+        None => Ok(None),
     };
-    let Some(call) = call else {
-        return note(Reported::Nothing).await;
+    let answer = match call {
+        Ok(None) => return note(Reported::Nothing).await,
+        Ok(Some(call)) => platform.git_api.post(&call).await,
+        Err(answer) => answer,
     };
-    let answer = platform.git_api.post(&call).await;
     let Some(problem) = answer.problem() else {
         return note(Reported::Told).await;
     };
@@ -85,19 +95,44 @@ async fn tell(platform: &Platform, report: &DueReport) -> Result<()> {
     }
 }
 
+/// What opens the server's API.
+async fn find_token(
+    platform: &Platform,
+    report: &DueReport,
+    way: &ReportWay,
+) -> std::result::Result<SecretString, NoToken> {
+    match &way.access {
+        ReportAccess::Token(sealed) => {
+            let place = Place::AccessToken {
+                workspace_id: report.workspace_id,
+                project_id: report.connected_id,
+            };
+            let opened = platform.vault.open(place, sealed).map_err(vault_error);
+            opened.map_err(NoToken::Broken)
+        }
+        ReportAccess::Installation(id) => {
+            let scope = WorkspaceScope::for_task(report.workspace_id);
+            platform.github_token(&scope, *id, &way.repo_url).await
+        }
+    }
+}
+
 /// The call that tells it; `None` if the kind of server is not known.
-fn plan(platform: &Platform, report: &DueReport, way: &ReportWay) -> Result<Option<StatusCall>> {
-    let Some(provider) = way.provider.or_else(|| known_provider(&way.repo_url)) else {
+fn plan(
+    platform: &Platform,
+    report: &DueReport,
+    way: &ReportWay,
+    token: &SecretString,
+) -> std::result::Result<Option<StatusCall>, Answer> {
+    let app = match way.access {
+        ReportAccess::Installation(_) => platform.github.as_ref(),
+        ReportAccess::Token(_) => None,
+    };
+    let known = || way.provider.or_else(|| known_provider(&way.repo_url));
+    let Some(provider) = app.map(|_| GitProvider::Github).or_else(known) else {
         return Ok(None);
     };
-    let place = Place::AccessToken {
-        workspace_id: report.workspace_id,
-        project_id: report.connected_id,
-    };
-    let token = platform
-        .vault
-        .open(place, &way.access_token)
-        .map_err(vault_error)?;
+    let api_url = app.map(|app| app.config.api_url.as_str());
     let url = report.hostname.as_ref();
     let url = url.map(|hostname| platform.config.app_url(hostname));
     let status = CommitStatus {
@@ -107,7 +142,7 @@ fn plan(platform: &Platform, report: &DueReport, way: &ReportWay) -> Result<Opti
         description: describe(report),
         context: format!("tose/{}/{}", report.workspace, report.project),
     };
-    Ok(plan_call(provider, &way.repo_url, &token, &status))
+    Ok(plan_call(provider, &way.repo_url, api_url, token, &status))
 }
 
 fn describe(report: &DueReport) -> String {

@@ -13,6 +13,7 @@ mod env_var;
 mod feature;
 mod git;
 mod git_push;
+mod github;
 mod harness;
 mod input;
 mod job;

@@ -26,6 +26,7 @@ fn connection(lab: &Lab) -> GitConnection {
         deploy_key: None,
         deploy_key_public: None,
         access_token: Some(Sealed::from_bytes(vec![1])),
+        installation_id: None,
         webhook_secret: None,
         watch_paths: Vec::new(),
         provider: Some(GitProvider::Gitea),

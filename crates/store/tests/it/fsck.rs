@@ -33,7 +33,7 @@ const BREACHES: [(&str, &[&str]); 16] = [
     (
         "UPDATE invitations SET workspace_id =
              (SELECT id FROM workspaces WHERE deleted_at IS NOT NULL)",
-        &["a deleted workspace has keys, invitations or live projects"],
+        &["a deleted workspace has keys, invitations, installations or live projects"],
     ),
     (
         "UPDATE domains SET is_default = 0 WHERE hostname = 'shop.example.com'",

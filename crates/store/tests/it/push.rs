@@ -91,6 +91,7 @@ async fn a_repository_leads_to_the_projects_that_have_a_secret() {
         deploy_key: None,
         deploy_key_public: None,
         access_token: None,
+        installation_id: None,
         webhook_secret: Some(Sealed::from_bytes(vec![1])),
         watch_paths: vec!["a/".to_owned()],
         provider: None,

@@ -13,6 +13,7 @@ mod deploy;
 mod endurance;
 mod feature;
 mod git_push;
+mod github;
 mod https;
 mod lifecycle;
 mod live_log;

@@ -52,6 +52,7 @@ pub(super) fn plan(
         root_directory: args.root_directory.clone(),
         dockerfile_path: args.dockerfile.clone(),
         deploy_key,
+        installation_id: args.installation,
         ..ConnectGit::default()
     };
     let Some(there) = connected else {
@@ -62,6 +63,8 @@ pub(super) fn plan(
         branch: differing(&given.branch, &there.branch),
         root_directory: differing(&given.root_directory.map(Some), &there.root_directory).flatten(),
         dockerfile_path: differing(&given.dockerfile_path.map(Some), &there.dockerfile_path)
+            .flatten(),
+        installation_id: differing(&given.installation_id.map(Some), &there.installation_id)
             .flatten(),
         // A key cannot be compared with the one that is kept.
         deploy_key: given.deploy_key,
@@ -125,6 +128,7 @@ mod tests {
             has_deploy_key: false,
             deploy_key_public: None,
             has_access_token: false,
+            installation_id: None,
             watch_paths: Vec::new(),
             provider: None,
             previews: false,
