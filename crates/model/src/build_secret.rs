@@ -95,8 +95,11 @@ pub fn translate(dockerfile: &str) -> Result<Option<Translated>> {
                     shell = default_shell();
                 } else if one.is("SHELL") {
                     shell = json_words(one.arguments()).unwrap_or_else(default_shell);
-                } else if one.is("ARG") && is_carried && one.arguments().contains(CHANNEL) {
-                    return refuse("a Dockerfile with secrets cannot declare ARG ftp_proxy");
+                } else if (one.is("ARG") || one.is("ENV"))
+                    && is_carried
+                    && one.arguments().contains(CHANNEL)
+                {
+                    return refuse("a Dockerfile with secrets cannot declare ftp_proxy");
                 }
                 out.text.push_str(&one.source);
             }
@@ -152,8 +155,10 @@ pub fn carry(secrets: &BTreeMap<EnvKey, SecretString>) -> SecretString {
     text.push_str(
         "*) unset tose_v; return 1;; esac; }\n\
          tose_env(){ if tose_value \"$1\"; then export \"$2=$tose_v\"; unset tose_v; fi; }\n\
-         tose_file(){ if tose_value \"$1\"; then mkdir -p \"$(dirname \"$2\")\"; \
-         (umask 0377; printf %s \"$tose_v\" >\"$2\"); unset tose_v; fi; }\n",
+         tose_file(){ if tose_value \"$1\"; then \
+         if [ -e \"$2\" ]; then echo \"the image has a file at $2 already\" >&2; return 1; fi; \
+         mkdir -p \"$(dirname \"$2\")\" && \
+         (umask 0377; printf %s \"$tose_v\" >\"$2\") || return 1; unset tose_v; fi; }\n",
     );
     SecretString::from(text)
 }
@@ -283,17 +288,20 @@ fn write_step(out: &mut String, shell: &[String], mounts: &[Mount], command: &st
     } in mounts
     {
         if let Some(variable) = variable {
-            let _ = write!(script, "tose_env {key} {variable};");
+            let _ = write!(script, "tose_env {key} {variable}||exit;");
         }
         if let Some(file) = file {
-            let _ = write!(script, "tose_file {key} {};", quote(file));
+            let _ = write!(script, "tose_file {key} {}||exit;", quote(file));
             let _ = write!(files, " {}", quote(file));
         }
     }
-    script.push_str("unset -f tose_value tose_env tose_file;\"$@\"");
+    // What replaces our shell has none of the other values in what it was started with.
+    script.push_str("exec ");
     if !files.is_empty() {
-        let _ = write!(script, ";tose_c=$?;rm -f{files};exit $tose_c");
+        let clean = format!("\"$@\";c=$?;rm -f{files}||exit;exit $c");
+        let _ = write!(script, "/bin/sh -c {} sh ", quote(&clean));
     }
+    script.push_str("\"$@\"");
     let own = json_words(command).unwrap_or_else(|| {
         let own = shell.iter().cloned();
         own.chain([command.to_owned()]).collect()
@@ -340,10 +348,10 @@ mod tests {
         let text = "FROM x\nRUN one\nRUN --mount=type=secret,id=TOKEN,env=T --mount=type=secret,id=KEY,required=true [\"two\", \"x y\"]\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN three | four\n";
         let found = translated(text);
         let expected = r#"FROM x
-RUN ["/bin/sh","-c","eval \"$ftp_proxy\";unset ftp_proxy;unset -f tose_value tose_env tose_file;\"$@\"","sh","/bin/sh","-c","one"]
-RUN ["/bin/sh","-c","eval \"$ftp_proxy\";unset ftp_proxy;tose_env TOKEN T;tose_file KEY '/run/secrets/KEY';unset -f tose_value tose_env tose_file;\"$@\";tose_c=$?;rm -f '/run/secrets/KEY';exit $tose_c","sh","two","x y"]
+RUN ["/bin/sh","-c","eval \"$ftp_proxy\";unset ftp_proxy;exec \"$@\"","sh","/bin/sh","-c","one"]
+RUN ["/bin/sh","-c","eval \"$ftp_proxy\";unset ftp_proxy;tose_env TOKEN T||exit;tose_file KEY '/run/secrets/KEY'||exit;exec /bin/sh -c '\"$@\";c=$?;rm -f '\\''/run/secrets/KEY'\\''||exit;exit $c' sh \"$@\"","sh","two","x y"]
 SHELL ["/bin/bash", "-ec"]
-RUN ["/bin/sh","-c","eval \"$ftp_proxy\";unset ftp_proxy;unset -f tose_value tose_env tose_file;\"$@\"","sh","/bin/bash","-ec","three | four"]
+RUN ["/bin/sh","-c","eval \"$ftp_proxy\";unset ftp_proxy;exec \"$@\"","sh","/bin/bash","-ec","three | four"]
 "#;
         assert_eq!(found.text, expected);
         let shown: Vec<_> = expected.lines().map(as_written).collect();
@@ -383,7 +391,7 @@ RUN ["/bin/sh","-c","eval \"$ftp_proxy\";unset ftp_proxy;unset -f tose_value tos
             ),
             (
                 "ARG ftp_proxy\nRUN --mount=type=secret,id=A y",
-                "cannot declare ARG ftp_proxy",
+                "cannot declare ftp_proxy",
             ),
         ] {
             let error = translate(&format!("FROM x\n{step}\n")).expect_err("refused");

@@ -57,7 +57,7 @@ fn a_file_is_there_for_its_command_and_gone_after_it_however_it_ends() {
 
 #[test]
 fn a_command_finds_no_secret_that_it_did_not_ask_for() {
-    let step = "RUN --mount=type=secret,id=A,env=A env; set; tose_value B";
+    let step = "RUN --mount=type=secret,id=A,env=A env; set; cat /proc/$$/environ /proc/$PPID/environ; tose_value B";
     let output = run(step, &[("A", "asked-for"), ("B", "not-asked-for")]);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
@@ -65,4 +65,39 @@ fn a_command_finds_no_secret_that_it_did_not_ask_for() {
         "{shown}"
     );
     assert!(!output.status.success(), "the function is gone");
+}
+
+#[test]
+fn a_step_with_a_file_starts_its_command_from_a_clean_shell() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("token");
+    let step = format!(
+        "RUN --mount=type=secret,id=A,target={} tr '\\0' '\\n' < /proc/$PPID/environ",
+        file.display()
+    );
+    let output = run(
+        &step,
+        &[("A", "asked-for-as-a-file"), ("B", "not-asked-for")],
+    );
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        shown.contains("PATH=") && !shown.contains("asked-for"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_file_of_the_image_is_neither_written_over_nor_removed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("config");
+    std::fs::write(&file, "the image's own").expect("a file");
+    let step = format!(
+        "RUN --mount=type=secret,id=A,target={} true",
+        file.display()
+    );
+    let output = run(&step, &[("A", "value")]);
+    assert!(!output.status.success());
+    let kept = std::fs::read_to_string(&file).expect("it is there");
+    assert_eq!(kept, "the image's own");
 }

@@ -39,6 +39,7 @@ async fn a_dockerfiles_step_gets_the_secret_that_it_asks_for_and_the_image_none(
         "RUN --mount=type=secret,id=BUILD_TOKEN,env=TOKEN \\\n    printf 'the token is %s\\n' \"$TOKEN\" && printf %s \"$TOKEN\" | wc -c > length",
         "RUN --mount=type=secret,id=BUILD_TOKEN test \"$(wc -c < /run/secrets/BUILD_TOKEN)\" = 23",
         "RUN --mount=type=cache,target=/tmp/c env > env-of-a-step && test ! -e /run/secrets/BUILD_TOKEN",
+        "RUN ! grep -q ftp_proxy /proc/1/environ",
         "RUN [\"/bin/cp\", \"length\", \"page\"]",
     ]);
     let project = site.project("web", &source).await;
