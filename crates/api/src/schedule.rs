@@ -12,7 +12,7 @@ use crate::{JobId, Slug, Timestamp};
 pub struct SetSchedule {
     /// When: minute, hour, day of the month, month and day of the week, such as `30 3 * * *` or
     /// `*/10 8-18 * * MON-FRI`.
-    #[schemars(length(min = 9, max = 100))]
+    #[schemars(length(min = 9, max = 100), regex(pattern = CRON_PATTERN))]
     pub cron: String,
     /// Whose clock that is: a name of the IANA's time zone database, `UTC` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +37,9 @@ pub struct SetSchedule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
+
+/// What a cron expression looks like: five fields.
+const CRON_PATTERN: &str = "^[0-9A-Za-z*,/#?-]+( +[0-9A-Za-z*,/#?-]+){4}$";
 
 /// A schedule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,9 @@ use tose_api::{JobId, ProjectId, Slug, Timestamp, WorkspaceId};
 
 use crate::error::{Error, Result};
 
-/// How many fields a cron expression has.
+/// How many fields a cron expression has, and how many characters at most.
 const FIELDS: usize = 5;
+const MAX_LENGTH: usize = 100;
 
 /// A cron expression on the clock of a time zone.
 #[derive(Debug, Clone)]
@@ -22,7 +23,10 @@ impl Cron {
         let refuse = |problem: &str| Error::invalid_field("cron", problem.to_owned());
         let usual = "must have five fields (minute, hour, day of the month, month, day of the week), such as `30 3 * * *`";
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" *,-/#?".contains(&byte);
-        if cron.split_ascii_whitespace().count() != FIELDS || !cron.bytes().all(is_plain) {
+        if cron.split(' ').filter(|field| !field.is_empty()).count() != FIELDS
+            || !cron.bytes().all(is_plain)
+            || cron.len() > MAX_LENGTH
+        {
             return Err(refuse(usual));
         }
         parse_crontab(&format!("{cron} UTC"))
