@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::http::exchange;
 use crate::process::{Running, free_addr, program, tosed_beside};
 use crate::ratio::Quartiles;
+use crate::service::NO_LIMITS;
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(2);
@@ -196,7 +197,8 @@ impl Product {
         let (data_dir, repo) = (dir.join("data"), dir.join("repo"));
         write_app(&repo, "version none\n")?;
         call("git", &["init", "--quiet", "--initial-branch=main"], &repo)?;
-        let daemon = Running::start("tosed", serve_command(tosed, &data_dir, api, http), api)?;
+        let command = serve_command(tosed, &data_dir, api, http)?;
+        let daemon = Running::start("tosed", command, api)?;
         let mut product = Self {
             daemon: Some(daemon),
             tosed: tosed.to_owned(),
@@ -337,10 +339,19 @@ impl Drop for Product {
     }
 }
 
-fn serve_command(tosed: &Path, data_dir: &Path, api: SocketAddr, http: SocketAddr) -> Command {
+fn serve_command(
+    tosed: &Path,
+    data_dir: &Path,
+    api: SocketAddr,
+    http: SocketAddr,
+) -> Result<Command> {
+    let config = data_dir.with_extension("toml");
+    fs::write(&config, NO_LIMITS)?;
     let mut command = program(tosed);
     command
         .arg("serve")
+        .arg("--config")
+        .arg(&config)
         .arg("--data-dir")
         .arg(data_dir)
         .args([
@@ -351,7 +362,7 @@ fn serve_command(tosed: &Path, data_dir: &Path, api: SocketAddr, http: SocketAdd
         ])
         .args(["--https-addr", "off", "--log-level", "warn"])
         .env("TOSE_GIT_ALLOW_FILE_URLS", "true");
-    command
+    Ok(command)
 }
 
 /// Asks until the answer ends with `body`.
