@@ -4,7 +4,9 @@
 //! the beginning and any tenant's image has one, nor by names of the platform's own; and the engine fetches
 //! no address for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tose_api::EnvKey;
 
 use crate::error::{Error, Result};
 
@@ -71,6 +73,19 @@ pub(crate) fn instructions(dockerfile: &str) -> Vec<Instruction> {
         all.push(Instruction { source, text });
     }
     all
+}
+
+/// The names that a Dockerfile declares with `ARG`. Values are passed for these only: the engine
+/// warns about any other, and a value that no step uses would spoil no cache but help nobody.
+pub fn declared_args(dockerfile: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for one in instructions(dockerfile).iter().filter(|one| one.is("ARG")) {
+        let words = one.arguments().split_whitespace();
+        let written = words.map(|word| word.split('=').next().unwrap_or(word));
+        let is_name = |name: &&str| name.parse::<EnvKey>().is_ok();
+        names.extend(written.filter(is_name).map(str::to_owned));
+    }
+    names
 }
 
 /// Checks where a Dockerfile takes files from, given the values of its arguments.
@@ -230,6 +245,13 @@ mod tests {
     fn check(text: &str) -> std::result::Result<(), String> {
         let given = BTreeMap::from([("GIVEN".to_owned(), "cafe".to_owned())]);
         check_sources(text, &given).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn declared_arguments_are_found() {
+        let text = "# ARG NOT\nARG A\narg B=1\nFROM x\nARG C=\"x y\" \\\n  D\nRUN echo ARG E\n";
+        let names: Vec<_> = declared_args(text).into_iter().collect();
+        assert_eq!(names, ["A", "B", "C", "D"]);
     }
 
     #[test]

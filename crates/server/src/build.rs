@@ -3,7 +3,6 @@
 pub(crate) mod archive;
 pub(crate) mod choice;
 pub(crate) mod context;
-pub(crate) mod dockerfile;
 pub(crate) mod git;
 pub(crate) mod hosted;
 pub(crate) mod log_budget;

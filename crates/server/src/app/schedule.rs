@@ -109,7 +109,12 @@ impl Platform {
         }
         kept?;
         self.next_due.include(schedule.next_at);
-        self.schedule_view(access, schedule).await
+        let kept = self
+            .store
+            .list_schedules(access.scope(), project.id)
+            .await?;
+        let found = kept.into_iter().find(|one| one.name == schedule.name);
+        self.schedule_view(access, found.unwrap_or(schedule)).await
     }
 
     pub(crate) async fn delete_schedule(

@@ -174,6 +174,18 @@ async fn what_cannot_be_scaled_is_named() {
     owner.put("projects/shop", json!({"source": "git"})).await;
     let id = deploy(&lab, &owner, json!({"worker": {"command": "work"}})).await;
     deployment_is(&lab, &owner, &id, "running").await;
+    let many = deploy(
+        &lab,
+        &owner,
+        json!({"worker": {"command": "work", "replicas": 11}}),
+    )
+    .await;
+    let record = deployment_is(&lab, &owner, &many, "failed").await;
+    let error = record["error"].to_string();
+    assert!(
+        error.contains("replicas must be between 0 and 10"),
+        "{error}"
+    );
     for (processes, words) in [
         (json!({"mail": 1}), "it has worker"),
         (json!({"worker": 11}), "must be between 0 and 10"),

@@ -12,7 +12,7 @@ use tose_api::{DeploymentId, EnvKey, Port};
 use tose_model::access::WorkspaceScope;
 use tose_model::build_secret::{Masks, carry};
 use tose_model::deployment::Deployment;
-use tose_model::dockerfile::check_sources;
+use tose_model::dockerfile::{check_sources, declared_args};
 use tose_model::driver::{BuildRequest, DriverError, DriverResult};
 use tose_model::project::RunSpec;
 use tose_model::recipe::manifest::RunWishes;
@@ -21,7 +21,6 @@ use tose_model::secret::{ExposeSecret, SecretString};
 use super::{BATCH, NoImage, context_failure, engine_failure};
 use crate::app::Platform;
 use crate::build::choice::{Choice, Options, choose};
-use crate::build::dockerfile;
 use crate::build::log_budget::LogBudget;
 use crate::build::source::SourceTree;
 
@@ -59,6 +58,16 @@ async fn heed_file(
     wishes: &RunWishes,
 ) -> std::result::Result<RunSpec, NoImage> {
     let run = wishes.apply_to(&deployment.run);
+    let most = platform.config.limits.max_replicas;
+    if let Some((name, _)) = run
+        .processes
+        .iter()
+        .find(|(_, process)| process.replicas > most)
+    {
+        return Err(NoImage::Failed(format!(
+            "run.processes.{name}.replicas must be between 0 and {most}"
+        )));
+    }
     if run == deployment.run {
         return Ok(run);
     }
@@ -222,7 +231,7 @@ fn build_args(
     plain: &BTreeMap<EnvKey, SecretString>,
     port: Port,
 ) -> BTreeMap<String, String> {
-    let declared = dockerfile::declared_args(&choice.context.dockerfile_text);
+    let declared = declared_args(&choice.context.dockerfile_text);
     let mut args: BTreeMap<String, String> = plain
         .iter()
         .filter(|(key, _)| declared.contains(key.as_str()))
