@@ -15,7 +15,7 @@ use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tose_model::build_secret::{CHANNEL, as_written};
 use tose_model::driver::{BuildRequest, DriverError, DriverResult};
 use tose_model::secret::ExposeSecret;
@@ -70,10 +70,13 @@ impl DockerDriver {
         let session = self.engine.session().await?;
         let docker = session.docker_with(query).with_timeout(NO_LIMIT);
         let keeper = match &sources {
-            Some(_) => Some(StageKeeper {
+            Some(sources) => Some(StageKeeper {
                 docker: self.engine.docker().await?,
+                before: sources.clone(),
                 repository: self.labels.repository(request.project_id),
                 tag: request.deployment_id.as_uuid().simple().to_string(),
+                known: Arc::clone(&self.image_names),
+                project_id: request.project_id,
             }),
             None => None,
         };
@@ -121,7 +124,6 @@ impl DockerDriver {
             .target(request.target.as_deref().unwrap_or_default())
             .dockerfile(&request.dockerfile)
             .t(&self.labels.image(request.project_id, request.deployment_id))
-            .labels(&self.labels.of_image())
             .buildargs(&args)
             .nocache(request.no_cache)
             .rm(true)
@@ -185,7 +187,7 @@ impl Build {
         let mut messages = docker.build_image(std::mem::take(&mut self.options), None, Some(body));
         let mut splitter = Splitter::default();
         let mut progress = Progress::default();
-        let mut ticks = tokio::time::interval(LOOK_PERIOD);
+        let mut ticks = tokio::time::interval_at(Instant::now() + LOOK_PERIOD, LOOK_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let message = tokio::select! {

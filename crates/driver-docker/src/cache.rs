@@ -7,6 +7,7 @@
 //! See docs/decisions/0014-layers-belong-to-a-project.md.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -33,14 +34,28 @@ impl DockerDriver {
         if cache == LayerCache::Machine {
             return Ok(None);
         }
+        let mut sources = match self.image_names.find(project_id) {
+            Some(names) => names,
+            None => self.list_image_names(project_id).await?,
+        };
+        // A list without an image would mean all of them.
+        let repository = self.labels.repository(project_id);
+        sources.push(format!("{repository}:none"));
+        Ok(Some(sources))
+    }
+
+    /// The names of a project's images, stages included. An engine with many images takes long for it.
+    pub(crate) async fn list_image_names(
+        &self,
+        project_id: ProjectId,
+    ) -> DriverResult<Vec<String>> {
         let docker = self.engine.docker().await?;
         let repository = self.labels.repository(project_id);
         let listed = self.engine.within(tags(&docker, &repository)).await;
-        let mut sources =
+        let names =
             listed.map_err(|error| self.engine.failed("list the images of a project", error))?;
-        // A list without an image would mean all of them.
-        sources.push(format!("{repository}:none"));
-        Ok(Some(sources))
+        self.image_names.set(project_id, &names);
+        Ok(names)
     }
 
     /// Forgets the stages of a deployment's build.
@@ -65,6 +80,43 @@ impl DockerDriver {
     }
 }
 
+/// The names of projects' images as they were last listed, so that a build need not wait for a list.
+/// One that is gone is no source of layers to the engine, and no harm.
+#[derive(Debug, Default)]
+pub(crate) struct ImageNames(Mutex<HashMap<ProjectId, Vec<String>>>);
+
+impl ImageNames {
+    fn all(&self) -> MutexGuard<'_, HashMap<ProjectId, Vec<String>>> {
+        self.0.lock().expect("nothing panics while it is held")
+    }
+
+    fn find(&self, project_id: ProjectId) -> Option<Vec<String>> {
+        self.all().get(&project_id).cloned()
+    }
+
+    fn set(&self, project_id: ProjectId, names: &[String]) {
+        if names.is_empty() {
+            self.forget(project_id);
+        } else {
+            self.all().insert(project_id, names.to_vec());
+        }
+    }
+
+    /// Lists anew before the next build.
+    fn forget(&self, project_id: ProjectId) {
+        self.all().remove(&project_id);
+    }
+
+    /// Forgets an image and its stages.
+    pub(crate) fn remove(&self, project_id: ProjectId, image: &str) {
+        let Some(mut names) = self.find(project_id) else {
+            return;
+        };
+        names.retain(|name| !name.starts_with(image));
+        self.set(project_id, &names);
+    }
+}
+
 /// Keeps the stages of a build.
 pub(crate) struct StageKeeper {
     pub(crate) docker: Docker,
@@ -72,15 +124,22 @@ pub(crate) struct StageKeeper {
     pub(crate) repository: String,
     /// The deployment's.
     pub(crate) tag: String,
+    /// The names that the project's images had before the build.
+    pub(crate) before: Vec<String>,
+    pub(crate) project_id: ProjectId,
+    pub(crate) known: Arc<ImageNames>,
 }
 
 impl StageKeeper {
     /// Keeps these stages, and no longer those of earlier builds. What fails here only makes a later
     /// build slower.
     pub(crate) async fn keep(&self, stages: &[String]) {
+        self.known.forget(self.project_id);
         if let Err(error) = self.try_keep(stages).await {
             tracing::warn!(%error, repository = self.repository, "the stages of a build could not be kept");
         }
+        // Whoever listed meanwhile has seen only some of them.
+        self.known.forget(self.project_id);
     }
 
     async fn try_keep(&self, stages: &[String]) -> Result<(), Error> {
@@ -92,10 +151,10 @@ impl StageKeeper {
             self.docker.tag_image(id, Some(options)).await?;
         }
         let own = format!("{}:{}-", self.repository, self.tag);
-        for tag in tags(&self.docker, &self.repository).await? {
+        for tag in &self.before {
             let is_stage = tag.rsplit(':').next().is_some_and(|tag| tag.contains('-'));
             if is_stage && !tag.starts_with(&own) {
-                remove(&self.docker, &tag).await;
+                remove(&self.docker, tag).await;
             }
         }
         Ok(())

@@ -7,9 +7,7 @@ use std::collections::HashMap;
 
 use bollard::errors::Error;
 use bollard::models::{CreateImageInfo, ProgressDetail};
-use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
-};
+use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, future};
 use tose_api::{DeploymentId, ProjectId};
@@ -63,17 +61,10 @@ impl DockerDriver {
         &self,
         project_id: ProjectId,
     ) -> DriverResult<Vec<BuiltImage>> {
-        let docker = self.engine.docker().await?;
-        let filters = self.labels.image_filters(project_id);
-        let options = ListImagesOptionsBuilder::default()
-            .filters(&filters)
-            .build();
-        let listed = self.engine.within(docker.list_images(Some(options))).await;
-        let listed = listed.map_err(|error| self.engine.failed("list the images", error))?;
         let repository = self.labels.repository(project_id);
-        let mut images: Vec<_> = listed
+        let names = self.list_image_names(project_id).await?;
+        let mut images: Vec<_> = names
             .into_iter()
-            .flat_map(|image| image.repo_tags)
             .filter_map(|image| {
                 let tag = image.strip_prefix(&repository)?.strip_prefix(':')?;
                 Some(BuiltImage {
@@ -93,6 +84,7 @@ impl DockerDriver {
     ) -> DriverResult<()> {
         self.forget_stages(project_id, deployment_id).await?;
         let image = self.labels.image(project_id, deployment_id);
+        self.image_names.remove(project_id, &image);
         if !self.is_here(&image).await? {
             return Ok(());
         }
@@ -118,7 +110,7 @@ impl DockerDriver {
         Ok(containers.iter().any(|container| container.image == image))
     }
 
-    async fn is_here(&self, image: &str) -> DriverResult<bool> {
+    pub(crate) async fn is_here(&self, image: &str) -> DriverResult<bool> {
         let docker = self.engine.docker().await?;
         match self.engine.within(docker.inspect_image(image)).await {
             Ok(_) => Ok(true),

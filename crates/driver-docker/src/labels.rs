@@ -119,12 +119,6 @@ impl Labels {
         ])
     }
 
-    /// A built image's only label. The engine makes a layer of each, which takes a tenth of a second;
-    /// whose image it is follows from its name.
-    pub(crate) fn of_image(&self) -> HashMap<String, String> {
-        self.with([])
-    }
-
     fn with<const N: usize>(&self, labels: [(&str, String); N]) -> HashMap<String, String> {
         let ours = (INSTALLATION, self.installation().to_owned());
         let all = std::iter::once(ours).chain(labels);
@@ -139,11 +133,6 @@ impl Labels {
             labels.push(format!("{PROJECT}={project_id}"));
         }
         Filters::from([("label".to_owned(), labels)])
-    }
-
-    /// Filters for the images of a project, built here or pulled for it alone.
-    pub(crate) fn image_filters(&self, project_id: ProjectId) -> Filters {
-        Filters::from([("reference".to_owned(), vec![self.repository(project_id)])])
     }
 
     /// Who the container is that the engine calls `container_name`; `None` when it is not ours.

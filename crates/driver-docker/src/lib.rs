@@ -28,6 +28,7 @@ mod usage;
 mod volume;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -94,6 +95,8 @@ pub struct DockerDriver {
     /// collide.
     making_network: tokio::sync::Mutex<()>,
     firewall: Firewall,
+    /// The names of each project's images, as far as they are known.
+    image_names: Arc<cache::ImageNames>,
     /// Whether the engine runs on this machine.
     is_here: bool,
     /// Where the engine keeps everything, once it was asked.
@@ -117,6 +120,7 @@ impl DockerDriver {
             pool: options.network_pool,
             profile: options.profile,
             samples: Samples::default(),
+            image_names: Arc::default(),
             open_files: AtomicUsize::new(0),
             making_network: tokio::sync::Mutex::new(()),
             private_pulls: private_image::Pulls::default(),
@@ -179,6 +183,10 @@ impl Driver for DockerDriver {
 
     async fn list_images(&self, project_id: ProjectId) -> DriverResult<Vec<BuiltImage>> {
         self.list_built_images(project_id).await
+    }
+
+    async fn has_image(&self, image: &str) -> DriverResult<bool> {
+        self.is_here(image).await
     }
 
     async fn guard_networks(&self) -> DriverResult<()> {

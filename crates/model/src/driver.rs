@@ -537,6 +537,9 @@ pub trait Driver: Send + Sync {
     /// The images that were built for a project.
     async fn list_images(&self, project_id: ProjectId) -> DriverResult<Vec<BuiltImage>>;
 
+    /// Whether an image of [`Driver::list_images`] is (still) here, by its reference.
+    async fn has_image(&self, image: &str) -> DriverResult<bool>;
+
     /// Puts what keeps the workspaces' networks apart back in place, should something on the machine have
     /// taken it away: a reboot, a firewall that was loaded anew. Making a network does it as well.
     async fn guard_networks(&self) -> DriverResult<()>;

@@ -132,7 +132,7 @@ impl Default for Patience {
             start: Duration::from_secs(60),
             termination: crate::driver::TERMINATION_GRACE,
             restart: Duration::from_secs(10),
-            probe: Duration::from_millis(20),
+            probe: Duration::from_millis(5),
             start_crashes: 3,
             watch_crashes: 2,
         }
@@ -241,7 +241,7 @@ fn one_at_a_time(desired: &Desired, replicas: &[Replica]) -> Vec<Replica> {
 }
 
 /// How many of the shortest pauses lie between two looks at a replica that takes long.
-const SLOWEST_PROBE: u32 = 25;
+const SLOWEST_PROBE: u32 = 100;
 
 /// A tenth of the time that the replica has run: an app that starts at once is seen at once, one
 /// that takes a minute is not asked three thousand times.

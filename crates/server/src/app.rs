@@ -182,25 +182,44 @@ const SOCKET_RETRY: Duration = Duration::from_secs(5);
 /// work: the tasks look at the store by themselves as well.
 pub(crate) struct Signals {
     projects: mpsc::UnboundedSender<ProjectId>,
+    images: mpsc::UnboundedSender<ProjectId>,
     builder: Notify,
 }
 
+/// Where the tasks hear [`Signals`].
+pub(crate) struct Wakes {
+    /// Projects to be looked at.
+    pub(crate) projects: mpsc::UnboundedReceiver<ProjectId>,
+    /// Projects with images that may not be kept.
+    pub(crate) images: mpsc::UnboundedReceiver<ProjectId>,
+}
+
 impl Signals {
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<ProjectId>) {
-        let (projects, receiver) = mpsc::unbounded_channel();
-        (
-            Self {
-                projects,
-                builder: Notify::new(),
-            },
-            receiver,
-        )
+    pub(crate) fn new() -> (Self, Wakes) {
+        let (projects, looked_at) = mpsc::unbounded_channel();
+        let (images, collected) = mpsc::unbounded_channel();
+        let signals = Self {
+            projects,
+            images,
+            builder: Notify::new(),
+        };
+        let wakes = Wakes {
+            projects: looked_at,
+            images: collected,
+        };
+        (signals, wakes)
     }
 
     /// Look at this project.
     pub(crate) fn project(&self, id: ProjectId) {
         // The receiver is gone only when the server is shutting down.
         let _ = self.projects.send(id);
+    }
+
+    /// Remove those of this project's images that are not kept.
+    pub(crate) fn images(&self, id: ProjectId) {
+        // The receiver is gone only when the server is shutting down.
+        let _ = self.images.send(id);
     }
 
     /// Look at the queue of deployments.

@@ -8,6 +8,7 @@ mod capture;
 mod commit_status;
 mod disk;
 mod domains;
+mod images;
 mod liveness;
 mod probe;
 mod project_pass;
@@ -20,12 +21,10 @@ mod sweep;
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tose_api::ProjectId;
 
-use crate::app::Platform;
+use crate::app::{Platform, Wakes};
 
 /// The loops of one server, to be ended together.
 pub(crate) struct Tasks {
@@ -35,10 +34,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Starts every loop.
-    pub(crate) fn start(
-        platform: &Arc<Platform>,
-        wakes: mpsc::UnboundedReceiver<ProjectId>,
-    ) -> Self {
+    pub(crate) fn start(platform: &Arc<Platform>, wakes: Wakes) -> Self {
         let tasks = Self {
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -46,13 +42,14 @@ impl Tasks {
         let capture = Arc::new(capture::Capture::new(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(reconciler::run(
             Arc::clone(platform),
-            wakes,
+            wakes.projects,
             capture,
             tasks.spawner(),
         ));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(commit_status::run(Arc::clone(platform)));
         tasks.spawn(domains::run(Arc::clone(platform)));
+        tasks.spawn(images::run(Arc::clone(platform), wakes.images));
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));
         tasks.spawn(schedules::run(Arc::clone(platform)));

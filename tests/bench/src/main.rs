@@ -34,6 +34,8 @@ enum Bench {
     Api(api::Arguments),
     /// A deploy against bare docker build and docker run.
     Deploy(deploy::Arguments),
+    /// Requests that fail while versions replace each other under load.
+    DeployCrowd(deploy::crowd::Arguments),
     /// Start, memory and CPU at rest with more and more projects, beside PocketBase.
     Growth(growth::Arguments),
     /// The proxy against nginx or HAProxy: requests per second, CPU per request, p99, memory.
@@ -50,6 +52,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Api(arguments) => api::run(&arguments),
         Bench::Deploy(arguments) => deploy::run(&arguments),
+        Bench::DeployCrowd(arguments) => deploy::crowd::run(&arguments),
         Bench::Growth(arguments) => growth::run(&arguments),
         Bench::Proxy(arguments) => proxy::run(&arguments),
         Bench::ServeApp(arguments) => app::serve(&arguments),

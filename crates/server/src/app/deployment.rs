@@ -174,8 +174,7 @@ impl Platform {
             .image
             .clone()
             .ok_or_else(|| Error::internal("a deployment was live without an image", "a bug"))?;
-        let kept = self.driver.list_images(project.id).await?;
-        if is_reserved(&image) && !kept.iter().any(|kept| kept.image == image) {
+        if is_reserved(&image) && !self.driver.has_image(&image).await? {
             return Err(Error::conflict(
                 "image_gone",
                 "the image of this deployment was removed to save space; deploy its commit again",

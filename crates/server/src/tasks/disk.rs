@@ -7,7 +7,7 @@ use tose_model::driver::Disk;
 use tose_model::error::Result;
 
 use crate::app::Platform;
-use crate::tasks::project_pass::collect_images;
+use crate::tasks::images;
 
 /// The live version and the one to go back to.
 const KEPT_WHEN_SHORT: usize = 2;
@@ -24,7 +24,7 @@ pub(crate) async fn clean(platform: &Platform) -> Result<()> {
     let keep = KEPT_WHEN_SHORT.min(platform.kept_images());
     for project in platform.store.list_projects_for_task().await? {
         let scope = WorkspaceScope::for_task(project.workspace_id);
-        collect_images(platform, &scope, project.id, keep).await?;
+        images::collect(platform, &scope, project.id, keep).await?;
     }
     Ok(())
 }

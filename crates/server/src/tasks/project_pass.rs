@@ -36,7 +36,6 @@ use crate::app::Platform;
 use crate::liveness::{Watched, worker_health};
 use crate::tasks::capture::Capture;
 use crate::tasks::probe;
-pub(crate) use crate::tasks::project_pass::removal::collect_images;
 use crate::tasks::project_pass::removal::{remove, tear_down};
 use crate::tasks::project_pass::scene::Scene;
 
@@ -565,14 +564,8 @@ impl Pass<'_> {
         self.platform
             .settle(target, Event::Promoted, Some(&text))
             .await?;
-        let keep = self.platform.kept_images();
-        collect_images(
-            self.platform,
-            &self.scene.scope,
-            self.scene.project.id,
-            keep,
-        )
-        .await
+        self.platform.signals.images(self.scene.project.id);
+        Ok(())
     }
 
     async fn fail(

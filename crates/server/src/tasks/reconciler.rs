@@ -21,7 +21,7 @@ use crate::tasks::project_pass::{self, Memory};
 /// How soon a pass that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// The shortest pause between two passes of a project that asked for another.
-const MIN_PAUSE: Duration = Duration::from_millis(20);
+const MIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// What the reconciler keeps of a project between passes.
 #[derive(Default)]

@@ -59,6 +59,11 @@ async fn images(lab: &Lab, app: &App) -> Vec<String> {
     images.into_iter().map(|image| image.image).collect()
 }
 
+async fn has_image(lab: &Lab, image: &str) -> bool {
+    let found = lab.driver.has_image(image).await;
+    found.expect("look at an image")
+}
+
 async fn builds(lab: &Lab) {
     let (app, other) = (lab.app("web").await, lab.app("other").await);
     let steps = "RUN echo one && echo two\nRUN echo three";
@@ -90,6 +95,7 @@ async fn builds(lab: &Lab) {
         lab.driver.built_image(app.project_id, deployment_id)
     );
     assert!(images(lab, &other).await.is_empty());
+    assert!(has_image(lab, &built[0].image).await);
 
     let gone = EngineStep::RemoveImage {
         project_id: app.project_id,
@@ -97,6 +103,7 @@ async fn builds(lab: &Lab) {
     };
     lab.apply(&gone).await;
     assert!(images(lab, &app).await.is_empty());
+    assert!(!has_image(lab, &built[0].image).await);
     lab.apply(&gone).await;
 }
 

@@ -386,6 +386,15 @@ impl Driver for FakeDriver {
         })
     }
 
+    async fn has_image(&self, image: &str) -> DriverResult<bool> {
+        self.call(|world, installation| {
+            Ok(world.built.iter().any(|built| {
+                built.installation == installation
+                    && self.built_image(built.project_id, built.deployment_id) == image
+            }))
+        })
+    }
+
     /// Nothing here reaches another workspace's replicas.
     async fn guard_networks(&self) -> DriverResult<()> {
         self.call(|_, _| Ok(()))

@@ -1,12 +1,12 @@
-//! What goes: replicas, images that are not kept, and all that a deleted project had.
+//! What goes: replicas, and all that a deleted project had.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tose_api::{ProjectId, Timestamp};
+use tose_api::Timestamp;
 use tose_logs::StreamId;
 use tose_model::access::WorkspaceScope;
-use tose_model::driver::{BuiltImage, EngineStep, ObservedReplica, ReplicaName};
+use tose_model::driver::{EngineStep, ObservedReplica, ReplicaName};
 use tose_model::error::{Error, Result};
 use tose_model::plan::{Desired, Health, Patience, Replica, Rollout, Step, plan};
 use tose_store::ProjectRef;
@@ -29,55 +29,6 @@ pub(super) async fn remove(
         .apply(&EngineStep::RemoveReplica { name: name.clone() })
         .await?;
     tracing::info!(replica = %name, "replica removed");
-    Ok(())
-}
-
-/// Removes the project's built images but the newest of those that were live, and those that current
-/// versions run. One that never came to life is of no use: nothing can go back to it.
-pub(crate) async fn collect_images(
-    platform: &Platform,
-    scope: &WorkspaceScope,
-    project_id: ProjectId,
-    keep: usize,
-) -> Result<()> {
-    let mut images = platform.driver.list_images(project_id).await?;
-    if images.len() <= 1 {
-        return Ok(());
-    }
-    images.sort_by_key(|image| std::cmp::Reverse(image.deployment_id));
-    // Asked after the engine: what is built from now on is not among the images.
-    let current = platform
-        .store
-        .list_current_deployments(scope, project_id)
-        .await?;
-    let were_live = platform.store.list_live_ids(scope, project_id).await?;
-    let is_current = |image: &BuiltImage| {
-        current.iter().any(|deployment| {
-            deployment.id == image.deployment_id || deployment.image.as_ref() == Some(&image.image)
-        })
-    };
-    let mut kept = 0;
-    for image in images {
-        let was_live = were_live.contains(&image.deployment_id);
-        if was_live && kept < keep {
-            kept += 1;
-            continue;
-        }
-        if is_current(&image) {
-            continue;
-        }
-        let reason = if was_live {
-            "newer ones are kept"
-        } else {
-            "its deployment never came to life"
-        };
-        tracing::info!(image = image.image, reason, "removing an image");
-        let step = EngineStep::RemoveImage {
-            project_id,
-            deployment_id: image.deployment_id,
-        };
-        platform.driver.apply(&step).await?;
-    }
     Ok(())
 }
 

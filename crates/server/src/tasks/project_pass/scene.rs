@@ -157,13 +157,7 @@ async fn find_previous(platform: &Platform, scene: &Scene) -> Result<Option<Depl
         return Ok(None);
     }
     let image = previous.image.as_deref().unwrap_or_default();
-    let is_kept = !is_reserved(image)
-        || platform
-            .driver
-            .list_images(project_id)
-            .await?
-            .iter()
-            .any(|kept| kept.image == image);
+    let is_kept = !is_reserved(image) || platform.driver.has_image(image).await?;
     Ok(is_kept.then_some(previous))
 }
 
