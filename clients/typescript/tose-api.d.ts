@@ -868,6 +868,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/domains/{id}/certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Bring a certificate
+         * @description It is served from now on, and never renewed by the platform. Needs the role admin in the workspace.
+         */
+        put: operations["set_certificate"];
+        post?: never;
+        /**
+         * Forget a certificate that was brought
+         * @description One is ordered instead, where the server orders any. Needs the role admin in the workspace.
+         */
+        delete: operations["delete_certificate"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/domains/{id}/verify": {
         parameters: {
             query?: never;
@@ -1769,6 +1793,8 @@ export interface components {
             /** @description The stage of the Dockerfile that becomes the image; the last when absent. */
             target?: components["schemas"]["Slug"] | null;
         };
+        /** @description Where a certificate is from. */
+        CertificateSource: "acme" | "uploaded";
         /**
          * @description Body of `PUT P/env/:key`.
          * @example {
@@ -2210,6 +2236,12 @@ export interface components {
          *         }
          *       ],
          *       "domain": "app.example.com",
+         *       "https": {
+         *         "expires_at": "2026-01-31T08:00:00Z",
+         *         "reason": "text",
+         *         "source": "acme",
+         *         "status": "off"
+         *       },
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *       "is_default": true,
          *       "reason": "text",
@@ -2225,6 +2257,8 @@ export interface components {
             dns_records: components["schemas"]["DnsRecord"][];
             /** @description The host name. */
             domain: components["schemas"]["Hostname"];
+            /** @description How far its HTTPS is. */
+            https: components["schemas"]["HttpsView"];
             /** @description The domain's id. */
             id: components["schemas"]["DomainId"];
             /** @description Whether it is the one that the platform gave. */
@@ -2584,6 +2618,27 @@ export interface components {
          * @example app.example.com
          */
         Hostname: string;
+        /** @description How far a domain's HTTPS is. */
+        HttpsStatus: "off" | "pending" | "active" | "failed";
+        /**
+         * @description A domain's HTTPS.
+         * @example {
+         *       "expires_at": "2026-01-31T08:00:00Z",
+         *       "reason": "text",
+         *       "source": "acme",
+         *       "status": "off"
+         *     }
+         */
+        HttpsView: {
+            /** @description Until when the certificate is good. */
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /** @description Why there is no certificate, or why the one that is there was not renewed. */
+            reason: string | null;
+            /** @description Where the certificate is from. */
+            source: components["schemas"]["CertificateSource"] | null;
+            /** @description How far it is. */
+            status: components["schemas"]["HttpsStatus"];
+        };
         /**
          * @description A container image: [registry/]name[:tag][@digest]
          * @example nginx:1.27
@@ -3465,6 +3520,19 @@ export interface components {
             expires_at: components["schemas"]["Timestamp"];
             /** @description Who is logged in. */
             user: components["schemas"]["UserView"];
+        };
+        /**
+         * @description Body of `PUT P/domains/:id/certificate`.
+         * @example {
+         *       "certificate": "text",
+         *       "private_key": "text"
+         *     }
+         */
+        SetCertificate: {
+            /** @description The certificate for the domain and those that it was issued by, in PEM, in this order. */
+            certificate: string;
+            /** @description Its private key in PEM, without a passphrase. It is never shown again. */
+            private_key: string;
         };
         /**
          * @description Body of `POST P/env`.
@@ -7673,6 +7741,12 @@ export interface operations {
                      *             }
                      *           ],
                      *           "domain": "app.example.com",
+                     *           "https": {
+                     *             "expires_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "source": "acme",
+                     *             "status": "off"
+                     *           },
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *           "is_default": true,
                      *           "reason": "text",
@@ -7752,6 +7826,12 @@ export interface operations {
                      *           }
                      *         ],
                      *         "domain": "app.example.com",
+                     *         "https": {
+                     *           "expires_at": "2026-01-31T08:00:00Z",
+                     *           "reason": "text",
+                     *           "source": "acme",
+                     *           "status": "off"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_default": true,
                      *         "reason": "text",
@@ -7864,6 +7944,154 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    set_certificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "certificate": "text",
+                 *       "private_key": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetCertificate"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "checked_at": "2026-01-31T08:00:00Z",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "dns_records": [
+                     *           {
+                     *             "name": "My app",
+                     *             "purpose": "text",
+                     *             "type": "text",
+                     *             "value": "text"
+                     *           }
+                     *         ],
+                     *         "domain": "app.example.com",
+                     *         "https": {
+                     *           "expires_at": "2026-01-31T08:00:00Z",
+                     *           "reason": "text",
+                     *           "source": "acme",
+                     *           "status": "off"
+                     *         },
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_default": true,
+                     *         "reason": "text",
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DomainView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_certificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "checked_at": "2026-01-31T08:00:00Z",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "dns_records": [
+                     *           {
+                     *             "name": "My app",
+                     *             "purpose": "text",
+                     *             "type": "text",
+                     *             "value": "text"
+                     *           }
+                     *         ],
+                     *         "domain": "app.example.com",
+                     *         "https": {
+                     *           "expires_at": "2026-01-31T08:00:00Z",
+                     *           "reason": "text",
+                     *           "source": "acme",
+                     *           "status": "off"
+                     *         },
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_default": true,
+                     *         "reason": "text",
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DomainView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     verify_domain: {
         parameters: {
             query?: never;
@@ -7905,6 +8133,12 @@ export interface operations {
                      *           }
                      *         ],
                      *         "domain": "app.example.com",
+                     *         "https": {
+                     *           "expires_at": "2026-01-31T08:00:00Z",
+                     *           "reason": "text",
+                     *           "source": "acme",
+                     *           "status": "off"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_default": true,
                      *         "reason": "text",

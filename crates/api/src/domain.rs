@@ -17,6 +17,55 @@ pub enum DomainStatus {
     Failed,
 }
 
+/// Where a certificate is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateSource {
+    /// Ordered from the certificate authority by the platform, which renews it as well.
+    Acme,
+    /// Brought by the domain's owner, who has to renew it.
+    Uploaded,
+}
+
+/// How far a domain's HTTPS is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpsStatus {
+    /// It has no certificate, and none is ordered.
+    Off,
+    /// A certificate is on its way.
+    Pending,
+    /// It is served with a certificate, and visitors without HTTPS are sent there.
+    Active,
+    /// No certificate could be had; the reason says why, and it is tried again.
+    Failed,
+}
+
+/// A domain's HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HttpsView {
+    /// How far it is.
+    pub status: HttpsStatus,
+    /// Why there is no certificate, or why the one that is there was not renewed.
+    pub reason: Option<String>,
+    /// Where the certificate is from.
+    pub source: Option<CertificateSource>,
+    /// Until when the certificate is good.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Body of `PUT P/domains/:id/certificate`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetCertificate {
+    /// The certificate for the domain and those that it was issued by, in PEM, in this order.
+    #[schemars(length(min = 1, max = 65536))]
+    pub certificate: String,
+    /// Its private key in PEM, without a passphrase. It is never shown again.
+    #[schemars(length(min = 1, max = 16384))]
+    pub private_key: String,
+}
+
 /// Body of `POST P/domains`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +102,8 @@ pub struct DomainView {
     pub reason: Option<String>,
     /// Whether it is the one that the platform gave.
     pub is_default: bool,
+    /// How far its HTTPS is.
+    pub https: HttpsView,
     /// What to set where the name's DNS is kept: either record proves that the name is yours.
     pub dns_records: Vec<DnsRecord>,
     /// When it was added.

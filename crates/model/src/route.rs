@@ -32,6 +32,10 @@ pub struct Route {
     /// Why nothing serves it, for the error page: "stopped", "deploying" and the like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The port of HTTPS to which visitors who come without it are sent: where the host has a
+    /// certificate. `None` serves them as they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https_port: Option<u16>,
 }
 
 /// Every host that the data plane knows.

@@ -21,15 +21,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::forward;
-use crate::io::{Activity, ObservedTcp};
+use crate::io::{Activity, Observed, Wire};
 use crate::limits::{Limits, MAX_LINGER_BYTES};
 use crate::meter::Tally;
+use crate::tls::{Secured, Tls};
 use crate::tunnel::Tunnel;
 use crate::worker::{Seat, Worker};
 
 /// What a connection is doing, and so which deadline runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// TLS begins.
+    Handshake,
     /// A request's head is awaited: the first one, or one that has begun.
     Head,
     /// Between requests.
@@ -57,6 +60,7 @@ pub(crate) struct Visitor {
     is_overdue: Cell<bool>,
     has_unread_body: Cell<bool>,
     has_broken_body: Cell<bool>,
+    is_secure: Cell<bool>,
     tunnel: RefCell<Option<Tunnel>>,
     waker: OnceCell<Waker>,
 }
@@ -74,6 +78,7 @@ impl Visitor {
             is_overdue: Cell::new(false),
             has_unread_body: Cell::new(false),
             has_broken_body: Cell::new(false),
+            is_secure: Cell::new(false),
             tunnel: RefCell::new(None),
             waker: OnceCell::new(),
         }
@@ -82,6 +87,11 @@ impl Visitor {
     /// The visitor's address as a header value.
     pub(crate) fn ip_value(&self) -> &HeaderValue {
         &self.ip_value
+    }
+
+    /// Whether it came by HTTPS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_secure.get()
     }
 
     /// What this connection's requests count for their projects.
@@ -151,6 +161,7 @@ impl Visitor {
             _ => {}
         }
         let limit = match self.phase.get() {
+            Phase::Handshake => limits.handshake,
             Phase::Head => limits.request_head,
             Phase::Idle => limits.keep_alive,
             Phase::Waiting => limits.response_head,
@@ -171,26 +182,42 @@ impl Visitor {
         self.is_overdue.get() && self.phase.get() != Phase::Waiting
     }
 
-    /// Runs `future` until it ends or the deadline of `phase` passes.
-    async fn within(&self, phase: Phase, future: impl Future<Output = ()>) {
+    /// Runs `future` until it ends; `None` if the deadline of `phase` passes before.
+    async fn within<T>(&self, phase: Phase, future: impl Future<Output = T>) -> Option<T> {
         self.enter(phase);
         let mut future = pin!(future);
         poll_fn(|cx| {
             if self.must_end(cx) {
-                Poll::Ready(())
+                Poll::Ready(None)
             } else {
-                future.as_mut().poll(cx)
+                future.as_mut().poll(cx).map(Some)
             }
         })
-        .await;
+        .await
     }
 }
 
-/// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, seat: Seat, tcp: TcpStream) {
+/// Serves a connection to its end, after a handshake if there is to be one.
+pub(crate) async fn serve(worker: Rc<Worker>, seat: Seat, tcp: TcpStream, tls: Option<Tls>) {
     // Without it small answers wait for the visitor's acknowledgement; a dead socket shows later.
     let _ = tcp.set_nodelay(true);
     let visitor = seat.visitor();
+    let wire = match tls {
+        None => Wire::Plain(tcp),
+        Some(tls) => match visitor.within(Phase::Handshake, tls.accept(tcp)).await {
+            Some(Ok(Secured::Http1(stream))) => {
+                visitor.is_secure.set(true);
+                visitor.enter(Phase::Head);
+                Wire::Tls(stream)
+            }
+            // Whoever fails here is told by an alert, or has gone.
+            _ => return,
+        },
+    };
+    serve_http1(worker, visitor, wire).await;
+}
+
+async fn serve_http1(worker: Rc<Worker>, visitor: &Rc<Visitor>, wire: Wire) {
     let service = {
         let (worker, visitor) = (Rc::clone(&worker), Rc::clone(visitor));
         service_fn(move |request: Request<Incoming>| {
@@ -198,7 +225,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, seat: Seat, tcp: TcpStream) {
             async move { Ok::<_, Infallible>(forward::answer(worker, visitor, request).await) }
         })
     };
-    let io = TokioIo::new(ObservedTcp::new(tcp, Rc::clone(&visitor.activity)));
+    let io = TokioIo::new(Observed::new(wire, Rc::clone(&visitor.activity)));
     let mut http = worker.http().serve_connection(io, service);
     let mut is_told = false;
     let has_ended = poll_fn(|cx| {
@@ -228,7 +255,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, seat: Seat, tcp: TcpStream) {
 }
 
 /// Reads and forgets until the visitor has closed its side.
-async fn linger(io: &mut ObservedTcp) {
+async fn linger(io: &mut Observed) {
     if io.shutdown().await.is_err() {
         return;
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use tose_api::ProjectId;
+use tose_api::{Hostname, ProjectId};
 use tose_model::traffic::Traffic;
 
 pub use client::Client;
@@ -44,6 +44,11 @@ pub enum Request {
         /// The last project of the part before.
         after: Option<ProjectId>,
     },
+    /// The certificates of these hosts have changed.
+    ForgetCertificates {
+        /// The hosts; of wildcards, the name that they are below.
+        hosts: Vec<Hostname>,
+    },
     /// Give the listeners to the asking process; both accept until one finishes.
     HandOver,
     /// Accept no more visitors, finish what runs, end.
@@ -75,10 +80,15 @@ pub enum Response {
         /// Whether there are projects after the last of these.
         has_more: bool,
     },
+    /// To [`Request::ForgetCertificates`].
+    Forgotten,
     /// To [`Request::HandOver`]; the listeners come with the line's first byte.
     HandedOver {
         /// How many come.
         listeners: usize,
+        /// How many of them, the last ones, are for HTTPS.
+        #[serde(default)]
+        https: usize,
     },
     /// To [`Request::Finish`]: the end has begun.
     Finishing,
@@ -108,6 +118,9 @@ pub struct Status {
     pub version: String,
     /// Where visitors connect; `None` when it listens nowhere.
     pub http_addr: Option<SocketAddr>,
+    /// Where they connect with HTTPS; `None` when it listens nowhere.
+    #[serde(default)]
+    pub https_addr: Option<SocketAddr>,
     /// The route table that it uses.
     pub generation: u64,
     /// Visitors' connections that are open.

@@ -59,6 +59,24 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A certificate's file could not be read or written.
+    #[error("cannot access the certificates in {}", path.display())]
+    Certificates {
+        /// The file or its folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A certificate is none, or has another key.
+    #[error("the certificate for {name} is broken")]
+    BrokenCertificate {
+        /// What it is for.
+        name: String,
+        /// How it is broken.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A thread or runtime could not be started.
     #[error("cannot start the proxy's {what}")]
     Start {

@@ -9,7 +9,10 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONNECTION, HOST, TRANSFER_ENCODING};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, HOST, LOCATION, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use tokio::time::Instant;
@@ -23,6 +26,9 @@ use crate::tunnel::Tunnel;
 use crate::upstream::{Lost, Upstream};
 use crate::worker::Worker;
 use crate::{headers, host};
+
+/// Where certificate authorities look for the answer to HTTP-01 (RFC 8555, section 8.3).
+const ACME_PATH: &str = "/.well-known/acme-challenge/";
 
 /// Answers one request.
 pub(crate) async fn answer(
@@ -84,11 +90,23 @@ impl Exchange<'_> {
             ));
         }
         host::settle(&mut head).map_err(refused)?;
+        if let Some(text) = self.challenge_answer(&head) {
+            return Ok(Response::new(ResponseBody::page(text, self.visitor)));
+        }
         let target = self.target(head.headers.get(HOST))?;
+        if let Some(port) = target.https_port
+            && !self.visitor.is_secure()
+        {
+            return self.to_https(&head, port);
+        }
+        if !target.has_replicas() {
+            return Err(Failure::NoReplica(target));
+        }
 
         let upgrade = headers::prepare_request(
             &mut head.headers,
             self.visitor.ip_value(),
+            self.visitor.is_secure(),
             self.worker.request_ids(),
         );
         if body.size_hint().exact().is_none() {
@@ -108,11 +126,42 @@ impl Exchange<'_> {
             .ok_or_else(|| Failure::UnknownHost(host.cloned()))?;
         let counters = target.meter.of_worker(self.worker.index());
         self.visitor.tally().attribute(counters);
-        if target.has_replicas() {
-            Ok(target)
-        } else {
-            Err(Failure::NoReplica(target))
+        Ok(target)
+    }
+
+    /// What proves to a certificate authority that this is where the host leads.
+    fn challenge_answer(&self, head: &Parts) -> Option<Bytes> {
+        let token = head.uri.path().strip_prefix(ACME_PATH)?;
+        if self.visitor.is_secure() || head.method != Method::GET {
+            return None;
         }
+        self.worker
+            .certificates()
+            .find_token(token)
+            .map(Bytes::from)
+    }
+
+    /// Sends the visitor to the same place by HTTPS; 308 keeps the method and the body.
+    fn to_https(&self, head: &Parts, port: u16) -> Result<Response<ResponseBody>, Failure> {
+        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let location = host.and_then(|host| {
+            let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            host::with_name(host, |name| {
+                HeaderValue::try_from(match port {
+                    443 => format!("https://{name}{path}"),
+                    port => format!("https://{name}:{port}{path}"),
+                })
+                .ok()
+            })
+        });
+        let location = location.ok_or(Failure::Refused(
+            StatusCode::BAD_REQUEST,
+            "the request's target is not valid",
+        ))?;
+        let mut response = Response::new(ResponseBody::empty(self.visitor));
+        *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+        response.headers_mut().insert(LOCATION, location);
+        Ok(response)
     }
 
     /// Sends the request to one replica after another until one takes it.

@@ -24,6 +24,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) fn prepare_request(
     headers: &mut HeaderMap,
     visitor_ip: &HeaderValue,
+    is_secure: bool,
     request_ids: &RequestIds,
 ) -> Option<HeaderValue> {
     let upgrade = wanted_upgrade(headers);
@@ -47,8 +48,9 @@ pub(crate) fn prepare_request(
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }
+    let proto = if is_secure { "https" } else { "http" };
     headers.insert(X_FORWARDED_FOR, visitor_ip.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     headers.insert(X_REAL_IP, visitor_ip.clone());
     if !has_good_request_id(headers) {
         headers.insert(X_REQUEST_ID, request_ids.next());

@@ -1,4 +1,4 @@
-//! A TCP stream that notes when bytes move, so that deadlines need no timer of their own, and how
+//! A stream that notes when bytes move, so that deadlines need no timer of their own, and how
 //! many, so that they can be counted.
 
 use std::cell::Cell;
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::meter::Tally;
 
@@ -53,27 +54,49 @@ impl Activity {
     }
 }
 
-/// A TCP stream with its activity.
-pub(crate) struct ObservedTcp {
-    tcp: TcpStream,
+/// What bytes come and go by. What is counted is what HTTP says, not how TLS wraps it.
+pub(crate) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A stream with its activity.
+pub(crate) struct Observed {
+    wire: Wire,
     activity: Rc<Activity>,
 }
 
-impl ObservedTcp {
-    /// Watches `tcp`.
-    pub(crate) fn new(tcp: TcpStream, activity: Rc<Activity>) -> Self {
-        Self { tcp, activity }
+impl Observed {
+    /// Watches `wire`.
+    pub(crate) fn new(wire: Wire, activity: Rc<Activity>) -> Self {
+        Self { wire, activity }
     }
 }
 
-impl AsyncRead for ObservedTcp {
+/// Calls a method of whichever stream it is.
+macro_rules! on_wire {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match &mut $self.wire {
+            Wire::Plain(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Wire::Tls(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Observed {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        ready!(on_wire!(self, stream => stream.poll_read(cx, buf)))?;
         let count = buf.filled().len() - before;
         if count > 0 {
             self.activity.note_read(count);
@@ -82,13 +105,13 @@ impl AsyncRead for ObservedTcp {
     }
 }
 
-impl AsyncWrite for ObservedTcp {
+impl AsyncWrite for Observed {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
+        let written = ready!(on_wire!(self, stream => stream.poll_write(cx, buf)))?;
         self.activity.note_written(written);
         Poll::Ready(Ok(written))
     }
@@ -98,22 +121,25 @@ impl AsyncWrite for ObservedTcp {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
+        let written = ready!(on_wire!(self, stream => stream.poll_write_vectored(cx, bufs)))?;
         self.activity.note_written(written);
         Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.wire {
+            Wire::Plain(stream) => stream.is_write_vectored(),
+            Wire::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
+        ready!(on_wire!(self, stream => stream.poll_flush(cx)))?;
         self.activity.tally.note_flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        on_wire!(self, stream => stream.poll_shutdown(cx))
     }
 }

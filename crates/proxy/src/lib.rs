@@ -10,6 +10,7 @@
 //!
 //! Not here: deciding what is routable (`tose-model`, `tose-server`).
 
+pub mod certificates;
 pub mod control;
 pub mod snapshot;
 
@@ -27,6 +28,7 @@ mod page;
 mod process;
 mod request_id;
 mod table;
+mod tls;
 mod tunnel;
 mod upstream;
 mod worker;
@@ -34,6 +36,7 @@ mod worker;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use error::{Error, Result};
 pub use limits::Limits;
@@ -43,6 +46,12 @@ pub use limits::Limits;
 pub struct Config {
     /// Where visitors connect with plain HTTP; `None` listens nowhere.
     pub http_addr: Option<SocketAddr>,
+    /// Where visitors connect with HTTPS; `None` listens nowhere.
+    pub https_addr: Option<SocketAddr>,
+    /// Where the certificates lie, see [`certificates`].
+    pub certificates: certificates::Folder,
+    /// Opens their keys.
+    pub keys: Arc<dyn certificates::KeyOpener>,
     /// The route table's file, see [`snapshot`].
     pub routes_file: PathBuf,
     /// The control socket's path, see [`control`].

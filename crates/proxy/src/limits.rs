@@ -25,6 +25,8 @@ pub(crate) const MAX_LINGER_BYTES: usize = 1024 * 1024;
 pub struct Limits {
     /// From a connection's start, or a request's first byte, to the end of the request's head.
     pub request_head: Duration,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
     /// How long a visitor's connection may rest between requests.
     pub keep_alive: Duration,
     /// How long connecting to a replica may take.
@@ -55,6 +57,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             request_head: Duration::from_secs(30),
+            handshake: Duration::from_secs(10),
             keep_alive: Duration::from_secs(60),
             connect: Duration::from_secs(3),
             response_head: Duration::from_secs(120),
@@ -75,6 +78,7 @@ impl Limits {
     pub(crate) fn tick(&self) -> Duration {
         let shortest = [
             self.request_head,
+            self.handshake,
             self.keep_alive,
             self.response_head,
             self.body_idle,

@@ -11,6 +11,30 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::error::{Error, Result};
 use crate::limits::LISTEN_BACKLOG;
 
+/// The sockets of both kinds.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    /// For plain HTTP.
+    pub(crate) http: Vec<TcpListener>,
+    /// For HTTPS.
+    pub(crate) https: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// The same sockets again, but only each `count`-th from `index` on.
+    pub(crate) fn share(&self, index: usize, count: usize) -> io::Result<Self> {
+        let part = |all: &[TcpListener]| {
+            let own = all.iter().skip(index).step_by(count);
+            own.map(TcpListener::try_clone)
+                .collect::<io::Result<Vec<_>>>()
+        };
+        Ok(Self {
+            http: part(&self.http)?,
+            https: part(&self.https)?,
+        })
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Exclusive,

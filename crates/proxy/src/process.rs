@@ -22,15 +22,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
-use tose_api::ProjectId;
+use tose_api::{Hostname, ProjectId};
 use tose_model::route::RouteTable;
 use tose_model::traffic::Traffic;
 
+use crate::certificates::Certificates;
 use crate::control::server::{self, Socket};
 use crate::control::{Client, Status};
 use crate::error::{Error, Result, chain};
+use crate::listener::Listeners;
 use crate::meter::Meters;
 use crate::table::{Replicas, Table};
+use crate::tls::Tls;
 use crate::worker::{self, Command, Setup, Statistics};
 use crate::{Config, listener, snapshot};
 
@@ -43,8 +46,10 @@ pub(crate) struct Process {
     start_id: String,
     routes_file: PathBuf,
     http_addr: Option<SocketAddr>,
+    https_addr: Option<SocketAddr>,
+    certificates: Arc<Certificates>,
     workers: Vec<Worker>,
-    listeners: RefCell<Vec<TcpListener>>,
+    listeners: RefCell<Listeners>,
     replicas: RefCell<Replicas>,
     meters: RefCell<Meters>,
     generation: Cell<u64>,
@@ -85,7 +90,7 @@ async fn run_main(config: Config) -> Result<()> {
     let drain_limit = config.limits.drain + DRAIN_SLACK;
     let (process, mut running) = start(&config).await?;
     let socket = Socket::bind(&config.control_socket)?;
-    tracing::info!(http = ?process.http_addr, workers = process.workers.len(), "proxy serves");
+    tracing::info!(http = ?process.http_addr, https = ?process.https_addr, workers = process.workers.len(), "proxy serves");
     process.end_predecessor().await;
     loop {
         tokio::select! {
@@ -131,11 +136,14 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
     let mut replicas = Replicas::default();
     let mut meters = Meters::new(config.workers.get());
     let table = Arc::new(replicas.compile(table, &mut meters));
-    let http_addr = match listeners.first() {
-        Some(listener) => Some(listener.local_addr().map_err(start_error("listener"))?),
-        None => None,
-    };
-    let handles = spawn_workers(config, &listeners, &table)?;
+    let http_addr = addr_of(&listeners.http)?;
+    let https_addr = addr_of(&listeners.https)?;
+    let certificates = Arc::new(Certificates::new(
+        config.certificates.clone(),
+        Arc::clone(&config.keys),
+    ));
+    let tls = Tls::new(Arc::clone(&certificates))?;
+    let handles = spawn_workers(config, &listeners, &tls, &table)?;
     let mut workers = Vec::new();
     let mut running = Vec::new();
     for handle in handles {
@@ -151,6 +159,8 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
         start_id: format!("{:016x}", config.request_id_seed),
         routes_file: config.routes_file.clone(),
         http_addr,
+        https_addr,
+        certificates,
         workers,
         listeners: RefCell::new(listeners),
         replicas: RefCell::new(replicas),
@@ -183,25 +193,55 @@ async fn find_predecessor(config: &Config) -> Result<Option<Client>> {
     }
 }
 
-/// The predecessor's listeners where they are on the right address, and new ones for the rest.
-async fn listeners(config: &Config, predecessor: Option<&mut Client>) -> Result<Vec<TcpListener>> {
-    let Some(addr) = config.http_addr else {
-        return Ok(Vec::new());
-    };
-    let count = config.workers.get();
+/// Where these listen; `None` if there are none.
+fn addr_of(listeners: &[TcpListener]) -> Result<Option<SocketAddr>> {
+    let addr = listeners.first().map(TcpListener::local_addr).transpose();
+    addr.map_err(start_error("listener"))
+}
+
+/// The predecessor's listeners where they are on the right addresses, and new ones for the rest.
+async fn listeners(config: &Config, predecessor: Option<&mut Client>) -> Result<Listeners> {
     let Some(predecessor) = predecessor else {
-        return listener::bind_first(addr, count);
+        let bind = |addr: Option<SocketAddr>| match addr {
+            Some(addr) => listener::bind_first(addr, config.workers.get()),
+            None => Ok(Vec::new()),
+        };
+        return Ok(Listeners {
+            http: bind(config.http_addr)?,
+            https: bind(config.https_addr)?,
+        });
     };
-    let mut listeners = match predecessor.hand_over().await {
-        Ok(listeners) => listeners,
+    let handed = match predecessor.hand_over().await {
+        Ok(listeners) => Some(listeners),
         Err(Error::Refused(why)) => {
-            tracing::warn!(%why, "the running proxy keeps its listeners; sharing its port");
-            let mut listeners = Vec::new();
-            listener::fill(&mut listeners, addr, count)?;
-            return Ok(listeners);
+            tracing::warn!(%why, "the running proxy keeps its listeners; sharing its ports");
+            None
         }
         Err(error) => return Err(error),
     };
+    let is_shared = handed.is_none();
+    let handed = handed.unwrap_or_default();
+    let complete = |addr: Option<SocketAddr>, handed: Vec<TcpListener>| match addr {
+        Some(addr) if is_shared => {
+            let mut listeners = Vec::new();
+            listener::fill(&mut listeners, addr, config.workers.get())?;
+            Ok(listeners)
+        }
+        Some(addr) => complete(addr, handed, config.workers.get()),
+        None => Ok(Vec::new()),
+    };
+    Ok(Listeners {
+        http: complete(config.http_addr, handed.http)?,
+        https: complete(config.https_addr, handed.https)?,
+    })
+}
+
+/// Those of a predecessor's listeners that are on `addr`, and new ones until there are `count`.
+fn complete(
+    addr: SocketAddr,
+    mut listeners: Vec<TcpListener>,
+    count: usize,
+) -> Result<Vec<TcpListener>> {
     let is_wanted = |listener: &TcpListener| {
         let fits = |own: SocketAddr| own == addr || addr.port() == 0 && own.ip() == addr.ip();
         listener.local_addr().is_ok_and(fits)
@@ -220,20 +260,20 @@ async fn listeners(config: &Config, predecessor: Option<&mut Client>) -> Result<
 /// One worker for each that is configured; they share out the listeners.
 fn spawn_workers(
     config: &Config,
-    listeners: &[TcpListener],
+    listeners: &Listeners,
+    tls: &Tls,
     table: &Arc<Table>,
 ) -> Result<Vec<worker::Handle>> {
     let epoch = Instant::now();
     let count = config.workers.get();
     (0..count)
         .map(|index| {
-            let own = listeners.iter().skip(index).step_by(count);
-            let own = own
-                .map(TcpListener::try_clone)
-                .collect::<io::Result<Vec<_>>>();
+            let own = listeners.share(index, count);
             worker::spawn(Setup {
                 index,
                 listeners: own.map_err(start_error("listener"))?,
+                tls: tls.clone(),
+                certificates: config.certificates.clone(),
                 table: Arc::clone(table),
                 limits: config.limits.clone(),
                 request_id_seed: config.request_id_seed,
@@ -295,6 +335,7 @@ impl Process {
             pid: std::process::id(),
             version: self.version.clone(),
             http_addr: self.http_addr,
+            https_addr: self.https_addr,
             generation: self.generation.get(),
             connections: sum(Statistics::connections),
             requests_total: sum(Statistics::requests),
@@ -369,7 +410,7 @@ impl Process {
     pub(crate) async fn stop_accepting(&self) {
         tracing::info!("proxy drains");
         self.is_draining.set(true);
-        self.listeners.borrow_mut().clear();
+        *self.listeners.borrow_mut() = Listeners::default();
         self.tell_workers(Command::Drain).await;
     }
 
@@ -379,12 +420,13 @@ impl Process {
     }
 
     /// The listeners, for a successor; none once the end has begun.
-    pub(crate) fn listeners(&self) -> Vec<TcpListener> {
-        self.listeners
-            .borrow()
-            .iter()
-            .filter_map(|listener| listener.try_clone().ok())
-            .collect()
+    pub(crate) fn listeners(&self) -> io::Result<Listeners> {
+        self.listeners.borrow().share(0, 1)
+    }
+
+    /// Reads the certificates of these hosts anew when they are next asked for.
+    pub(crate) fn forget_certificates(&self, hosts: &[Hostname]) {
+        self.certificates.forget(hosts);
     }
 
     async fn talk(self: &Rc<Self>, accepted: io::Result<tokio::net::UnixStream>) {

@@ -41,7 +41,8 @@ pub fn read(path: &Path) -> Result<RouteTable> {
     })
 }
 
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+/// Puts a file in place of another, durably, for the owner's eyes only.
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = temporary_path(path);
     // A file that a crash left behind may have another mode.
     match fs::remove_file(&temporary) {

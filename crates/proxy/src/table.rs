@@ -31,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) project: Slug,
     /// Why nothing serves it.
     pub(crate) reason: Option<String>,
+    /// The port of HTTPS to which visitors without it are sent; `None` serves them as they came.
+    pub(crate) https_port: Option<u16>,
     /// What its requests count for.
     pub(crate) meter: Meter,
     replicas: Vec<Arc<Replica>>,
@@ -163,6 +165,7 @@ impl Replicas {
             workspace: route.workspace,
             project: route.project,
             reason: route.reason,
+            https_port: route.https_port,
             meter: meters.meter(route.project_id),
             replicas,
         }
@@ -207,6 +210,7 @@ mod tests {
             project: "shop".parse().unwrap(),
             backends,
             reason: None,
+            https_port: None,
         };
         RouteTable {
             generation: 1,

@@ -23,14 +23,14 @@ use tokio::net::TcpStream;
 
 use crate::body::RequestBody;
 use crate::connection::Visitor;
-use crate::io::{Activity, ObservedTcp};
+use crate::io::{Activity, Observed, Wire};
 use crate::limits::{Limits, MAX_RESPONSE_HEAD_BYTES};
 use crate::table::Replica;
 
 /// One connection to a replica.
 pub(crate) struct Upstream {
     sender: SendRequest<RequestBody>,
-    connection: Connection<TokioIo<ObservedTcp>, RequestBody>,
+    connection: Connection<TokioIo<Observed>, RequestBody>,
     activity: Rc<Activity>,
     is_over: bool,
     idle_since_ms: u64,
@@ -54,7 +54,7 @@ impl Upstream {
         let tcp = tokio::time::timeout(limits.connect, TcpStream::connect(addr)).await??;
         tcp.set_nodelay(true)?;
         let activity = Rc::new(Activity::default());
-        let io = TokioIo::new(ObservedTcp::new(tcp, Rc::clone(&activity)));
+        let io = TokioIo::new(Observed::new(Wire::Plain(tcp), Rc::clone(&activity)));
         let (sender, connection) = Builder::new()
             .max_header_size(MAX_RESPONSE_HEAD_BYTES)
             .handshake(io)
@@ -112,7 +112,7 @@ impl Upstream {
     }
 
     /// The bare stream after an upgrade, with what the app has already sent.
-    pub(crate) fn into_tunnel(self) -> (ObservedTcp, Bytes) {
+    pub(crate) fn into_tunnel(self) -> (Observed, Bytes) {
         let parts = self.connection.into_parts();
         (parts.io.into_inner(), parts.read_buf)
     }

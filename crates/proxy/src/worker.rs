@@ -20,11 +20,14 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::certificates::Folder;
 use crate::connection::{self, Visitor};
 use crate::error::{Error, Result};
 use crate::limits::{ACCEPT_PAUSE, Limits, MAX_HEAD_BYTES};
+use crate::listener::Listeners;
 use crate::request_id::RequestIds;
 use crate::table::{Lease, Table, Target};
+use crate::tls::Tls;
 use crate::upstream::Pools;
 
 /// What the main thread tells a worker.
@@ -40,7 +43,11 @@ pub(crate) struct Setup {
     /// Its number in this process, from 0.
     pub(crate) index: usize,
     /// Where it accepts visitors.
-    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) listeners: Listeners,
+    /// Shakes hands with those who come by HTTPS.
+    pub(crate) tls: Tls,
+    /// Answers to certificate authorities.
+    pub(crate) certificates: Folder,
     /// The first table.
     pub(crate) table: Arc<Table>,
     /// Deadlines and caps.
@@ -102,6 +109,7 @@ pub(crate) struct Worker {
     stage: Cell<Stage>,
     seats: RefCell<Seats>,
     seat_freed: Notify,
+    certificates: Folder,
 }
 
 #[derive(Default)]
@@ -186,13 +194,18 @@ async fn run(
         seats: RefCell::default(),
         seat_freed: Notify::new(),
         limits: setup.limits,
+        certificates: setup.certificates,
     });
     let (stop, stopped) = watch::channel(());
     spawn_local(sweep(Rc::clone(&worker), setup.epoch));
-    let accepting: Vec<_> = setup
-        .listeners
-        .into_iter()
-        .map(|listener| spawn_local(accept(Rc::clone(&worker), listener, stopped.clone())))
+    let plain = setup.listeners.http.into_iter().map(|one| (one, None));
+    let tls = setup.listeners.https.into_iter();
+    let tls = tls.map(|one| (one, Some(setup.tls.clone())));
+    let accepting: Vec<_> = plain
+        .chain(tls)
+        .map(|(listener, tls)| {
+            spawn_local(accept(Rc::clone(&worker), listener, tls, stopped.clone()))
+        })
         .collect();
     let confirm = loop {
         match inbox.recv().await {
@@ -250,6 +263,7 @@ async fn drain(worker: &Rc<Worker>, mut inbox: mpsc::UnboundedReceiver<Command>)
 async fn accept(
     worker: Rc<Worker>,
     listener: std::net::TcpListener,
+    tls: Option<Tls>,
     mut stopped: watch::Receiver<()>,
 ) {
     let listener = match TcpListener::from_std(listener) {
@@ -266,7 +280,7 @@ async fn accept(
             accepted = worker.accept_one(&listener) => accepted,
         };
         match accepted {
-            Ok((tcp, peer)) => worker.welcome(tcp, peer),
+            Ok((tcp, peer)) => worker.welcome(tcp, peer, tls.clone()),
             Err(error) if is_passing(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept visitors; pausing");
@@ -274,10 +288,10 @@ async fn accept(
             }
         }
     }
-    accept_waiting(&worker, listener);
+    accept_waiting(&worker, listener, tls.as_ref());
 }
 
-fn accept_waiting(worker: &Rc<Worker>, listener: TcpListener) {
+fn accept_waiting(worker: &Rc<Worker>, listener: TcpListener, tls: Option<&Tls>) {
     let Ok(listener) = listener.into_std() else {
         return;
     };
@@ -285,7 +299,7 @@ fn accept_waiting(worker: &Rc<Worker>, listener: TcpListener) {
         if tcp.set_nonblocking(true).is_ok()
             && let Ok(tcp) = TcpStream::from_std(tcp)
         {
-            worker.welcome(tcp, peer);
+            worker.welcome(tcp, peer, tls.cloned());
         }
     }
 }
@@ -347,6 +361,11 @@ impl Worker {
     /// Resting connections to replicas.
     pub(crate) fn pools(&self) -> &Pools {
         &self.pools
+    }
+
+    /// Where answers to certificate authorities lie.
+    pub(crate) fn certificates(&self) -> &Folder {
+        &self.certificates
     }
 
     /// The source of request ids.
@@ -426,9 +445,9 @@ impl Worker {
         listener.accept().await
     }
 
-    fn welcome(self: &Rc<Self>, tcp: TcpStream, peer: SocketAddr) {
+    fn welcome(self: &Rc<Self>, tcp: TcpStream, peer: SocketAddr, tls: Option<Tls>) {
         if let Some(seat) = self.seat(peer.ip().to_canonical()) {
-            spawn_local(connection::serve(Rc::clone(self), seat, tcp));
+            spawn_local(connection::serve(Rc::clone(self), seat, tcp, tls));
         }
     }
 

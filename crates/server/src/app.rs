@@ -8,6 +8,7 @@
 mod account;
 mod api_key;
 mod auth;
+pub(crate) mod certificate;
 mod credentials;
 pub(crate) mod deployment;
 pub(crate) mod domain;
@@ -52,6 +53,7 @@ use tose_model::access::{Access, Actor};
 use tose_model::error::{Error, Result};
 use tose_model::log::LogLine;
 use tose_model::{Clock, Driver, IdGen};
+use tose_proxy::certificates::Folder;
 use tose_store::{NewEvent, Store};
 use uuid::Uuid;
 
@@ -90,6 +92,7 @@ pub struct Platform {
     pub(crate) dns: Dns,
     pub(crate) git_api: GitApi,
     pub(crate) github: Option<GithubApp>,
+    pub(crate) certificates: Folder,
     pub(crate) limits: Limits,
     pub(crate) liveness: Liveness,
     pub(crate) next_due: NextDue,
@@ -184,6 +187,7 @@ pub(crate) struct Signals {
     projects: mpsc::UnboundedSender<ProjectId>,
     images: mpsc::UnboundedSender<ProjectId>,
     builder: Notify,
+    certificates: Notify,
 }
 
 /// Where the tasks hear [`Signals`].
@@ -202,6 +206,7 @@ impl Signals {
             projects,
             images,
             builder: Notify::new(),
+            certificates: Notify::new(),
         };
         let wakes = Wakes {
             projects: looked_at,
@@ -220,6 +225,16 @@ impl Signals {
     pub(crate) fn images(&self, id: ProjectId) {
         // The receiver is gone only when the server is shutting down.
         let _ = self.images.send(id);
+    }
+
+    /// Look which certificates are due.
+    pub(crate) fn certificates(&self) {
+        self.certificates.notify_one();
+    }
+
+    /// Until somebody calls [`Signals::certificates`].
+    pub(crate) async fn certificates_called(&self) {
+        self.certificates.notified().await;
     }
 
     /// Look at the queue of deployments.

@@ -3,6 +3,7 @@
 //! The one place that reads them. `default.toml` documents every key; a test holds it to the
 //! defaults below.
 
+mod acme;
 mod github_app;
 
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ use tose_model::quota::Quota;
 use tose_model::recipe::Images;
 use tose_model::secret::SecretString;
 
+pub use acme::AcmeConfig;
+use acme::AcmeTable;
 pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
 
@@ -186,6 +189,8 @@ pub struct Config {
     pub log_level: String,
     /// `[git]`.
     pub git: GitConfig,
+    /// `[acme]`; absent: no certificates are ordered.
+    pub acme: Option<AcmeConfig>,
     /// `[github_app]`; absent: the server has none.
     pub github_app: Option<GithubAppConfig>,
     /// `[limits]`.
@@ -332,6 +337,7 @@ struct File {
     public_url: Option<String>,
     log: LogTable,
     git: GitTable,
+    acme: Option<AcmeTable>,
     github_app: Option<GithubAppTable>,
     limits: LimitsTable,
     images: ImagesTable,
@@ -547,6 +553,7 @@ impl Config {
                     .or(file.git.allow_file_urls)
                     .unwrap_or(false),
             },
+            acme: file.acme.map(AcmeTable::into_config).transpose()?,
             github_app: file
                 .github_app
                 .map(GithubAppTable::into_config)
@@ -582,12 +589,20 @@ impl Config {
         format!("{}{path}", self.public_url.trim_end_matches('/'))
     }
 
-    /// The URL of an app that has this host name.
-    pub fn app_url(&self, hostname: &Hostname) -> String {
-        match self.http_addr.addr().map(|addr| addr.port()) {
-            Some(80) | None => format!("http://{hostname}"),
-            Some(port) => format!("http://{hostname}:{port}"),
+    /// The URL of an app that has this host name; `has_https` says whether that has a certificate.
+    pub fn app_url(&self, hostname: &Hostname, has_https: bool) -> String {
+        match (self.https_addr.addr(), self.http_addr.addr()) {
+            (Some(addr), _) if has_https && addr.port() == 443 => format!("https://{hostname}"),
+            (Some(addr), _) if has_https => format!("https://{hostname}:{}", addr.port()),
+            (_, Some(addr)) if addr.port() != 80 => format!("http://{hostname}:{}", addr.port()),
+            _ => format!("http://{hostname}"),
         }
+    }
+
+    /// Whether a certificate authority would know the names below the base domain.
+    pub fn has_public_base(&self) -> bool {
+        let base = self.base_domain.as_str();
+        base != "localhost" && !base.ends_with(".localhost")
     }
 
     /// Where a file of the data directory is.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use tose_api::ProjectId;
+use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
 use tose_model::route::RouteTable;
@@ -25,6 +25,9 @@ pub struct DataPlaneError {
 pub trait DataPlane: Send + Sync {
     /// Makes every worker use `table`. When this returns, no new request meets an older one.
     async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError>;
+
+    /// Makes it read the certificates of these hosts anew.
+    async fn forget_certificates(&self, hosts: &[Hostname]) -> Result<(), DataPlaneError>;
 
     /// Requests and tunnels that run on a replica at this moment.
     async fn in_flight(&self, replica: &ReplicaName) -> Result<u64, DataPlaneError>;

@@ -3,6 +3,7 @@
 //! `main.rs` reads flags, brings time and randomness, and calls [`start`]; tests call it with parts
 //! of their own.
 
+mod acme;
 pub mod app;
 mod build;
 pub mod config;
@@ -99,8 +100,7 @@ impl DataDir {
         let lock = lock_data_dir(path)?;
         let store = open_store(path).await?;
         let installation = installation_id(&store, ids).await?;
-        let vault = Vault::open_or_create(&path.join("secret.key"), ids)
-            .map_err(StartError::because("the vault could not be opened"))?;
+        let vault = open_vault(path, ids)?;
         let logs = LogStore::open(&path.join("logs"))
             .map_err(StartError::because("the log store could not be opened"))?;
         let metrics = MetricsStore::open(&path.join("metrics"))
@@ -127,6 +127,15 @@ pub fn make_data_dir(path: &Path) -> Result<(), StartError> {
         .mode(0o700)
         .create(path)
         .map_err(StartError::because(context))
+}
+
+/// Opens what seals secrets in a data directory.
+///
+/// # Errors
+/// When its key cannot be used.
+pub fn open_vault(path: &Path, ids: &dyn IdGen) -> Result<Vault, StartError> {
+    Vault::open_or_create(&path.join("secret.key"), ids)
+        .map_err(StartError::because("the vault could not be opened"))
 }
 
 /// Opens the database in a data directory; it may be in use by a server.
@@ -231,6 +240,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         dns,
         git_api,
         github,
+        certificates: tose_proxy::certificates::Folder::of(&config.data_dir),
         limits: Limits::new(&config, &parts.clock),
         next_due: app::schedule::NextDue::default(),
         liveness: Default::default(),

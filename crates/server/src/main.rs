@@ -15,7 +15,7 @@ use tose_driver_docker::DockerDriver;
 use tose_model::driver::{EngineStep, InstallationId, ReplicaState, Scope};
 use tose_model::secret::ExposeSecret;
 use tose_model::{Clock, Driver, IdGen};
-use tose_server::config::{Config, DEFAULT_FILE, Flags, LogFormat};
+use tose_server::config::{Config, DEFAULT_FILE, Flags, Listen, LogFormat};
 use tose_server::proxy_process::ProxyProcess;
 use tose_server::{DataDir, Parts};
 use uuid::Uuid;
@@ -163,9 +163,6 @@ async fn serve(config: Config) -> Result<()> {
     let ids: Arc<dyn IdGen> = Arc::new(SystemIds);
     let data = DataDir::open(&config.data_dir, ids.as_ref()).await?;
     let driver = connect_driver(&config, data.installation.clone())?;
-    if let Some(addr) = config.https_addr.addr() {
-        tracing::warn!(%addr, "https_addr is set, but this version serves no HTTPS");
-    }
     let data_plane = Arc::new(ProxyProcess::new(&config, build_id()?));
     let parts = Parts {
         driver: Arc::clone(&driver),
@@ -173,15 +170,17 @@ async fn serve(config: Config) -> Result<()> {
         clock: Arc::new(SystemClock),
         ids,
     };
-    let http_addr = config.http_addr;
+    let (http_addr, https_addr) = (config.http_addr, config.https_addr);
     let start = tose_server::start(config, data, parts);
     let (server, ()) = tokio::join!(start, look_for_engine(driver.as_ref()));
     let server = server?;
-    let http = http_addr
-        .addr()
-        .map_or("off".to_owned(), |addr| format!("http://{addr}"));
+    let shown = |scheme: &str, addr: Listen| match addr.addr() {
+        Some(addr) => format!("{scheme}://{addr}"),
+        None => "off".to_owned(),
+    };
+    let (http, https) = (shown("http", http_addr), shown("https", https_addr));
     print(&format!(
-        "tosed ready api=http://{} http={http} https=off engine=docker",
+        "tosed ready api=http://{} http={http} https={https} engine=docker",
         server.api_addr
     ))?;
     wait_for_end().await?;
@@ -234,6 +233,9 @@ fn proxy(config: &Config, args: &ProxyArgs) -> Result<()> {
     SystemIds.fill(&mut seed);
     tose_proxy::run(tose_proxy::Config {
         http_addr: config.http_addr.addr(),
+        https_addr: config.https_addr.addr(),
+        certificates: tose_proxy::certificates::Folder::of(&config.data_dir),
+        keys: Arc::new(tose_server::open_vault(&config.data_dir, &SystemIds)?),
         routes_file: tose_proxy::routes_file(&config.data_dir),
         control_socket: tose_proxy::control_socket(&config.data_dir),
         workers: args.workers.unwrap_or(cores),

@@ -4,13 +4,14 @@
 //! another address hands its listeners to the new one, so visitors notice nothing.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::process::{Child, Command};
-use tose_api::ProjectId;
+use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
 use tose_model::route::RouteTable;
@@ -31,6 +32,7 @@ const LOG_TAIL: usize = 600;
 pub struct ProxyProcess {
     data_dir: PathBuf,
     http_addr: Listen,
+    https_addr: Listen,
     version: String,
 }
 
@@ -40,6 +42,7 @@ impl ProxyProcess {
         Self {
             data_dir: config.data_dir.clone(),
             http_addr: config.http_addr,
+            https_addr: config.https_addr,
             version,
         }
     }
@@ -51,13 +54,15 @@ impl ProxyProcess {
     /// Whether a proxy that answered is the one that this configuration asks for.
     fn is_current(&self, status: &Status) -> bool {
         // A port of 0 means "any": whatever it got is right.
-        let is_same_addr = match (self.http_addr.addr(), status.http_addr) {
+        let is_same = |wanted: Listen, has: Option<SocketAddr>| match (wanted.addr(), has) {
             (Some(wanted), Some(has)) => {
                 wanted == has || (wanted.port() == 0 && wanted.ip() == has.ip())
             }
             (wanted, has) => wanted.is_none() && has.is_none(),
         };
-        is_same_addr && status.version == self.version
+        is_same(self.http_addr, status.http_addr)
+            && is_same(self.https_addr, status.https_addr)
+            && status.version == self.version
     }
 
     async fn status(&self) -> Option<Status> {
@@ -98,16 +103,18 @@ impl ProxyProcess {
             .create(true)
             .append(true)
             .open(log_path)?;
-        let http_addr = self
-            .http_addr
-            .addr()
-            .map_or_else(|| "off".to_owned(), |addr| addr.to_string());
+        let text = |listen: Listen| match listen.addr() {
+            Some(addr) => addr.to_string(),
+            None => "off".to_owned(),
+        };
+        let (http_addr, https_addr) = (text(self.http_addr), text(self.https_addr));
         // The link names the running binary even when its file was replaced by an upgrade.
         Command::new("/proc/self/exe")
             .arg("proxy")
             .arg("--data-dir")
             .arg(&self.data_dir)
-            .args(["--http-addr", &http_addr, "--take-over", "--detach"])
+            .args(["--http-addr", &http_addr, "--https-addr", &https_addr])
+            .args(["--take-over", "--detach"])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -156,6 +163,13 @@ impl DataPlane for ProxyProcess {
             return Err(DataPlaneError { operation, source });
         }
         Ok(())
+    }
+
+    async fn forget_certificates(&self, hosts: &[Hostname]) -> Result<(), DataPlaneError> {
+        let operation = "read certificates anew";
+        let mut client = self.connect().await.map_err(failed(operation))?;
+        let forgotten = client.forget_certificates(hosts).await;
+        forgotten.map_err(failed(operation))
     }
 
     async fn in_flight(&self, replica: &ReplicaName) -> Result<u64, DataPlaneError> {

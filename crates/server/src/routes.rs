@@ -211,6 +211,10 @@ mod tests {
             Ok(())
         }
 
+        async fn forget_certificates(&self, _: &[Hostname]) -> Result<(), DataPlaneError> {
+            Ok(())
+        }
+
         async fn in_flight(&self, _: &ReplicaName) -> Result<u64, DataPlaneError> {
             Ok(0)
         }
@@ -233,6 +237,7 @@ mod tests {
             project: slug("app"),
             backends: Vec::new(),
             reason: None,
+            https_port: None,
         };
         let host = format!("app-{number}.localhost").parse().expect("a host");
         (project_id, BTreeMap::from([(host, route)]))

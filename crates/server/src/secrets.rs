@@ -90,6 +90,10 @@ pub enum Place<'a> {
     },
     /// The secret of an authenticator app.
     TotpSecret { user_id: UserId },
+    /// The private key of a certificate; the name is that of `tose_proxy::certificates::Name`.
+    CertificateKey { name: &'a str },
+    /// What orders certificates at this address.
+    AcmeAccount { directory_url: &'a str },
     /// The answer to a call with an `Idempotency-Key`.
     Answer { name: &'a str },
 }
@@ -136,6 +140,10 @@ impl Place<'_> {
             }
             Self::TotpSecret { user_id } => {
                 format!("v{KEY_VERSION}/users.totp_secret/{user_id}")
+            }
+            Self::CertificateKey { name } => format!("v{KEY_VERSION}/certificates.key/{name}"),
+            Self::AcmeAccount { directory_url } => {
+                format!("v{KEY_VERSION}/settings.acme_account/{directory_url}")
             }
             Self::Answer { name } => format!("v{KEY_VERSION}/idempotency_keys.answer/{name}"),
         }
@@ -207,6 +215,21 @@ impl Vault {
         String::from_utf8(plain)
             .map(SecretString::from)
             .map_err(|_| VaultError::Open)
+    }
+}
+
+/// Keys are in no message.
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault")
+    }
+}
+
+/// The proxy opens the keys of certificates by itself: it lives on when the control plane is gone.
+impl tose_proxy::certificates::KeyOpener for Vault {
+    fn open(&self, name: &str, sealed: &[u8]) -> Option<SecretString> {
+        let sealed = Sealed::from_bytes(sealed.to_vec());
+        self.open(Place::CertificateKey { name }, &sealed).ok()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod builder;
 mod capture;
+mod certificates;
 mod commit_status;
 mod disk;
 mod domains;
@@ -47,6 +48,7 @@ impl Tasks {
             tasks.spawner(),
         ));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
+        tasks.spawn(certificates::run(Arc::clone(platform)));
         tasks.spawn(commit_status::run(Arc::clone(platform)));
         tasks.spawn(domains::run(Arc::clone(platform)));
         tasks.spawn(images::run(Arc::clone(platform), wakes.images));

@@ -41,6 +41,7 @@ impl GroupRow {
                 in_progress: self.in_progress > 0,
                 live: self.live > 0,
                 newest_failed: self.newest_failed > 0,
+                has_https: false,
                 ready: row::to_u32("projects.ready_replicas", self.ready_replicas)?,
             },
             count: row::to_u64("count", self.count)?,

@@ -10,6 +10,7 @@
 
 mod account;
 mod api_key;
+mod certificate;
 mod commit_status;
 mod count;
 mod database;
@@ -41,6 +42,9 @@ mod workspace;
 
 pub use account::Bootstrap;
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
+pub use certificate::{
+    CertificateState, Defaults, DueCertificate, NewCertificate, StoredCertificate,
+};
 pub use commit_status::{DueReport, ReportAccess, ReportWay, Reported};
 pub use count::ProjectGroup;
 pub use database::Store;

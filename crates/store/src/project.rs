@@ -94,6 +94,8 @@ pub struct ProjectFacts {
     pub newest_failed: bool,
     /// Live replicas that were ready when the reconciler last looked.
     pub ready: u32,
+    /// Whether the host name that the platform gave has a certificate.
+    pub has_https: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -120,6 +122,7 @@ struct ProjectRow {
     in_progress: i64,
     live: i64,
     newest_failed: i64,
+    has_https: i64,
     start_command: Option<String>,
     volumes: String,
     build: Option<String>,
@@ -171,7 +174,9 @@ macro_rules! project_columns {
             "p.id, p.workspace_id, w.slug AS workspace, p.name, p.slug, p.source, p.image, p.port,
              p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.process_scale, p.desired, p.generation,
              p.created_at, p.updated_at, p.ready_replicas, p.start_command, p.volumes, p.build,
-             p.region, p.preview_of, p.preview_number, p.preview_branch, d.hostname AS hostname, ",
+             p.region, p.preview_of, p.preview_number, p.preview_branch, d.hostname AS hostname,
+             EXISTS (SELECT 1 FROM certificates c WHERE c.domain_id = d.id AND c.chain IS NOT NULL)
+                 AS has_https, ",
             fact_columns!()
         )
     };
@@ -239,6 +244,7 @@ impl ProjectRow {
             in_progress: self.in_progress > 0,
             live: self.live > 0,
             newest_failed: self.newest_failed > 0,
+            has_https: self.has_https > 0,
             ready: row::to_u32("projects.ready_replicas", self.ready_replicas)?,
         };
         let desired = parse_desired(&self.desired)?;

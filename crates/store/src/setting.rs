@@ -4,6 +4,15 @@ use crate::database::{Store, commit};
 use crate::error::{Error, Result};
 
 impl Store {
+    /// The value of a setting, if there is one.
+    pub async fn find_setting(&self, key: &str) -> Result<Option<String>> {
+        sqlx::query_scalar("SELECT value FROM settings WHERE key = $1")
+            .bind(key)
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Error::query("read a setting"))
+    }
+
     /// The value of a setting; `fresh` becomes it if there is none.
     pub async fn get_or_set_setting(&self, key: &str, fresh: &str) -> Result<String> {
         let mut tx = self.begin().await?;

@@ -121,7 +121,7 @@ impl HttpsGit {
     }
 }
 
-async fn make_certificate(certificate: &Path, key: &Path) {
+pub(crate) async fn make_certificate(certificate: &Path, key: &Path) {
     let mut command = program("openssl");
     command
         .args([

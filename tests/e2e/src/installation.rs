@@ -66,6 +66,11 @@ impl Installation {
 
     /// The same with these settings in its `tose.toml`.
     pub async fn start_with(settings: &str) -> Option<Self> {
+        Self::start_at(settings, free_addr()).await
+    }
+
+    /// The same with visitors coming in at `http_addr`.
+    pub async fn start_at(settings: &str, http_addr: SocketAddr) -> Option<Self> {
         if !engine::is_there().await {
             return None;
         }
@@ -81,7 +86,7 @@ impl Installation {
             folder,
             binary: built_binary("tosed"),
             api_addr: free_addr(),
-            http_addr: free_addr(),
+            http_addr,
             server: None,
             starts: 0,
             apis: Vec::new(),
@@ -383,7 +388,7 @@ fn built_binary(name: &str) -> PathBuf {
 
 /// An address on which nothing listens. Its port lies below those that the kernel gives to
 /// connections, so that no client takes it while a server restarts.
-fn free_addr() -> SocketAddr {
+pub fn free_addr() -> SocketAddr {
     const FIRST: u16 = 18_000;
     const COUNT: u16 = 14_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

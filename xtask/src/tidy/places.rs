@@ -70,6 +70,11 @@ const PLACES: [Place; 5] = [
                 "plain variables, and secrets that an admin asked for, are shown",
             ),
             permit(
+                "crates/server/src/acme.rs",
+                "account",
+                "orders are signed with the key of the account",
+            ),
+            permit(
                 "crates/server/src/app/deployment.rs",
                 "open_deployment_env",
                 "replicas and builds get their variables",
@@ -119,10 +124,10 @@ const PLACES: [Place; 5] = [
         homes: &[],
         functions: &[permit(
             "crates/server/src/lib.rs",
-            "open",
-            "opens the data directory, the key file in it included",
+            "open_vault",
+            "opens the key file of a data directory, for the server and for the proxy",
         )],
-        advice: "there is one vault, which DataDir::open makes",
+        advice: "there is one vault in a process, which open_vault makes",
     },
     Place {
         rule: "anyhow",

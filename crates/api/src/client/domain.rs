@@ -4,7 +4,7 @@ use reqwest::{Method, Url};
 
 use super::transport::json;
 use super::{Client, Result};
-use crate::domain::{AddDomain, DomainView};
+use crate::domain::{AddDomain, DomainView, SetCertificate};
 use crate::workspace::Deleted;
 use crate::{DomainId, Slug};
 
@@ -36,6 +36,29 @@ impl Client {
     ) -> Result<DomainView> {
         let url = self.domain_url(workspace, project, id, &["verify"]);
         self.transport.send(Method::POST, url, None).await
+    }
+
+    /// `PUT P/domains/:id/certificate`: brings a certificate.
+    pub async fn set_certificate(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        id: DomainId,
+        body: &SetCertificate,
+    ) -> Result<DomainView> {
+        let url = self.domain_url(workspace, project, id, &["certificate"]);
+        self.transport.send(Method::PUT, url, json(body)).await
+    }
+
+    /// `DELETE P/domains/:id/certificate`: forgets one that was brought.
+    pub async fn delete_certificate(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        id: DomainId,
+    ) -> Result<DomainView> {
+        let url = self.domain_url(workspace, project, id, &["certificate"]);
+        self.transport.send(Method::DELETE, url, None).await
     }
 
     /// `DELETE P/domains/:id`: gives a host name up.

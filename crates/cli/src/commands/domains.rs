@@ -1,10 +1,13 @@
 //! `tose domains`: the host names that lead to the project.
 
-use anyhow::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use tose_api::Hostname;
 use tose_api::client::Client;
-use tose_api::domain::{AddDomain, DomainStatus, DomainView};
+use tose_api::domain::{AddDomain, DomainStatus, DomainView, HttpsView, SetCertificate};
 
 use crate::context::{Context, Target};
 use crate::error::Error;
@@ -25,8 +28,30 @@ enum DomainsCommand {
     Add(NameArgs),
     /// Look at a host name's DNS now
     Verify(NameArgs),
+    /// Bring a certificate for a host name, or take it back
+    Certificate(CertificateArgs),
     /// Give a host name up
     Remove(NameArgs),
+}
+
+#[derive(Args)]
+struct CertificateArgs {
+    #[command(flatten)]
+    name: NameArgs,
+    /// The certificate and those that it was issued by, in PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "remove",
+        requires = "private_key_file"
+    )]
+    certificate_file: Option<PathBuf>,
+    /// Its private key in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate_file")]
+    private_key_file: Option<PathBuf>,
+    /// Forget the one that was brought; the server orders one, if it orders any
+    #[arg(long, conflicts_with = "certificate_file")]
+    remove: bool,
 }
 
 #[derive(Args)]
@@ -43,6 +68,7 @@ pub(crate) async fn run(ctx: &Context, args: DomainsArgs) -> Result<()> {
         DomainsCommand::List => list(ctx, client, target).await,
         DomainsCommand::Add(args) => add(ctx, client, target, args.domain).await,
         DomainsCommand::Verify(args) => verify(ctx, client, target, &args.domain).await,
+        DomainsCommand::Certificate(args) => certificate(ctx, client, target, &args).await,
         DomainsCommand::Remove(args) => remove(ctx, client, target, &args.domain).await,
     }
 }
@@ -52,11 +78,11 @@ async fn list(ctx: &Context, client: &Client, target: &Target) -> Result<()> {
         .list_domains(&target.workspace, &target.project)
         .await?;
     let rows: Vec<_> = domains.iter().map(row).collect();
-    let heading = ["DOMAIN", "STATUS", "ADDED", "CHECKED", "NOTE"];
+    let heading = ["DOMAIN", "STATUS", "HTTPS", "ADDED", "CHECKED", "NOTE"];
     ctx.output.result(&domains, &text::table(heading, &rows))
 }
 
-fn row(domain: &DomainView) -> [String; 5] {
+fn row(domain: &DomainView) -> [String; 6] {
     let note = match (&domain.reason, domain.is_default) {
         (Some(reason), _) => reason,
         (None, true) => "given by the platform",
@@ -65,6 +91,7 @@ fn row(domain: &DomainView) -> [String; 5] {
     [
         domain.domain.to_string(),
         text::word(&domain.status),
+        text::word(&domain.https.status),
         text::time(domain.created_at),
         text::optional_time(domain.checked_at),
         text::first_line(note, 80),
@@ -85,6 +112,34 @@ async fn verify(ctx: &Context, client: &Client, target: &Target, name: &Hostname
         .verify_domain(&target.workspace, &target.project, id)
         .await?;
     show(ctx, &domain)
+}
+
+async fn certificate(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    args: &CertificateArgs,
+) -> Result<()> {
+    let id = find(client, target, &args.name.domain).await?.id;
+    let (workspace, project) = (&target.workspace, &target.project);
+    let domain = match (&args.certificate_file, &args.private_key_file) {
+        (Some(certificate), Some(key)) => {
+            let body = SetCertificate {
+                certificate: read(certificate)?,
+                private_key: read(key)?,
+            };
+            client
+                .set_certificate(workspace, project, id, &body)
+                .await?
+        }
+        _ => client.delete_certificate(workspace, project, id).await?,
+    };
+    show(ctx, &domain)
+}
+
+fn read(path: &Path) -> Result<String> {
+    let text = fs::read_to_string(path);
+    text.with_context(|| format!("{} cannot be read", path.display()))
 }
 
 async fn remove(ctx: &Context, client: &Client, target: &Target, name: &Hostname) -> Result<()> {
@@ -116,6 +171,22 @@ fn show(ctx: &Context, domain: &DomainView) -> Result<()> {
     Ok(())
 }
 
+/// How far the domain's HTTPS is, in a line.
+fn https(https: &HttpsView) -> String {
+    let mut line = format!("HTTPS  {}", text::word(&https.status));
+    if let Some(at) = https.expires_at {
+        line.push_str(&format!(
+            ", the certificate is good until {}",
+            text::time(at)
+        ));
+    }
+    if let Some(reason) = &https.reason {
+        line.push_str(&format!(": {reason}"));
+    }
+    line.push('\n');
+    line
+}
+
 fn details(output: &Output, domain: &DomainView) -> String {
     let style = match domain.status {
         DomainStatus::Active => Style::Good,
@@ -125,6 +196,7 @@ fn details(output: &Output, domain: &DomainView) -> String {
     let status = output.paint(style, &text::word(&domain.status));
     let mut text = format!("{}  {status}\n", domain.domain);
     if domain.status == DomainStatus::Active {
+        text.push_str(&https(&domain.https));
         return text;
     }
     if let Some(reason) = &domain.reason {

@@ -1,11 +1,23 @@
 //! `tose domains`.
 
 use insta::assert_snapshot;
-use tose_api::domain::{DnsRecord, DomainStatus, DomainView};
+use tose_api::domain::{
+    CertificateSource, DnsRecord, DomainStatus, DomainView, HttpsStatus, HttpsView,
+};
 
 use crate::harness::Sandbox;
 use crate::stand_in::{StandIn, failure, success};
 use crate::views::time;
+
+fn https(status: HttpsStatus) -> HttpsView {
+    let is_active = status == HttpsStatus::Active;
+    HttpsView {
+        status,
+        reason: (!is_active).then(|| "this server orders no certificate for it".to_owned()),
+        source: is_active.then_some(CertificateSource::Acme),
+        expires_at: is_active.then(|| time(9_000_000)),
+    }
+}
 
 fn default_domain() -> DomainView {
     DomainView {
@@ -16,6 +28,7 @@ fn default_domain() -> DomainView {
         status: DomainStatus::Active,
         reason: None,
         is_default: true,
+        https: https(HttpsStatus::Active),
         dns_records: Vec::new(),
         created_at: time(0),
         checked_at: None,
@@ -38,6 +51,7 @@ fn own_domain(status: DomainStatus) -> DomainView {
         status,
         reason: (status != DomainStatus::Active).then(|| reason.to_owned()),
         is_default: false,
+        https: https(HttpsStatus::Off),
         dns_records: vec![
             record("CNAME", "app.example.com", "demo-hello.example.net"),
             record("TXT", "_tose.app.example.com", "tose=0123"),
@@ -55,6 +69,7 @@ fn server(verified: DomainStatus) -> StandIn {
             ("GET", _) => success(vec![default_domain(), pending]),
             ("POST", Some("domains")) => success(pending),
             ("POST", Some("verify")) => success(own_domain(verified)),
+            ("PUT" | "DELETE", Some("certificate")) => success(own_domain(verified)),
             ("DELETE", Some(id)) => success(serde_json::json!({ "deleted": id })),
             _ => failure(404, "not_found", path),
         }
@@ -68,9 +83,9 @@ fn domains_are_listed_with_what_is_wrong() {
     assert_snapshot!(sandbox.run(&["domains"]), @"
     exit: 0
     ----- stdout -----
-    DOMAIN                  STATUS   ADDED                 CHECKED               NOTE
-    demo-hello.example.net  active   2026-01-01T00:00:00Z  -                     given by the platform
-    app.example.com         pending  2026-01-01T00:00:01Z  2026-01-01T00:00:02Z  none of its DNS records was found
+    DOMAIN                  STATUS   HTTPS   ADDED                 CHECKED               NOTE
+    demo-hello.example.net  active   active  2026-01-01T00:00:00Z  -                     given by the platform
+    app.example.com         pending  off     2026-01-01T00:00:01Z  2026-01-01T00:00:02Z  none of its DNS records was found
 
     ----- stderr -----
     ");
@@ -107,6 +122,7 @@ fn a_verified_domain_needs_nothing_more() {
     exit: 0
     ----- stdout -----
     app.example.com  active
+    HTTPS  off: this server orders no certificate for it
 
     ----- stderr -----
     ");
@@ -148,4 +164,49 @@ fn a_domain_is_removed_by_its_name() {
     DELETE /api/workspaces/demo/projects/hello/domains/0198c0de-0000-7000-8000-0000000000d1
     GET /api/workspaces/demo/projects/hello/domains
     ");
+}
+
+#[test]
+fn a_certificate_is_brought_as_two_files_and_taken_back() {
+    let server = server(DomainStatus::Active);
+    let sandbox = Sandbox::linked(&server);
+    std::fs::write(sandbox.file("cert.pem"), "the chain\n").expect("a file");
+    std::fs::write(sandbox.file("key.pem"), "the key\n").expect("a file");
+    let words = ["domains", "certificate", "app.example.com"];
+    let files = [
+        "--certificate-file",
+        "cert.pem",
+        "--private-key-file",
+        "key.pem",
+    ];
+    let set = sandbox.run(&[&words[..], &files[..]].concat()).ok();
+    assert!(
+        set.stdout.starts_with("app.example.com  active\nHTTPS  "),
+        "{}",
+        set.stdout
+    );
+    sandbox.run(&[&words[..], &["--remove"]].concat()).ok();
+    assert_snapshot!(sandbox.run(&words), @"
+    exit: 2
+    ----- stdout -----
+
+    ----- stderr -----
+    error: the following required arguments were not provided:
+      --certificate-file <FILE>
+
+    Usage: tose domains certificate --certificate-file <FILE> <DOMAIN>
+
+    For more information, try '--help'.
+    ");
+    let calls = server.transcript();
+    let calls: Vec<_> = calls
+        .lines()
+        .filter(|call| !call.starts_with("GET"))
+        .collect();
+    let path = "/api/workspaces/demo/projects/hello/domains/0198c0de-0000-7000-8000-0000000000d1/certificate";
+    let body = r#"{"certificate":"the chain\n","private_key":"the key\n"}"#;
+    assert_eq!(
+        calls,
+        [format!("PUT {path} {body}"), format!("DELETE {path}")]
+    );
 }

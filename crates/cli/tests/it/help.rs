@@ -32,6 +32,7 @@ const COMMANDS: &[&str] = &[
     "domains",
     "domains list",
     "domains add",
+    "domains certificate",
     "domains verify",
     "domains remove",
     "git",

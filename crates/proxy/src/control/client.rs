@@ -11,9 +11,11 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+use tose_api::Hostname;
 
 use super::{MAX_LINE_BYTES, MAX_LISTENERS, NO_REQUEST, Request, Response, Status, Totals};
 use crate::error::{Error, Result};
+use crate::listener::Listeners;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -91,6 +93,24 @@ impl Client {
         }
     }
 
+    /// Makes the proxy read the certificates of these hosts anew. One of a version without HTTPS is
+    /// [`Error::TooOld`].
+    pub async fn forget_certificates(&mut self, hosts: &[Hostname]) -> Result<()> {
+        let name = "a request about certificates";
+        // A line holds so many of the longest names.
+        for hosts in hosts.chunks(200) {
+            let request = Request::ForgetCertificates {
+                hosts: hosts.to_vec(),
+            };
+            let answer = self.ask(name, &request, ANSWER_LIMIT).await;
+            match answer.map_err(|error| or_too_old(error, name))?.response {
+                Response::Forgotten => {}
+                _ => return Err(Error::UnexpectedAnswer),
+            }
+        }
+        Ok(())
+    }
+
     /// What the proxy has counted since its start. One of a version that does not count is
     /// [`Error::TooOld`].
     pub async fn traffic(&mut self) -> Result<Totals> {
@@ -101,13 +121,9 @@ impl Client {
                 Some(*project_id)
             });
             let request = Request::Traffic { after: last };
-            let answer = self.ask("a traffic request", &request, ANSWER_LIMIT).await;
-            let answer = answer.map_err(|error| match error {
-                Error::Refused(message) if message.starts_with(NO_REQUEST) => Error::TooOld {
-                    request: "a traffic request",
-                },
-                error => error,
-            })?;
+            let name = "a traffic request";
+            let answer = self.ask(name, &request, ANSWER_LIMIT).await;
+            let answer = answer.map_err(|error| or_too_old(error, name))?;
             let Response::Traffic {
                 start_id,
                 projects,
@@ -144,13 +160,17 @@ impl Client {
     }
 
     /// The proxy's listeners, which then belong to both processes.
-    pub(crate) async fn hand_over(&mut self) -> Result<Vec<TcpListener>> {
+    pub(crate) async fn hand_over(&mut self) -> Result<Listeners> {
         let answer = self
             .ask("a hand-over request", &Request::HandOver, ANSWER_LIMIT)
             .await?;
         match answer.response {
-            Response::HandedOver { listeners } if listeners == answer.listeners.len() => {
-                Ok(answer.listeners)
+            Response::HandedOver { listeners, https }
+                if listeners == answer.listeners.len() && https <= listeners =>
+            {
+                let mut http = answer.listeners;
+                let https = http.split_off(listeners - https);
+                Ok(Listeners { http, https })
             }
             _ => Err(Error::UnexpectedAnswer),
         }
@@ -206,6 +226,14 @@ impl Client {
             response: serde_json::from_slice(&text)?,
             listeners,
         })
+    }
+}
+
+/// Says it when the proxy does not know the request.
+fn or_too_old(error: Error, request: &'static str) -> Error {
+    match error {
+        Error::Refused(message) if message.starts_with(NO_REQUEST) => Error::TooOld { request },
+        error => error,
     }
 }
 

@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{MAX_LINE_BYTES, MAX_LISTENERS, MAX_PROJECTS, NO_REQUEST, Request, Response};
 use crate::error::{Error, Result};
+use crate::listener::Listeners;
 use crate::process::Process;
 
 /// The control socket of this process.
@@ -100,7 +100,7 @@ async fn answer_lines(process: &Process, stream: UnixStream) -> io::Result<()> {
         }
         match serde_json::from_slice(&line) {
             Ok(Request::HandOver) => {
-                let listeners = process.listeners();
+                let listeners = process.listeners()?;
                 send_listeners(stream.get_mut(), &listeners).await?;
             }
             Ok(Request::Finish) => {
@@ -138,6 +138,10 @@ async fn answer(process: &Process, request: Request) -> Response {
                 has_more,
             }
         }
+        Request::ForgetCertificates { hosts } => {
+            process.forget_certificates(&hosts);
+            Response::Forgotten
+        }
         Request::HandOver | Request::Finish => Response::Error {
             message: "this request is answered elsewhere".to_owned(),
         },
@@ -155,15 +159,18 @@ fn line_of(response: &Response) -> io::Result<Vec<u8>> {
 }
 
 /// Answers a hand-over: the line is short enough to leave whole, so the listeners go with it.
-async fn send_listeners(stream: &mut UnixStream, listeners: &[TcpListener]) -> io::Result<()> {
+async fn send_listeners(stream: &mut UnixStream, listeners: &Listeners) -> io::Result<()> {
+    let https = listeners.https.len();
+    let listeners: Vec<_> = listeners.http.iter().chain(&listeners.https).collect();
     if listeners.is_empty() || listeners.len() > MAX_LISTENERS {
         let message = format!("{} listeners cannot be handed over", listeners.len());
         return send(stream, &Response::Error { message }).await;
     }
     let line = line_of(&Response::HandedOver {
         listeners: listeners.len(),
+        https,
     })?;
-    let descriptors: Vec<_> = listeners.iter().map(AsFd::as_fd).collect();
+    let descriptors: Vec<_> = listeners.iter().map(|one| one.as_fd()).collect();
     let sent = stream
         .async_io(Interest::WRITABLE, || {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_LISTENERS))];

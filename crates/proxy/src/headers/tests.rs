@@ -12,7 +12,7 @@ fn headers(lines: &[(&str, &str)]) -> HeaderMap {
 fn prepare(lines: &[(&str, &str)]) -> (HeaderMap, Option<HeaderValue>) {
     let mut headers = headers(lines);
     let ip = HeaderValue::from_static("192.0.2.7");
-    let upgrade = prepare_request(&mut headers, &ip, &RequestIds::new(1, 0));
+    let upgrade = prepare_request(&mut headers, &ip, false, &RequestIds::new(1, 0));
     (headers, upgrade)
 }
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tose_model::route::{Backend, Route, RouteTable};
+use tose_model::secret::SecretString;
+use tose_proxy::certificates::{Folder, KeyOpener};
 use tose_proxy::control::Client;
 use tose_proxy::{Config, Limits, snapshot};
 
@@ -63,11 +65,24 @@ pub(crate) fn spawn<T: Send + 'static>(
     tokio::spawn(future)
 }
 
+/// Keys of tests lie open.
+#[derive(Debug)]
+struct Unsealed;
+
+impl KeyOpener for Unsealed {
+    fn open(&self, _name: &str, sealed: &[u8]) -> Option<SecretString> {
+        String::from_utf8(sealed.to_vec())
+            .ok()
+            .map(SecretString::from)
+    }
+}
+
 /// A proxy that runs in a thread of the test.
 pub(crate) struct Proxy {
     dir: Arc<tempfile::TempDir>,
     config: Config,
     addr: SocketAddr,
+    https_addr: SocketAddr,
     thread: JoinHandle<tose_proxy::Result<()>>,
 }
 
@@ -82,6 +97,9 @@ impl Proxy {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let config = Config {
             http_addr: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            https_addr: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            certificates: Folder::of(dir.path()),
+            keys: Arc::new(Unsealed),
             routes_file: tose_proxy::routes_file(dir.path()),
             control_socket: tose_proxy::control_socket(dir.path()),
             workers: NonZeroUsize::new(2).unwrap(),
@@ -98,6 +116,7 @@ impl Proxy {
     pub(crate) async fn take_over(&self) -> Self {
         let config = Config {
             http_addr: Some(self.addr),
+            https_addr: Some(self.https_addr),
             take_over: true,
             version: "second".to_owned(),
             request_id_seed: 2,
@@ -109,7 +128,7 @@ impl Proxy {
     async fn launch(dir: Arc<tempfile::TempDir>, config: Config) -> Self {
         let own_config = config.clone();
         let thread = thread::spawn(move || tose_proxy::run(own_config));
-        let addr = eventually("the proxy to start", async || {
+        let (addr, https_addr) = eventually("the proxy to start", async || {
             assert!(!thread.is_finished(), "the proxy ended at its start");
             let status = Client::connect(&config.control_socket)
                 .await
@@ -117,14 +136,14 @@ impl Proxy {
                 .status()
                 .await
                 .ok()?;
-            (status.version == config.version).then_some(status.http_addr)
+            (status.version == config.version).then_some((status.http_addr?, status.https_addr?))
         })
-        .await
-        .unwrap();
+        .await;
         Self {
             dir,
             config,
             addr,
+            https_addr,
             thread,
         }
     }
@@ -152,6 +171,10 @@ impl Proxy {
             self.control().await.reload().await.unwrap(),
             table.generation
         );
+    }
+
+    pub(crate) fn https_addr(&self) -> SocketAddr {
+        self.https_addr
     }
 
     /// A visitor's connection.
@@ -201,6 +224,7 @@ pub(crate) fn routes(generation: u64, hosts: &[(&str, &[SocketAddr])]) -> RouteT
             })
             .collect(),
         reason: None,
+        https_port: None,
     };
     let routes: BTreeMap<_, _> = hosts
         .iter()

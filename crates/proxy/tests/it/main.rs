@@ -9,5 +9,6 @@ mod harness;
 mod limits;
 mod pages;
 mod smuggling;
+mod tls;
 mod traffic;
 mod upgrade;

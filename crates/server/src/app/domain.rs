@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tose_api::domain::{AddDomain, DnsRecord, DomainStatus, DomainView};
+use tose_api::domain::{AddDomain, DnsRecord, DomainStatus, DomainView, HttpsView};
 use tose_api::workspace::Deleted;
 use tose_api::{DomainId, Hostname, WorkspaceId};
 use tose_model::access::{Access, WorkspaceScope};
@@ -20,6 +20,8 @@ use crate::secrets;
 
 /// How long a claim may wait for its proof before it is called failed.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often a certificate's order may fail until asking for it makes it no earlier.
+const MAX_RETRIES: u32 = 5;
 /// The most names of a project besides the platform's own.
 const MAX_DOMAINS: usize = 50;
 
@@ -31,10 +33,18 @@ impl Platform {
     ) -> Result<Vec<DomainView>> {
         let project = self.find_project(access, slug).await?;
         let domains = self.store.list_domains(access.scope(), project.id).await?;
-        Ok(domains
-            .into_iter()
-            .map(|domain| view(domain, &project))
-            .collect())
+        let certificates = self
+            .store
+            .list_certificates(access.scope(), project.id)
+            .await?;
+        let views = domains.into_iter().map(|domain| {
+            let state = certificates
+                .iter()
+                .find(|state| state.domain_id == domain.id);
+            let https = self.https_view(&domain, state);
+            view(domain, &project, https)
+        });
+        Ok(views.collect())
     }
 
     /// Claims a name for a project, and looks at once whether its DNS agrees.
@@ -73,10 +83,12 @@ impl Platform {
             .create_domain(access.scope(), &new, &event)
             .await?;
         self.signals.project(project.id);
-        Ok(view(new, &project))
+        self.signals.certificates();
+        let https = self.https_view(&new, None);
+        Ok(view(new, &project, https))
     }
 
-    /// Asks DNS again.
+    /// Asks DNS again, and has a certificate that could not be had ordered again.
     pub(crate) async fn verify_domain(
         &self,
         access: &Access,
@@ -87,11 +99,30 @@ impl Platform {
         if !domain.is_default {
             self.check_domain(access.scope(), &domain, &project).await?;
         }
+        self.store
+            .retry_order(access.scope(), domain.id, MAX_RETRIES, self.now())
+            .await?;
+        self.signals.certificates();
+        self.domain_view(access, &project, domain.id).await
+    }
+
+    pub(super) async fn domain_view(
+        &self,
+        access: &Access,
+        project: &Project,
+        id: DomainId,
+    ) -> Result<DomainView> {
         let domain = self
             .store
-            .get_domain(access.scope(), project.id, domain.id)
+            .get_domain(access.scope(), project.id, id)
             .await?;
-        Ok(view(domain, &project))
+        let certificates = self
+            .store
+            .list_certificates(access.scope(), project.id)
+            .await?;
+        let state = certificates.iter().find(|state| state.domain_id == id);
+        let https = self.https_view(&domain, state);
+        Ok(view(domain, project, https))
     }
 
     pub(crate) async fn delete_domain(
@@ -130,6 +161,7 @@ impl Platform {
             .set_domain_verdict(scope, domain.id, &verdict)
             .await?;
         self.signals.project(project.id);
+        self.signals.certificates();
         Ok(())
     }
 
@@ -210,7 +242,7 @@ impl Platform {
         Err(Error::conflict("taken", message))
     }
 
-    async fn find_domain(
+    pub(super) async fn find_domain(
         &self,
         access: &Access,
         slug: &str,
@@ -231,7 +263,7 @@ fn txt_name(hostname: &Hostname) -> String {
     format!("_tose-challenge.{hostname}")
 }
 
-fn view(domain: Domain, project: &Project) -> DomainView {
+fn view(domain: Domain, project: &Project, https: HttpsView) -> DomainView {
     let dns_records = if domain.is_default {
         Vec::new()
     } else {
@@ -243,6 +275,7 @@ fn view(domain: Domain, project: &Project) -> DomainView {
         status: domain.status,
         reason: domain.reason,
         is_default: domain.is_default,
+        https,
         dns_records,
         created_at: domain.created_at,
         checked_at: domain.checked_at,

@@ -426,7 +426,7 @@ impl Platform {
         } = record;
         ProjectView {
             status: status(&status_facts(&project, facts)),
-            url: self.config.app_url(&project.hostname),
+            url: self.config.app_url(&project.hostname, facts.has_https),
             id: project.id,
             name: project.name,
             slug: project.slug,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use tose_api::domain::AddDomain;
+use tose_api::domain::{AddDomain, SetCertificate};
 use tose_model::access::Access;
 
 use crate::app::Platform;
@@ -38,6 +38,25 @@ pub(crate) async fn verify(
     Path((_, project, id)): DomainPath,
 ) -> Reply {
     ok(platform.verify_domain(&access, &project, &id).await?)
+}
+
+pub(crate) async fn set_certificate(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, id)): DomainPath,
+    Body(input): Body<SetCertificate>,
+) -> Reply {
+    ok(platform
+        .set_certificate(&access, &project, &id, input)
+        .await?)
+}
+
+pub(crate) async fn delete_certificate(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, id)): DomainPath,
+) -> Reply {
+    ok(platform.delete_certificate(&access, &project, &id).await?)
 }
 
 pub(crate) async fn delete(

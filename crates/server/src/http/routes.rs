@@ -14,7 +14,7 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tose_api::account::*;
 use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
-use tose_api::domain::{AddDomain, DomainView};
+use tose_api::domain::{AddDomain, DomainView, SetCertificate};
 use tose_api::env_var::{ChangeEnvVar, EnvVarView, EnvVarsChanged, SetEnvVar, SetEnvVars};
 use tose_api::event::EventView;
 use tose_api::exec::{Exec, ExecResult};
@@ -188,6 +188,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/domains"), MEMBER, get(domain::list), doc("list_domains", "The host names").lists::<DomainView>()).kept(),
         route("POST", p("/domains"), ADMIN, post(domain::add), doc("add_domain", "Bring a host name").takes::<AddDomain>().creates::<DomainView>().text("It leads here once one of its `dns_records` is seen, which is looked for at once and each minute.").conflict("taken", "another project has it").conflict("too_many_domains", "the project has as many as it may")),
         route("DELETE", p("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
+        route("PUT", p("/domains/{id}/certificate"), ADMIN, put(domain::set_certificate), doc("set_certificate", "Bring a certificate").takes::<SetCertificate>().gives::<DomainView>().text("It is served from now on, and never renewed by the platform.")),
+        route("DELETE", p("/domains/{id}/certificate"), ADMIN, delete(domain::delete_certificate), doc("delete_certificate", "Forget a certificate that was brought").gives::<DomainView>().text("One is ordered instead, where the server orders any.")),
         route("POST", p("/domains/{id}/verify"), ADMIN, post(domain::verify), doc("verify_domain", "Look at its DNS now").gives::<DomainView>()),
 
         route("GET", p("/jobs"), MEMBER, get(job::list), doc("list_jobs", "Its jobs, newest first").pages::<JobView>()),

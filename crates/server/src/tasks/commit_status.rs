@@ -134,7 +134,7 @@ fn plan(
     };
     let api_url = app.map(|app| app.config.api_url.as_str());
     let url = report.hostname.as_ref();
-    let url = url.map(|hostname| platform.config.app_url(hostname));
+    let url = url.map(|hostname| platform.config.app_url(hostname, false));
     let status = CommitStatus {
         sha: report.sha.clone(),
         state: report.state,

@@ -526,6 +526,10 @@ impl Pass<'_> {
             .store
             .list_domains(&self.scene.scope, project.id)
             .await?;
+        let https = self
+            .platform
+            .hosts_with_https(&self.scene.scope, project.id)
+            .await?;
         let routes = domains
             .into_iter()
             .filter(|domain| domain.status == DomainStatus::Active)
@@ -536,6 +540,7 @@ impl Pass<'_> {
                     project: project.slug.clone(),
                     backends: backends.clone(),
                     reason: reason.clone(),
+                    https_port: https.port_of(domain.id),
                 };
                 (domain.hostname, route)
             })
@@ -559,7 +564,10 @@ impl Pass<'_> {
         let Some(target) = self.scene.deployment(deployment_id) else {
             return Ok(());
         };
-        let url = self.platform.config.app_url(&self.scene.project.hostname);
+        let url = self
+            .platform
+            .config
+            .app_url(&self.scene.project.hostname, self.scene.facts.has_https);
         let text = format!("live at {url}");
         self.platform
             .settle(target, Event::Promoted, Some(&text))

@@ -218,6 +218,11 @@ async fn another_workspaces_thing_answers_exactly_as_a_random_id_does() {
         (Method::DELETE, "api-keys/ID", &key),
         (Method::DELETE, "projects/shop/domains/ID", &domain),
         (Method::POST, "projects/shop/domains/ID/verify", &domain),
+        (
+            Method::DELETE,
+            "projects/shop/domains/ID/certificate",
+            &domain,
+        ),
         (Method::DELETE, "invitations/ID", &invitation),
         (Method::DELETE, "members/ID", &user),
     ] {

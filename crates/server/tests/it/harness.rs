@@ -13,7 +13,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tose_api::ProjectId;
+use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::route::{Route, RouteTable};
 use tose_model::secret::ExposeSecret;
@@ -80,6 +80,10 @@ impl DataPlane for RecordingDataPlane {
         let take = async { *self.table.lock().expect("no panic") = table.clone() };
         self.gate.around(take).await;
         Ok(())
+    }
+
+    async fn forget_certificates(&self, _: &[Hostname]) -> Result<(), DataPlaneError> {
+        self.check()
     }
 
     async fn in_flight(&self, replica: &ReplicaName) -> Result<u64, DataPlaneError> {

@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod calls;
+mod certificate;
 mod concurrency;
 mod contract;
 mod crash;

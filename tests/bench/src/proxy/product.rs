@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tose_model::route::{Backend, Route, RouteTable};
+use tose_model::secret::SecretString;
+use tose_proxy::certificates::{Folder, KeyOpener};
 use tose_proxy::{Config, Limits, snapshot};
 
 use super::{HOST, PROXY_CORE};
@@ -24,10 +27,23 @@ pub(crate) struct Arguments {
     http_addr: SocketAddr,
 }
 
+/// There is no HTTPS here.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyOpener for NoKeys {
+    fn open(&self, _name: &str, _sealed: &[u8]) -> Option<SecretString> {
+        None
+    }
+}
+
 /// Serves with one worker until it is told to end.
 pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     let config = Config {
         http_addr: Some(arguments.http_addr),
+        https_addr: None,
+        certificates: Folder::of(&arguments.data_dir),
+        keys: Arc::new(NoKeys),
         routes_file: tose_proxy::routes_file(&arguments.data_dir),
         control_socket: tose_proxy::control_socket(&arguments.data_dir),
         workers: NonZeroUsize::MIN,
@@ -78,6 +94,7 @@ fn routes(app: SocketAddr) -> Result<RouteTable> {
             replica: "bench".to_owned(),
             addr: app,
         }],
+        https_port: None,
         reason: None,
     };
     Ok(RouteTable {

@@ -3,6 +3,7 @@
 //! With `TOSE_TEST_ENGINE=required` a missing engine or image fails these tests; elsewhere they say
 //! that they were skipped.
 
+mod acme;
 mod bad_input;
 mod build_limits;
 mod build_log;
