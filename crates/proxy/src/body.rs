@@ -64,6 +64,9 @@ impl Body for RequestBody {
                 self.0 = None;
             }
             Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    reading.visitor.note_received(data.len());
+                }
                 if let Some(trailers) = frame.trailers_mut() {
                     headers::prepare_trailers(trailers);
                 }
@@ -158,12 +161,57 @@ impl ResponseBody {
     }
 }
 
+/// Why a response breaks off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenOff {
+    /// The app's connection broke.
+    #[error("the app broke off")]
+    App(#[from] hyper::Error),
+    /// It stood still for too long.
+    #[error("the response stood still for too long")]
+    Overdue,
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let polled = self.poll_source(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.visitor.note_sent(data.len());
+        }
+        if polled.is_pending() && self.visitor.take_stream_overdue(cx) {
+            return Poll::Ready(Some(Err(BrokenOff::Overdue)));
+        }
+        polled.map(|frame| frame.map(|frame| frame.map_err(BrokenOff::App)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Page(text) => text.is_empty(),
+            Source::Upstream(stream) => stream.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Page(text) => SizeHint::with_exact(text.len() as u64),
+            Source::Upstream(stream) => stream.incoming.size_hint(),
+        }
+    }
+}
+
+impl ResponseBody {
+    fn poll_source(
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.source {
@@ -182,22 +230,6 @@ impl Body for ResponseBody {
                 }
                 polled
             }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Empty => true,
-            Source::Page(text) => text.is_empty(),
-            Source::Upstream(stream) => stream.incoming.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
-            Source::Page(text) => SizeHint::with_exact(text.len() as u64),
-            Source::Upstream(stream) => stream.incoming.size_hint(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One visitor's connection: its deadlines, its requests, and its end.
 //!
 //! Guarantees: at every moment exactly one deadline of [`Limits`] runs; the worker's sweep finds
-//! it passed and wakes the connection. A connection that ends with an unread request body is read
+//! it passed and wakes the connection. With HTTP/2 each request has a deadline of its own besides,
+//! and one that does not heed it takes its connection along. A connection that ends with an unread request body is read
 //! on for a moment, so that its visitor sees the answer and not a reset.
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -63,6 +64,11 @@ pub(crate) struct Visitor {
     is_secure: Cell<bool>,
     tunnel: RefCell<Option<Tunnel>>,
     waker: OnceCell<Waker>,
+    /// How many requests run here at once, where they can be many.
+    streams: Cell<u32>,
+    is_multiplexed: Cell<bool>,
+    /// Of one request among many: what it came by.
+    connection: Option<Rc<Self>>,
 }
 
 impl Visitor {
@@ -81,6 +87,59 @@ impl Visitor {
             is_secure: Cell::new(false),
             tunnel: RefCell::new(None),
             waker: OnceCell::new(),
+            streams: Cell::new(0),
+            is_multiplexed: Cell::new(false),
+            connection: None,
+        }
+    }
+
+    /// A visitor's request on a connection that carries many at once.
+    pub(crate) fn stream(connection: &Rc<Self>) -> Self {
+        if connection.streams.replace(connection.streams.get() + 1) == 0 {
+            connection.enter(Phase::Streaming);
+        }
+        Self {
+            ip_value: connection.ip_value.clone(),
+            activity: Rc::default(),
+            phase: Cell::new(Phase::Waiting),
+            since_ms: Cell::new(connection.clock.get()),
+            clock: Rc::clone(&connection.clock),
+            is_overdue: Cell::new(false),
+            has_unread_body: Cell::new(false),
+            has_broken_body: Cell::new(false),
+            is_secure: Cell::new(connection.is_secure()),
+            tunnel: RefCell::new(None),
+            waker: OnceCell::new(),
+            streams: Cell::new(0),
+            is_multiplexed: Cell::new(false),
+            connection: Some(Rc::clone(connection)),
+        }
+    }
+
+    /// Whether it is one request among many of its connection.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Notes bytes of a body, where what moves on the connection does not tell whose they are.
+    pub(crate) fn note_received(&self, count: usize) {
+        if self.is_stream() {
+            self.activity.note_read(count);
+        }
+    }
+
+    /// See [`Visitor::note_received`].
+    pub(crate) fn note_sent(&self, count: usize) {
+        if self.is_stream() {
+            self.activity.note_written(count);
+        }
+    }
+
+    /// Whether the deadline of a request among many has passed; its task is woken when it does.
+    pub(crate) fn take_stream_overdue(&self, cx: &Context<'_>) -> bool {
+        self.is_stream() && {
+            self.waker.get_or_init(|| cx.waker().clone());
+            self.take_overdue()
         }
     }
 
@@ -154,11 +213,18 @@ impl Visitor {
             self.tally().settle();
         }
         match self.phase.get() {
-            Phase::Idle if self.activity.has_read() => self.enter(Phase::Head),
+            // With HTTP/2 bytes come in that begin no request.
+            Phase::Idle if self.activity.has_read() && !self.is_multiplexed.get() => {
+                self.enter(Phase::Head);
+            }
             Phase::Waiting | Phase::Streaming | Phase::Tunnel if has_moved => {
                 self.since_ms.set(self.clock.get());
             }
             _ => {}
+        }
+        if self.is_multiplexed.get() && self.phase.get() == Phase::Streaming {
+            // Each of its requests has a deadline.
+            return;
         }
         let limit = match self.phase.get() {
             Phase::Handshake => limits.handshake,
@@ -173,6 +239,13 @@ impl Visitor {
         if u128::from(elapsed_ms) >= limit.as_millis() {
             self.is_overdue.set(true);
             self.wake();
+        }
+        if let Some(connection) = &self.connection
+            && u128::from(elapsed_ms) >= 2 * limit.as_millis()
+        {
+            // Its task waits for a visitor who takes nothing.
+            connection.is_overdue.set(true);
+            connection.wake();
         }
     }
 
@@ -209,6 +282,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, seat: Seat, tcp: TcpStream, tls: O
                 visitor.is_secure.set(true);
                 visitor.enter(Phase::Head);
                 Wire::Tls(stream)
+            }
+            Some(Ok(Secured::Http2(stream))) => {
+                visitor.is_secure.set(true);
+                visitor.is_multiplexed.set(true);
+                visitor.enter(Phase::Head);
+                return serve_http2(worker, visitor, Wire::Tls(stream)).await;
             }
             // Whoever fails here is told by an alert, or has gone.
             _ => return,
@@ -254,6 +333,40 @@ async fn serve_http1(worker: Rc<Worker>, visitor: &Rc<Visitor>, wire: Wire) {
     }
 }
 
+/// Serves many requests at once, until the visitor or the worker has had enough.
+async fn serve_http2(worker: Rc<Worker>, visitor: &Rc<Visitor>, wire: Wire) {
+    let service = {
+        let (worker, connection) = (Rc::clone(&worker), Rc::clone(visitor));
+        service_fn(move |request: Request<Incoming>| {
+            let worker = Rc::clone(&worker);
+            let stream = worker.open_stream(&connection);
+            async move { Ok::<_, Infallible>(forward::answer(worker, stream, request).await) }
+        })
+    };
+    let io = TokioIo::new(Observed::new(wire, Rc::clone(&visitor.activity)));
+    let mut http = pin!(worker.http2().serve_connection(io, service));
+    let mut is_told = false;
+    poll_fn(|cx| {
+        visitor.waker.get_or_init(|| cx.waker().clone());
+        let is_resting = visitor.phase.get() == Phase::Idle;
+        if visitor.take_overdue() {
+            if is_told || !is_resting {
+                return Poll::Ready(());
+            }
+            // It hears that this is the end before it sends the next request.
+            visitor.enter(Phase::Linger);
+            is_told = true;
+            http.as_mut().graceful_shutdown();
+        }
+        if worker.is_draining() && !is_told {
+            is_told = true;
+            http.as_mut().graceful_shutdown();
+        }
+        http.as_mut().poll(cx).map(|_| ())
+    })
+    .await;
+}
+
 /// Reads and forgets until the visitor has closed its side.
 async fn linger(io: &mut Observed) {
     if io.shutdown().await.is_err() {
@@ -265,6 +378,19 @@ async fn linger(io: &mut Observed) {
         rest = rest.saturating_sub(count);
         if rest == 0 {
             return;
+        }
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let rest = connection.streams.get() - 1;
+        connection.streams.set(rest);
+        if rest == 0 && connection.phase.get() != Phase::Linger {
+            connection.enter(Phase::Idle);
         }
     }
 }

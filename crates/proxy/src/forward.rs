@@ -49,7 +49,10 @@ pub(crate) async fn answer(
     let mut response = forwarded.unwrap_or_else(|failure| {
         page::render(&failure, accept.as_ref()).map(|text| ResponseBody::page(text, &visitor))
     });
-    if worker.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if worker.is_draining()
+        && !visitor.is_stream()
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -5,7 +5,7 @@
 //! first. Not here: the framing headers, which hyper writes from the body that it decoded.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
 
@@ -28,6 +28,7 @@ pub(crate) fn prepare_request(
     request_ids: &RequestIds,
 ) -> Option<HeaderValue> {
     let upgrade = wanted_upgrade(headers);
+    join_cookies(headers);
     let takes_trailers = has_token(headers, &TE, "trailers");
     remove_listed(headers);
     remove_where(headers, is_hop_by_hop_or_forwarding);
@@ -56,6 +57,20 @@ pub(crate) fn prepare_request(
         headers.insert(X_REQUEST_ID, request_ids.next());
     }
     upgrade
+}
+
+/// HTTP/2 lets a cookie come in parts; HTTP/1.1 has one header for them (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut parts = headers.get_all(COOKIE).iter();
+    if let (Some(_), Some(_)) = (parts.next(), parts.next()) {
+        let parts: Vec<&[u8]> = headers
+            .get_all(COOKIE)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        let whole = HeaderValue::from_bytes(&parts.join(&b"; "[..]));
+        headers.insert(COOKIE, whole.expect("parts of headers make one"));
+    }
 }
 
 /// Makes an app's response headers fit for the visitor.

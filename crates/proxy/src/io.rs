@@ -42,13 +42,15 @@ impl Activity {
         &self.tally
     }
 
-    fn note_read(&self, count: usize) {
+    /// Bytes came in.
+    pub(crate) fn note_read(&self, count: usize) {
         self.has_read.set(true);
         self.has_moved.set(true);
         self.tally.note_read(count);
     }
 
-    fn note_written(&self, count: usize) {
+    /// Bytes went out.
+    pub(crate) fn note_written(&self, count: usize) {
         self.has_moved.set(true);
         self.tally.note_written(count);
     }

@@ -9,6 +9,16 @@ use std::time::Duration;
 pub(crate) const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The most bytes of an app's response head.
 pub(crate) const MAX_RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+/// Requests at once on one connection of HTTP/2.
+pub(crate) const MAX_STREAMS: u32 = 128;
+/// What a visitor may send on one stream, and on one connection, of HTTP/2 before the app has taken any.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What waits to be sent on one stream of HTTP/2.
+pub(crate) const MAX_SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// Streams of HTTP/2 that a visitor may take back before the proxy has looked at them, and for which it
+/// remembers that it broke them off. More ends the connection.
+pub(crate) const MAX_RESET_STREAMS: usize = 64;
 /// How many connections may wait to be accepted.
 pub(crate) const LISTEN_BACKLOG: i32 = 4096;
 /// How long accepting pauses when the system has no descriptors or memory left.

@@ -13,11 +13,14 @@ use crate::certificates::{ACME_TLS_ALPN, Certificates};
 use crate::error::{Error, Result};
 
 const HTTP_1: &[u8] = b"http/1.1";
+const HTTP_2: &[u8] = b"h2";
 
 /// What a connection speaks once its handshake is done.
 pub(crate) enum Secured {
     /// HTTP/1.1.
     Http1(Box<TlsStream<TcpStream>>),
+    /// HTTP/2.
+    Http2(Box<TlsStream<TcpStream>>),
     /// Nothing: the handshake was all that was asked for.
     Challenge,
 }
@@ -37,7 +40,7 @@ impl Tls {
             .map_err(failed)?
             .with_no_client_auth()
             .with_cert_resolver(certificates);
-        config.alpn_protocols = vec![HTTP_1.to_vec(), ACME_TLS_ALPN.to_vec()];
+        config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec(), ACME_TLS_ALPN.to_vec()];
         config.ticketer = Ticketer::new().map_err(failed)?;
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
@@ -45,9 +48,10 @@ impl Tls {
     /// Shakes hands with a visitor.
     pub(crate) async fn accept(&self, tcp: TcpStream) -> io::Result<Secured> {
         let stream = self.0.accept(tcp).await?;
-        if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS_ALPN) {
-            return Ok(Secured::Challenge);
-        }
-        Ok(Secured::Http1(Box::new(stream)))
+        Ok(match stream.get_ref().1.alpn_protocol() {
+            Some(ACME_TLS_ALPN) => Secured::Challenge,
+            Some(HTTP_2) => Secured::Http2(Box::new(stream)),
+            _ => Secured::Http1(Box::new(stream)),
+        })
     }
 }

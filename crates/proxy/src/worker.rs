@@ -8,12 +8,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -23,7 +23,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::certificates::Folder;
 use crate::connection::{self, Visitor};
 use crate::error::{Error, Result};
-use crate::limits::{ACCEPT_PAUSE, Limits, MAX_HEAD_BYTES};
+use crate::limits::{
+    ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, Limits, MAX_HEAD_BYTES, MAX_RESET_STREAMS,
+    MAX_SEND_BUFFER_BYTES, MAX_STREAMS, STREAM_WINDOW_BYTES,
+};
 use crate::listener::Listeners;
 use crate::request_id::RequestIds;
 use crate::table::{Lease, Table, Target};
@@ -100,6 +103,7 @@ pub(crate) struct Worker {
     index: usize,
     limits: Limits,
     http: http1::Builder,
+    http2: http2::Builder<LocalTasks>,
     table: RefCell<Arc<Table>>,
     pools: Pools,
     request_ids: RequestIds,
@@ -108,6 +112,8 @@ pub(crate) struct Worker {
     rotation: Cell<usize>,
     stage: Cell<Stage>,
     seats: RefCell<Seats>,
+    /// Requests on connections that carry many at once.
+    streams: RefCell<Vec<Weak<Visitor>>>,
     seat_freed: Notify,
     certificates: Folder,
 }
@@ -117,6 +123,16 @@ struct Seats {
     visitors: HashMap<u64, Rc<Visitor>>,
     by_ip: HashMap<IpAddr, usize>,
     next: u64,
+}
+
+/// Runs the requests of a connection of HTTP/2 on their worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalTasks;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
+    fn execute(&self, task: F) {
+        spawn_local(task);
+    }
 }
 
 /// A visitor's place at a worker, given back when this is dropped.
@@ -181,9 +197,20 @@ async fn run(
     // Deadlines are watched by the sweep.
     http.header_read_timeout(None)
         .max_header_size(MAX_HEAD_BYTES);
+    let mut http2 = http2::Builder::new(LocalTasks);
+    http2
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_RESET_STREAMS);
     let worker = Rc::new(Worker {
         index: setup.index,
         http,
+        http2,
+        streams: RefCell::default(),
         table: RefCell::new(setup.table),
         pools: Pools::new(&setup.limits),
         request_ids: RequestIds::new(setup.request_id_seed, setup.index as u64),
@@ -334,6 +361,13 @@ async fn sweep(worker: Rc<Worker>, epoch: Instant) {
         for visitor in worker.seats.borrow().visitors.values() {
             visitor.sweep(&worker.limits);
         }
+        worker.streams.borrow_mut().retain(|stream| {
+            let stream = stream.upgrade();
+            stream
+                .as_ref()
+                .inspect(|stream| stream.sweep(&worker.limits))
+                .is_some()
+        });
     }
 }
 
@@ -356,6 +390,18 @@ impl Worker {
     /// How visitors are spoken to.
     pub(crate) fn http(&self) -> &http1::Builder {
         &self.http
+    }
+
+    /// How visitors are spoken to who asked for HTTP/2.
+    pub(crate) fn http2(&self) -> &http2::Builder<LocalTasks> {
+        &self.http2
+    }
+
+    /// A request on a connection that carries many at once.
+    pub(crate) fn open_stream(&self, connection: &Rc<Visitor>) -> Rc<Visitor> {
+        let stream = Rc::new(Visitor::stream(connection));
+        self.streams.borrow_mut().push(Rc::downgrade(&stream));
+        stream
     }
 
     /// Resting connections to replicas.

@@ -119,6 +119,7 @@ impl Pebble {
         let url = format!("https://localhost:{}/roots/0", self.addrs.management.port());
         let asked = asking.expect("a client").get(url).send().await;
         let root = asked.expect("an answer").bytes().await.expect("a root");
+        fs::write(self.root_file(), &root).expect("a file");
         let root = reqwest::Certificate::from_pem(&root).expect("a root");
         reqwest::Client::builder()
             .tls_certs_only([root])
@@ -126,6 +127,16 @@ impl Pebble {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client")
+    }
+
+    /// Where it expects names to be served with HTTPS.
+    pub fn https_addr(&self) -> SocketAddr {
+        self.addrs.https
+    }
+
+    /// The root of what it issues, once a client was made.
+    pub fn root_file(&self) -> PathBuf {
+        self.folder.join("root.pem")
     }
 
     /// Has its DNS answer with this text record.

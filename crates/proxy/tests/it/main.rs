@@ -6,6 +6,7 @@ mod control;
 mod drain;
 mod forwarding;
 mod harness;
+mod http2;
 mod limits;
 mod pages;
 mod smuggling;

@@ -15,12 +15,12 @@ use tose_proxy::certificates::{Certificate, Name};
 use crate::harness::{App, HOST, Proxy, get, quick, route_to, routes, soon};
 
 /// A certificate for one name that signs itself.
-struct Made {
-    certificate: Certificate,
+pub(crate) struct Made {
+    pub(crate) certificate: Certificate,
     der: CertificateDer<'static>,
 }
 
-fn made(name: &str) -> Made {
+pub(crate) fn made(name: &str) -> Made {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     Made {
         certificate: Certificate {
@@ -31,7 +31,7 @@ fn made(name: &str) -> Made {
     }
 }
 
-async fn shake_hands(
+pub(crate) async fn shake_hands(
     proxy: &Proxy,
     name: &str,
     trusted: &Made,

@@ -202,7 +202,7 @@ fn check(
 ) -> Result<Timestamp> {
     let invalid = |problem: String| Error::invalid_field("certificate", problem);
     certified(chain, key)
-        .map_err(|error| invalid(format!("and private_key cannot be used together: {error}")))?;
+        .map_err(|error| invalid(format!("cannot be used with this private_key: {error}")))?;
     let facts = read(chain).ok_or_else(|| invalid("is no certificate in PEM".to_owned()))?;
     if facts.not_after <= now {
         return Err(invalid("has expired; bring a newer one".to_owned()));

@@ -98,9 +98,13 @@ async fn a_certificate_that_cannot_be_used_is_refused_with_the_reason() {
         (certificate.pem(), key.serialize_pem())
     };
     for (certificate, private_key, words) in [
-        (&good, &other_key, "cannot be used together"),
+        (&good, &other_key, "cannot be used with this private_key"),
         (&"nothing".to_owned(), &key, "no certificate in PEM"),
-        (&good, &"nothing".to_owned(), "cannot be used together"),
+        (
+            &good,
+            &"nothing".to_owned(),
+            "cannot be used with this private_key",
+        ),
         (&foreign, &foreign_key, "is for a.example, *.b.example"),
         (&expired.0, &expired.1, "has expired"),
     ] {

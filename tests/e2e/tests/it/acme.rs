@@ -1,7 +1,7 @@
 //! Certificates from a real authority: ordered, renewed, and kept when none can be had.
 
 use serde_json::{Value, json};
-use tose_e2e::{Addrs, Api, Installation, Pebble, eventually, free_addr, when};
+use tose_e2e::{Addrs, Api, Installation, Pebble, eventually, free_addr, program, run, when};
 
 /// So short that it is renewed while the test looks on.
 const VALIDITY_SECONDS: u32 = 14;
@@ -53,6 +53,18 @@ impl Site {
         added
     }
 
+    /// The version and the status that curl gets, the certificate checked.
+    async fn curl(&self, host: &str, version: &str) -> String {
+        let mut command = program("curl");
+        command
+            .args(["--silent", "--output", "/dev/null", version, "--cacert"])
+            .arg(self.pebble.root_file())
+            .args(["--connect-to", &format!("::{}", self.pebble.https_addr())])
+            .args(["--write-out", "%{http_version} %{http_code}"])
+            .arg(format!("https://{host}/"));
+        run(command).await.ok()
+    }
+
     /// Asks for the domain until `is_so`.
     async fn until(&self, id: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || {
@@ -90,6 +102,8 @@ async fn names_get_certificates_that_are_renewed_and_stay_when_the_authority_is_
     let url = format!("https://{host}/");
     let page = client.get(&url).send().await.expect("a page over HTTPS");
     assert_eq!(page.status().as_u16(), 503);
+    assert_eq!(site.curl(host, "--http2").await, "2 503");
+    assert_eq!(site.curl(host, "--http1.1").await, "1.1 503");
     let plain = eventually("visitors without HTTPS are sent there", async || {
         let page = site.installation.visit(host, "/a?b").await;
         when(page.status.as_u16() == 308, format!("{page:?}")).map(|()| page)
