@@ -124,6 +124,25 @@ impl Store {
             .collect()
     }
 
+    /// The certificate of a domain, if it has one.
+    pub async fn find_certificate(
+        &self,
+        scope: &WorkspaceScope,
+        domain_id: DomainId,
+    ) -> Result<Option<StoredCertificate>> {
+        let found: Option<(String, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT d.hostname, c.chain, c.sealed_key
+             FROM certificates c JOIN domains d ON d.id = c.domain_id
+             WHERE d.workspace_id = $1 AND d.id = $2 AND c.chain IS NOT NULL",
+        )
+        .bind(scope.id().to_string())
+        .bind(domain_id.to_string())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("read a certificate"))?;
+        found.map(stored).transpose()
+    }
+
     /// Every certificate that is in use: for the task that gives them to the proxy.
     pub async fn list_certificates_for_task(&self) -> Result<Vec<StoredCertificate>> {
         let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
@@ -134,15 +153,7 @@ impl Store {
         .fetch_all(self.readers())
         .await
         .map_err(Error::query("list all certificates"))?;
-        rows.into_iter()
-            .map(|(hostname, chain, sealed_key)| {
-                Ok(StoredCertificate {
-                    hostname: row::parse("domains.hostname", &hostname)?,
-                    chain,
-                    sealed_key: Sealed::from_bytes(sealed_key),
-                })
-            })
-            .collect()
+        rows.into_iter().map(stored).collect()
     }
 
     /// Active domains for which an order is due, those that wait longest first. `defaults` says
@@ -336,6 +347,14 @@ impl Store {
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
+}
+
+fn stored((hostname, chain, sealed_key): (String, String, Vec<u8>)) -> Result<StoredCertificate> {
+    Ok(StoredCertificate {
+        hostname: row::parse("domains.hostname", &hostname)?,
+        chain,
+        sealed_key: Sealed::from_bytes(sealed_key),
+    })
 }
 
 /// Whether names that the platform gave are looked at as well.

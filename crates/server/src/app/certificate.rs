@@ -122,8 +122,9 @@ impl Platform {
         self.store
             .set_certificate(access.scope(), domain.id, &new, Some(&event))
             .await?;
-        self.use_certificate(&domain.hostname, domain.status, &new)
-            .await?;
+        if domain.status == DomainStatus::Active {
+            self.use_certificate(access.scope(), domain.id).await?;
+        }
         self.signals.project(project.id);
         self.domain_view(access, &project, domain.id).await
     }
@@ -159,20 +160,16 @@ impl Platform {
             .seal(place, key.expose_secret(), self.ids.as_ref())
     }
 
-    /// Gives a certificate to the proxy. Of a domain that is not active it waits until that is so.
-    pub(crate) async fn use_certificate(
-        &self,
-        hostname: &Hostname,
-        status: DomainStatus,
-        new: &NewCertificate,
-    ) -> Result<()> {
-        if status != DomainStatus::Active {
+    /// Gives the certificate of an active domain to the proxy, if it has one.
+    pub(crate) async fn use_certificate(&self, scope: &WorkspaceScope, id: DomainId) -> Result<()> {
+        let Some(stored) = self.store.find_certificate(scope, id).await? else {
             return Ok(());
-        }
+        };
+        let hostname = &stored.hostname;
         let (folder, name) = (self.certificates.clone(), Name::Host(hostname.clone()));
         let certificate = Certificate {
-            chain: new.chain.clone(),
-            sealed_key: new.sealed_key.as_bytes().to_vec(),
+            chain: stored.chain,
+            sealed_key: stored.sealed_key.as_bytes().to_vec(),
         };
         let written = tokio::task::spawn_blocking(move || folder.write(&name, &certificate));
         let failed =

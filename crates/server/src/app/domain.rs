@@ -160,6 +160,10 @@ impl Platform {
         self.store
             .set_domain_verdict(scope, domain.id, &verdict)
             .await?;
+        if verdict.status == DomainStatus::Active {
+            // One may have been brought before, and visitors are sent to it from now on.
+            self.use_certificate(scope, domain.id).await?;
+        }
         self.signals.project(project.id);
         self.signals.certificates();
         Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use instant_acme::Account;
 use tose_api::Timestamp;
-use tose_api::domain::{CertificateSource, DomainStatus};
+use tose_api::domain::CertificateSource;
 use tose_model::access::WorkspaceScope;
 use tose_model::error::{Error, Result};
 use tose_proxy::certificates::{Certificate, Name};
@@ -208,9 +208,7 @@ async fn order(platform: &Platform, account: &Account, one: &DueCertificate) -> 
         .set_certificate(&scope, one.domain_id, &new, None)
         .await?
     {
-        platform
-            .use_certificate(&one.hostname, DomainStatus::Active, &new)
-            .await?;
+        platform.use_certificate(&scope, one.domain_id).await?;
         tracing::info!(domain = %one.hostname, "certificate issued");
         platform.signals.project(one.project_id);
     }

@@ -11,6 +11,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tose_proxy::certificates::{self, Folder};
 
 use crate::harness::{Client, Lab, eventually};
 
@@ -247,4 +248,27 @@ async fn names_that_are_not_the_users_to_bring_are_refused() {
     let id = list.data()[0]["id"].as_str().expect("an id");
     let kept = owner.delete(&format!("projects/shop/domains/{id}")).await;
     assert_eq!(kept.status, 409, "the platform's own stays");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_brought_before_the_proof_is_used_after_it() {
+    let (lab, dns) = lab_with_dns().await;
+    let owner = lab.owner("demo").await;
+    let project = owner.project("shop", "nginx").await;
+    let pending = add(&owner, "app.example.com").await;
+    let made = rcgen::generate_simple_self_signed(["app.example.com".to_owned()]);
+    let made = made.expect("a certificate");
+    let id = pending["id"].as_str().expect("an id");
+    let key = made.signing_key.serialize_pem();
+    let body = json!({"certificate": made.cert.pem(), "private_key": key});
+    let path = format!("projects/shop/domains/{id}/certificate");
+    assert_eq!(owner.put(&path, body).await.status, 200);
+    let folder = Folder::of(&lab.data_dir().join("data"));
+    let name = certificates::Name::Host("app.example.com".parse().expect("a name"));
+    assert_eq!(folder.read(&name).expect("a folder"), None);
+    let url = project["url"].as_str().expect("a URL");
+    let target = url.trim_start_matches("http://").split(':').next();
+    dns.set_alias("app.example.com", target.expect("a host"));
+    assert_eq!(verify(&owner, &pending).await["status"], json!("active"));
+    assert!(folder.read(&name).expect("a folder").is_some());
 }
