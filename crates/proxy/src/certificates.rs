@@ -59,7 +59,8 @@ impl Name {
         }
     }
 
-    fn host(&self) -> &Hostname {
+    /// The host; of a wildcard, the one that its hosts are below.
+    pub fn host(&self) -> &Hostname {
         match self {
             Self::Host(host) | Self::Below(host) | Self::Challenge(host) => host,
         }
@@ -269,7 +270,7 @@ impl Certificates {
         let Some(certificate) = self.folder.read(name)? else {
             return Ok(None);
         };
-        let broken = |source: Box<dyn std::error::Error + Send + Sync>| Error::BrokenCertificate {
+        let broken = |source: AnyError| Error::BrokenCertificate {
             name: name.to_string(),
             source,
         };
@@ -277,9 +278,11 @@ impl Certificates {
             .keys
             .open(&name.to_string(), &certificate.sealed_key)
             .ok_or_else(|| broken("its key cannot be opened".into()))?;
-        certified(&certificate.chain, &key)
-            .map(Some)
-            .map_err(broken)
+        let certified = match name {
+            Name::Challenge(_) => put_together(&certificate.chain, &key),
+            _ => certified(&certificate.chain, &key),
+        };
+        certified.map(Some).map_err(broken)
     }
 }
 
@@ -301,18 +304,22 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A chain with its key as handshakes use it; an error says what is wrong with either.
-pub fn certified(
-    chain: &str,
-    key: &SecretString,
-) -> std::result::Result<CertifiedKey, Box<dyn std::error::Error + Send + Sync>> {
+pub fn certified(chain: &str, key: &SecretString) -> std::result::Result<CertifiedKey, AnyError> {
+    let certified = put_together(chain, key)?;
+    certified.keys_match()?;
+    Ok(certified)
+}
+
+/// The same for a challenge, which has an extension that nobody but certificate authorities reads.
+fn put_together(chain: &str, key: &SecretString) -> std::result::Result<CertifiedKey, AnyError> {
     let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
         .collect::<std::result::Result<Vec<_>, _>>()?;
     if chain.is_empty() {
         return Err("it holds no certificate in PEM".into());
     }
     let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes())?;
-    let certified = CertifiedKey::new(chain, any_supported_type(&key)?);
-    certified.keys_match()?;
-    Ok(certified)
+    Ok(CertifiedKey::new(chain, any_supported_type(&key)?))
 }

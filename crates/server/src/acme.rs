@@ -118,13 +118,13 @@ fn broken<E: Into<BoxError>>(what: &'static str) -> impl FnOnce(E) -> NoCertific
 
 /// Orders a certificate for one host, and waits until it is there.
 pub(crate) async fn order(
+    platform: &Platform,
     account: &Account,
-    folder: &Folder,
     host: &Hostname,
     way: Way,
 ) -> Result<Issued, NoCertificate> {
     // The client itself waits for ever for an authority that takes a connection and says nothing.
-    let ordered = tokio::time::timeout(PATIENCE * 3, try_order(account, folder, host, way));
+    let ordered = tokio::time::timeout(PATIENCE * 3, try_order(platform, account, host, way));
     ordered.await.unwrap_or_else(|_| {
         let text = "the certificate authority did not answer in time";
         Err(NoCertificate::Refused(text.to_owned()))
@@ -132,15 +132,16 @@ pub(crate) async fn order(
 }
 
 async fn try_order(
+    platform: &Platform,
     account: &Account,
-    folder: &Folder,
     host: &Hostname,
     way: Way,
 ) -> Result<Issued, NoCertificate> {
     let identifiers = [Identifier::Dns(host.to_string())];
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
     let mut proofs = Vec::new();
-    let proven = prove(&mut order, folder, host, way, &mut proofs).await;
+    let proven = prove(platform, &mut order, host, way, &mut proofs).await;
+    let folder = &platform.certificates;
     for proof in &proofs {
         if let Err(error) = proof.remove(folder) {
             tracing::warn!(%host, error = &error as &dyn std::error::Error, "a proof stays behind");
@@ -171,8 +172,8 @@ impl Proof {
 }
 
 async fn prove(
+    platform: &Platform,
     order: &mut Order,
-    folder: &Folder,
     host: &Hostname,
     way: Way,
     proofs: &mut Vec<Proof>,
@@ -193,7 +194,7 @@ async fn prove(
                 "the certificate authority offers no check that we can pass".to_owned(),
             )
         })?;
-        proofs.push(put(folder, host, way, &challenge)?);
+        proofs.push(put(platform, host, way, &challenge)?);
         challenge.set_ready().await?;
     }
     let retries = RetryPolicy::new()
@@ -220,11 +221,12 @@ fn why_not(seen: Option<&str>) -> String {
 }
 
 fn put(
-    folder: &Folder,
+    platform: &Platform,
     host: &Hostname,
     way: Way,
     challenge: &ChallengeHandle<'_>,
 ) -> Result<Proof, NoCertificate> {
+    let folder = &platform.certificates;
     let answer = challenge.key_authorization();
     let failed = |error| ModelError::internal("a proof could not be written", error);
     match way {
@@ -237,23 +239,29 @@ fn put(
         }
         Way::TlsAlpn01 => {
             let name = Name::Challenge(host.clone());
-            let certificate = challenge_certificate(host, answer.digest().as_ref())?;
+            let certificate = challenge_certificate(platform, &name, answer.digest().as_ref())?;
             folder.write(&name, &certificate).map_err(failed)?;
             Ok(Proof::Certificate(name))
         }
     }
 }
 
-/// The certificate that proves a name by TLS-ALPN-01. Its key opens nothing else, so it is not sealed.
-fn challenge_certificate(host: &Hostname, digest: &[u8]) -> Result<Certificate, NoCertificate> {
+/// The certificate that proves a name by TLS-ALPN-01.
+fn challenge_certificate(
+    platform: &Platform,
+    name: &Name,
+    digest: &[u8],
+) -> Result<Certificate, NoCertificate> {
     let make = || {
-        let mut params = rcgen::CertificateParams::new([host.to_string()])?;
+        let mut params = rcgen::CertificateParams::new([name.host().to_string()])?;
         params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(digest)];
         let key = rcgen::KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
+        let key = SecretString::from(key.serialize_pem());
+        let sealed = platform.seal_key(name, &key);
         Ok::<_, rcgen::Error>(Certificate {
             chain: certificate.pem(),
-            sealed_key: key.serialize_pem().into_bytes(),
+            sealed_key: sealed.as_bytes().to_vec(),
         })
     };
     make().map_err(broken("a challenge's certificate"))

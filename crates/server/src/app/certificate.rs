@@ -8,7 +8,7 @@ use tose_api::domain::{
 use tose_api::{DomainId, Hostname, ProjectId, Timestamp};
 use tose_model::access::{Access, WorkspaceScope};
 use tose_model::error::{Error, Result};
-use tose_model::secret::SecretString;
+use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use tose_proxy::certificates::{Certificate, Name, certified};
 use tose_store::{CertificateState, Domain, NewCertificate};
 use x509_parser::extensions::GeneralName;
@@ -114,7 +114,7 @@ impl Platform {
         let event = self.event(access, "domain.certificate", target);
         let new = NewCertificate {
             source: CertificateSource::Uploaded,
-            sealed_key: self.seal_key(&domain.hostname, &key),
+            sealed_key: self.seal_key(&Name::Host(domain.hostname.clone()), &key),
             chain: input.certificate,
             not_after,
             next_at: None,
@@ -148,13 +148,9 @@ impl Platform {
         self.domain_view(access, &project, domain.id).await
     }
 
-    pub(crate) fn seal_key(
-        &self,
-        hostname: &Hostname,
-        key: &SecretString,
-    ) -> tose_model::secret::Sealed {
-        use tose_model::secret::ExposeSecret;
-        let name = Name::Host(hostname.clone()).to_string();
+    /// Seals the key of a certificate as the proxy opens it.
+    pub(crate) fn seal_key(&self, name: &Name, key: &SecretString) -> Sealed {
+        let name = name.to_string();
         let place = Place::CertificateKey { name: &name };
         self.vault
             .seal(place, key.expose_secret(), self.ids.as_ref())

@@ -185,7 +185,7 @@ async fn order(platform: &Platform, account: &Account, one: &DueCertificate) -> 
     } else {
         Way::TlsAlpn01
     };
-    let issued = acme::order(account, &platform.certificates, &one.hostname, way).await;
+    let issued = acme::order(platform, account, &one.hostname, way).await;
     let issued = match issued {
         Ok(issued) => issued,
         Err(error) => return fail(platform, one, &error).await,
@@ -198,7 +198,7 @@ async fn order(platform: &Platform, account: &Account, one: &DueCertificate) -> 
     let lifetime = facts.not_after.since(facts.not_before);
     let new = NewCertificate {
         source: CertificateSource::Acme,
-        sealed_key: platform.seal_key(&one.hostname, &issued.key),
+        sealed_key: platform.seal_key(&Name::Host(one.hostname.clone()), &issued.key),
         chain: issued.chain,
         not_after: facts.not_after,
         next_at: Some(facts.not_after.saturating_sub(lifetime / 3)),

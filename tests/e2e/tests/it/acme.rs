@@ -172,6 +172,12 @@ async fn a_name_that_leads_elsewhere_says_so_and_gets_its_certificate_once_it_le
         domain["https"]["status"] == "active"
     })
     .await;
+    // The second order proves the name by TLS-ALPN-01, and is the last one.
+    let output = site.installation.output();
+    let failures = output
+        .lines()
+        .filter(|line| line.contains("no certificate domain=lost"));
+    assert_eq!(failures.count(), 1, "{output}");
     let client = site.pebble.client(host).await;
     client
         .get(format!("https://{host}/"))
