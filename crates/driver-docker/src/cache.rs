@@ -134,6 +134,7 @@ impl StageKeeper {
     /// Keeps these stages, and no longer those of earlier builds. What fails here only makes a later
     /// build slower.
     pub(crate) async fn keep(&self, stages: &[String]) {
+        // A build that is called off from here on leaves names that no list has.
         self.known.forget(self.project_id);
         if let Err(error) = self.try_keep(stages).await {
             tracing::warn!(%error, repository = self.repository, "the stages of a build could not be kept");

@@ -186,7 +186,8 @@ impl Body for ResponseBody {
         {
             self.visitor.note_sent(data.len());
         }
-        if polled.is_pending() && self.visitor.take_stream_overdue(cx) {
+        // Elsewhere the connection itself ends.
+        if polled.is_pending() && self.visitor.is_stream() && self.visitor.take_overdue(cx) {
             return Poll::Ready(Some(Err(BrokenOff::Overdue)));
         }
         polled.map(|frame| frame.map(|frame| frame.map_err(BrokenOff::App)))

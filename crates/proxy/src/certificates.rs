@@ -45,8 +45,6 @@ pub trait KeyOpener: std::fmt::Debug + Send + Sync {
 pub enum Name {
     /// One host.
     Host(Hostname),
-    /// Every host one label below this one.
-    Below(Hostname),
     /// A check of who has the host, by TLS-ALPN-01.
     Challenge(Hostname),
 }
@@ -55,15 +53,14 @@ impl Name {
     fn folder(&self) -> &'static str {
         match self {
             Self::Host(_) => "hosts",
-            Self::Below(_) => "wildcards",
             Self::Challenge(_) => "challenges",
         }
     }
 
-    /// The host; of a wildcard, the one that its hosts are below.
+    /// The host.
     pub fn host(&self) -> &Hostname {
         match self {
-            Self::Host(host) | Self::Below(host) | Self::Challenge(host) => host,
+            Self::Host(host) | Self::Challenge(host) => host,
         }
     }
 }
@@ -72,7 +69,6 @@ impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Host(host) => write!(f, "{host}"),
-            Self::Below(host) => write!(f, "*.{host}"),
             Self::Challenge(host) => write!(f, "challenge:{host}"),
         }
     }
@@ -140,33 +136,25 @@ impl Folder {
         remove_file(&self.path(name))
     }
 
-    /// The names of all certificates but challenges. Blocks.
-    pub fn list(&self) -> Result<Vec<Name>> {
-        let mut names = Vec::new();
-        for (folder, name) in [
-            ("hosts", Name::Host as fn(Hostname) -> Name),
-            ("wildcards", Name::Below),
-        ] {
-            let path = self.0.join(folder);
-            let entries = match fs::read_dir(&path) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(source) => return Err(Error::Certificates { path, source }),
-            };
-            for entry in entries {
-                let entry = entry.map_err(|source| Error::Certificates {
-                    path: path.clone(),
-                    source,
-                })?;
-                // What a crash left beside a file is listed like one, and goes like one that nobody owns.
-                let host = entry
-                    .file_name()
-                    .to_str()
-                    .and_then(|text| text.parse().ok());
-                names.extend(host.map(name));
-            }
+    /// The hosts that have a certificate. Blocks.
+    pub fn list(&self) -> Result<Vec<Hostname>> {
+        let path = self.0.join("hosts");
+        let failed = |source| Error::Certificates {
+            path: path.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut hosts = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            // What a crash left beside a file is listed like one, and goes like one that nobody owns.
+            hosts.extend(name.to_str().and_then(|text| text.parse::<Hostname>().ok()));
         }
-        Ok(names)
+        Ok(hosts)
     }
 
     /// Has the proxy answer `text` to a check by HTTP-01. Blocks.
@@ -297,12 +285,7 @@ impl ResolvesServerCert for Certificates {
         if is_challenge {
             return self.find(Name::Challenge(host));
         }
-        let parent = host
-            .as_str()
-            .split_once('.')
-            .and_then(|(_, parent)| parent.parse().ok());
         self.find(Name::Host(host))
-            .or_else(|| self.find(Name::Below(parent?)))
     }
 }
 
@@ -351,6 +334,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(folder.list().unwrap(), [name]);
+        assert_eq!(folder.list().unwrap(), [name.host().clone()]);
     }
 }

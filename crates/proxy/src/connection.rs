@@ -135,14 +135,6 @@ impl Visitor {
         }
     }
 
-    /// Whether the deadline of a request among many has passed; its task is woken when it does.
-    pub(crate) fn take_stream_overdue(&self, cx: &Context<'_>) -> bool {
-        self.is_stream() && {
-            self.waker.get_or_init(|| cx.waker().clone());
-            self.take_overdue()
-        }
-    }
-
     /// The visitor's address as a header value.
     pub(crate) fn ip_value(&self) -> &HeaderValue {
         &self.ip_value
@@ -194,8 +186,9 @@ impl Visitor {
         self.has_broken_body.get()
     }
 
-    /// Whether the running deadline has passed; says so once.
-    pub(crate) fn take_overdue(&self) -> bool {
+    /// Whether the running deadline has passed; says so once, and wakes the asking task when it does.
+    pub(crate) fn take_overdue(&self, cx: &Context<'_>) -> bool {
+        self.waker.get_or_init(|| cx.waker().clone());
         self.is_overdue.replace(false)
     }
 
@@ -347,9 +340,8 @@ async fn serve_http2(worker: Rc<Worker>, visitor: &Rc<Visitor>, wire: Wire) {
     let mut http = pin!(worker.http2().serve_connection(io, service));
     let mut is_told = false;
     poll_fn(|cx| {
-        visitor.waker.get_or_init(|| cx.waker().clone());
         let is_resting = visitor.phase.get() == Phase::Idle;
-        if visitor.take_overdue() {
+        if visitor.take_overdue(cx) {
             if is_told || !is_resting {
                 return Poll::Ready(());
             }

@@ -46,7 +46,7 @@ pub enum Request {
     },
     /// The certificates of these hosts have changed.
     ForgetCertificates {
-        /// The hosts; of wildcards, the name that they are below.
+        /// The hosts.
         hosts: Vec<Hostname>,
     },
     /// Give the listeners to the asking process; both accept until one finishes.

@@ -95,12 +95,7 @@ impl Upstream {
             }
             match answer.as_mut().poll(cx) {
                 Poll::Ready(answered) => Poll::Ready(Some(answered)),
-                Poll::Pending if self.is_over || visitor.take_stream_overdue(cx) => {
-                    Poll::Ready(None)
-                }
-                Poll::Pending if !visitor.is_stream() && visitor.take_overdue() => {
-                    Poll::Ready(None)
-                }
+                Poll::Pending if self.is_over || visitor.take_overdue(cx) => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         })

@@ -189,11 +189,6 @@ impl Installation {
         self.http_addr
     }
 
-    /// An address that nothing listens on.
-    pub fn free_addr(&self) -> SocketAddr {
-        free_addr()
-    }
-
     /// Everything that the server has written so far.
     pub fn output(&self) -> String {
         let logs = (1..=self.starts).map(|start| fs::read_to_string(self.log_path(start)));

@@ -11,10 +11,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tose_model::route::RouteTable;
 use tose_proxy::Limits;
-use tose_proxy::certificates::Name;
 
 use crate::harness::{App, HOST, Proxy, eventually, header, quick, reply, route_to, soon, spawn};
-use crate::tls::{made, shake_hands};
+use crate::tls::{give, made, shake_hands};
 
 /// A body that a visitor sends, of one piece or in parts.
 type Sent = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
@@ -27,12 +26,7 @@ struct Site {
 async fn site(table: &RouteTable, limits: Limits) -> Site {
     let proxy = Proxy::start_with(table, limits).await;
     let own = made(HOST);
-    let name = Name::Host(HOST.parse().unwrap());
-    proxy
-        .config()
-        .certificates
-        .write(&name, &own.certificate)
-        .unwrap();
+    give(&proxy, &own.certificate);
     Site { proxy, own }
 }
 

@@ -14,6 +14,16 @@ use tose_proxy::certificates::{Certificate, Name};
 
 use crate::harness::{App, HOST, Proxy, get, quick, route_to, routes, soon};
 
+/// Gives our host this certificate.
+pub(crate) fn give(proxy: &Proxy, certificate: &Certificate) {
+    let name = Name::Host(HOST.parse().unwrap());
+    proxy
+        .config()
+        .certificates
+        .write(&name, certificate)
+        .unwrap();
+}
+
 /// A certificate for one name that signs itself.
 pub(crate) struct Made {
     pub(crate) certificate: Certificate,
@@ -75,10 +85,7 @@ async fn a_host_is_served_with_its_own_certificate_and_the_app_is_told_so() {
     let app = App::start().await;
     let proxy = Proxy::start(&route_to(&app)).await;
     let (own, other) = (made(HOST), made("other.example.com"));
-    let folder = &proxy.config().certificates;
-    folder
-        .write(&Name::Host(HOST.parse().unwrap()), &own.certificate)
-        .unwrap();
+    give(&proxy, &own.certificate);
     let tls = shake_hands(&proxy, HOST, &own, &["http/1.1"])
         .await
         .unwrap();
@@ -96,39 +103,13 @@ async fn a_host_is_served_with_its_own_certificate_and_the_app_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_wildcard_serves_the_names_one_label_below_it() {
-    let proxy = Proxy::start(&routes(1, &[])).await;
-    let wildcard = made("*.example.com");
-    let name = Name::Below("example.com".parse().unwrap());
-    proxy
-        .config()
-        .certificates
-        .write(&name, &wildcard.certificate)
-        .unwrap();
-    shake_hands(&proxy, "a.example.com", &wildcard, &[])
-        .await
-        .unwrap();
-    for name in ["example.com", "b.a.example.com"] {
-        shake_hands(&proxy, name, &wildcard, &[])
-            .await
-            .expect_err(name);
-    }
-    proxy.stop().await;
-}
-
-#[tokio::test]
 async fn a_certificate_that_was_replaced_is_used_once_the_proxy_is_told() {
     let proxy = Proxy::start(&routes(1, &[])).await;
-    let folder = proxy.config().certificates.clone();
     let host = HOST.parse().unwrap();
     let (before, after) = (made(HOST), made(HOST));
-    folder
-        .write(&Name::Host(HOST.parse().unwrap()), &before.certificate)
-        .unwrap();
+    give(&proxy, &before.certificate);
     let open = shake_hands(&proxy, HOST, &before, &[]).await.unwrap();
-    folder
-        .write(&Name::Host(HOST.parse().unwrap()), &after.certificate)
-        .unwrap();
+    give(&proxy, &after.certificate);
     shake_hands(&proxy, HOST, &before, &[]).await.unwrap();
     proxy
         .control()
@@ -151,13 +132,12 @@ async fn one_broken_certificate_harms_no_other_and_is_mended_by_the_next() {
     let proxy = Proxy::start(&routes(1, &[])).await;
     let folder = proxy.config().certificates.clone();
     let (good, other) = (made("good.example.com"), made(HOST));
-    let name = Name::Host(HOST.parse().unwrap());
     // The key of one with the chain of the other.
     let mixed = Certificate {
         chain: good.certificate.chain.clone(),
         sealed_key: other.certificate.sealed_key.clone(),
     };
-    folder.write(&name, &mixed).unwrap();
+    give(&proxy, &mixed);
     let good_name = Name::Host("good.example.com".parse().unwrap());
     folder.write(&good_name, &good.certificate).unwrap();
     shake_hands(&proxy, HOST, &other, &[])
@@ -166,7 +146,7 @@ async fn one_broken_certificate_harms_no_other_and_is_mended_by_the_next() {
     shake_hands(&proxy, "good.example.com", &good, &[])
         .await
         .unwrap();
-    folder.write(&name, &other.certificate).unwrap();
+    give(&proxy, &other.certificate);
     shake_hands(&proxy, HOST, &other, &[]).await.unwrap();
     assert_eq!(folder.list().unwrap().len(), 2);
     proxy.stop().await;
@@ -214,9 +194,7 @@ async fn a_check_by_tls_gets_the_challenges_certificate_and_nothing_else() {
     let proxy = Proxy::start(&routes(1, &[])).await;
     let (own, challenge) = (made(HOST), made(HOST));
     let folder = &proxy.config().certificates;
-    folder
-        .write(&Name::Host(HOST.parse().unwrap()), &own.certificate)
-        .unwrap();
+    give(&proxy, &own.certificate);
     let acme = &["acme-tls/1"];
     shake_hands(&proxy, HOST, &own, acme)
         .await
@@ -259,12 +237,7 @@ async fn a_handshake_has_a_deadline() {
 async fn a_successor_serves_https_on_the_same_port() {
     let proxy = Proxy::start(&routes(1, &[])).await;
     let own = made(HOST);
-    let name = Name::Host(HOST.parse().unwrap());
-    proxy
-        .config()
-        .certificates
-        .write(&name, &own.certificate)
-        .unwrap();
+    give(&proxy, &own.certificate);
     let successor = proxy.take_over().await;
     assert_eq!(successor.https_addr(), proxy.https_addr());
     proxy.ended().await;

@@ -88,13 +88,12 @@ async fn compare(platform: &Platform) -> Result<()> {
             }
             known.insert(name);
         }
-        for name in folder.list()? {
-            if let Name::Host(host) = &name
-                && !known.contains(&name)
-            {
+        for host in folder.list()? {
+            let name = Name::Host(host.clone());
+            if !known.contains(&name) {
                 tracing::info!(%host, "removing a certificate: no active domain has it");
                 folder.remove(&name)?;
-                changed.push(host.clone());
+                changed.push(host);
             }
         }
         Ok::<_, tose_proxy::Error>(changed)

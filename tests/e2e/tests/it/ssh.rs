@@ -1,7 +1,7 @@
 //! Private repositories over SSH.
 
 use serde_json::json;
-use tose_e2e::{Installation, Source, Sshd};
+use tose_e2e::{Installation, Source, Sshd, free_addr};
 
 #[tokio::test]
 async fn a_deploy_key_opens_a_repository_over_ssh_and_a_wrong_one_is_told_so() {
@@ -9,7 +9,7 @@ async fn a_deploy_key_opens_a_repository_over_ssh_and_a_wrong_one_is_told_so() {
         return;
     };
     let project = site.project("web", &Source::app("one")).await;
-    let sshd = Sshd::start(&site.path("sshd"), site.free_addr()).await;
+    let sshd = Sshd::start(&site.path("sshd"), free_addr()).await;
     let url = sshd.url(project.repository.path());
     let connect = async |key: String| {
         let body = json!({"repo_url": url, "deploy_key": key});
