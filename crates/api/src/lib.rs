@@ -10,6 +10,7 @@
 pub mod account;
 pub mod deployment;
 pub mod domain;
+pub mod domain_settings;
 pub mod env_var;
 pub mod envelope;
 pub mod error;

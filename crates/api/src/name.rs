@@ -22,6 +22,12 @@ pub struct InvalidName(String);
 pub(crate) const DISPLAY_NAME_PATTERN: &str =
     r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$";
 
+impl InvalidName {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
 fn invalid<T>(message: impl Into<String>) -> Result<T, InvalidName> {
     Err(InvalidName(message.into()))
 }

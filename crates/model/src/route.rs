@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tose_api::domain_settings::{Hsts, IpRange, UpstreamProtocol};
 use tose_api::{Hostname, ProjectId, Slug};
+
+use crate::secret::{ExposeSecret, SecretString};
 
 /// One replica that may get requests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +40,92 @@ pub struct Route {
     /// certificate. `None` serves them as they come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https_port: Option<u16>,
+    /// What visitors meet before the app; `None` is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Box<Rules>>,
+}
+
+/// What visitors of one host meet before the app, see [`tose_api::domain_settings::DomainSettings`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rules {
+    /// From where visitors may come; empty lets everybody in.
+    pub allowed_ips: Vec<IpRange>,
+    /// The host that visitors are sent to instead.
+    pub redirect_to: Option<Hostname>,
+    /// Requests a second of one address.
+    pub requests_per_second: Option<u32>,
+    /// Who may come in; empty asks nobody.
+    pub users: Vec<Credential>,
+    /// Whether a page is shown instead of the app.
+    pub maintenance: bool,
+    /// Requests at the same time.
+    pub max_requests: Option<u32>,
+    /// The most bytes of a request's body.
+    pub max_body_bytes: Option<u64>,
+    /// Paths that lead to other projects.
+    pub paths: Vec<PathRule>,
+    /// Whether a visitor stays with a replica.
+    pub sticky: bool,
+    /// How the replicas of this host are spoken to.
+    pub upstream: UpstreamProtocol,
+    /// Whether texts are compressed.
+    pub compression: bool,
+    /// What browsers are told to remember of HTTPS.
+    pub hsts: Option<Hsts>,
+    /// HTML for the time of maintenance.
+    pub maintenance_page: Option<String>,
+    /// HTML for when the app does not answer.
+    pub error_page: Option<String>,
+    /// Whether requests are written into the project's logs.
+    pub access_log: bool,
+}
+
+/// A path that leads to another project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathRule {
+    /// How the path begins.
+    pub prefix: String,
+    /// A host of the other project, whose replicas are asked.
+    pub host: Hostname,
+    /// The other project: a host that has gone to somebody else leads nowhere.
+    pub project_id: ProjectId,
+    /// Whether the prefix is cut off.
+    pub strip_prefix: bool,
+}
+
+/// Somebody who may come in. The password is known by a salted digest alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// The name.
+    pub name: String,
+    salt: String,
+    digest: String,
+}
+
+impl Credential {
+    /// Of a password; `salt` is random and of this credential alone. A fast digest: it is checked with
+    /// each request, and kept sealed or in a file that lies beside the key to all seals.
+    pub fn new(name: String, password: &SecretString, salt: [u8; 16]) -> Self {
+        let salt = hex::encode(salt);
+        let digest = digest(&salt, password.expose_secret().as_bytes());
+        Self { name, salt, digest }
+    }
+
+    /// Whether this is the password; takes as long whatever is wrong.
+    pub fn accepts(&self, password: &[u8]) -> bool {
+        let given = digest(&self.salt, password);
+        let pairs = given.bytes().zip(self.digest.bytes());
+        pairs.fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
+            && given.len() == self.digest.len()
+    }
+}
+
+fn digest(salt: &str, password: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(salt.as_bytes());
+    hash.update(password);
+    hex::encode(hash.finalize())
 }
 
 /// Every host that the data plane knows.
@@ -69,5 +159,27 @@ impl RouteTable {
             .iter()
             .filter(|(_, route)| route.project_id == project_id)
             .eq(routes.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_accepts_its_password_and_no_other() {
+        let password = SecretString::from("correct horse".to_owned());
+        let credential = Credential::new("ann".to_owned(), &password, [7; 16]);
+        assert!(credential.accepts(b"correct horse"));
+        for other in [&b"correct hors"[..], b"correct horse ", b""] {
+            assert!(!credential.accepts(other));
+        }
+        let elsewhere = Credential::new("ann".to_owned(), &password, [8; 16]);
+        assert_ne!(credential, elsewhere);
+        assert!(
+            !serde_json::to_string(&credential)
+                .unwrap()
+                .contains("correct")
+        );
     }
 }

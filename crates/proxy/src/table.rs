@@ -211,6 +211,7 @@ mod tests {
             backends,
             reason: None,
             https_port: None,
+            rules: None,
         };
         RouteTable {
             generation: 1,

@@ -238,6 +238,7 @@ mod tests {
             backends: Vec::new(),
             reason: None,
             https_port: None,
+            rules: None,
         };
         let host = format!("app-{number}.localhost").parse().expect("a host");
         (project_id, BTreeMap::from([(host, route)]))

@@ -225,6 +225,7 @@ pub(crate) fn routes(generation: u64, hosts: &[(&str, &[SocketAddr])]) -> RouteT
             .collect(),
         reason: None,
         https_port: None,
+        rules: None,
     };
     let routes: BTreeMap<_, _> = hosts
         .iter()

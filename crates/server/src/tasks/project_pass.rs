@@ -541,6 +541,7 @@ impl Pass<'_> {
                     backends: backends.clone(),
                     reason: reason.clone(),
                     https_port: https.port_of(domain.id),
+                    rules: None,
                 };
                 (domain.hostname, route)
             })

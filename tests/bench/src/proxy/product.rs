@@ -95,6 +95,7 @@ fn routes(app: SocketAddr) -> Result<RouteTable> {
             addr: app,
         }],
         https_port: None,
+        rules: None,
         reason: None,
     };
     Ok(RouteTable {
