@@ -3,10 +3,52 @@
 //! The data plane counts from its own start on, the control plane takes differences. Everything is
 //! integer arithmetic, and adding saturates.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tose_api::ProjectId;
+
+/// One request, for the log of the project that asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessRecord {
+    /// The project whose host was asked.
+    pub project_id: ProjectId,
+    /// How long ago its answer had ended when this was fetched, in microseconds.
+    pub ended_us_ago: u64,
+    /// The visitor.
+    pub address: IpAddr,
+    /// `GET` and the like.
+    pub method: String,
+    /// As the visitor wrote it; this and the other texts hold what visitors choose, cut to 512 bytes.
+    pub host: String,
+    /// With its query.
+    pub path: String,
+    /// The answer's; 0 when the visitor left before.
+    pub status: u16,
+    /// Of the answer's body.
+    pub sent_bytes: u64,
+    /// From the request's head to the answer's end.
+    pub took_us: u64,
+    /// Where the visitor says to come from.
+    pub referer: Option<String>,
+    /// What the visitor says to be.
+    pub user_agent: Option<String>,
+}
+
+impl AccessRecord {
+    /// The most bytes that it takes in JSON, where one character may become six.
+    pub fn max_json_len(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let texts = self.method.len()
+            + self.host.len()
+            + self.path.len()
+            + length(&self.referer)
+            + length(&self.user_agent);
+        400 + 6 * texts
+    }
+}
 
 /// The longest times that each bucket but the last holds, in microseconds: 0.5 ms to 120 s, in
 /// steps that keep the ratio of neighbours at 2 or less.

@@ -25,6 +25,8 @@ use crate::forward;
 use crate::io::{Activity, Observed, Wire};
 use crate::limits::{Limits, MAX_LINGER_BYTES};
 use crate::meter::Tally;
+use crate::origin;
+use crate::proxy_protocol;
 use crate::tls::{Secured, Tls};
 use crate::tunnel::Tunnel;
 use crate::worker::{Seat, Worker};
@@ -53,7 +55,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The state of one visitor's connection, seen by its task and by the worker's sweep.
 pub(crate) struct Visitor {
-    ip_value: HeaderValue,
+    ip: Cell<IpAddr>,
+    ip_value: RefCell<HeaderValue>,
     activity: Rc<Activity>,
     clock: Rc<Cell<u64>>,
     phase: Cell<Phase>,
@@ -61,6 +64,7 @@ pub(crate) struct Visitor {
     is_overdue: Cell<bool>,
     has_unread_body: Cell<bool>,
     has_broken_body: Cell<bool>,
+    has_large_body: Cell<bool>,
     is_secure: Cell<bool>,
     tunnel: RefCell<Option<Tunnel>>,
     waker: OnceCell<Waker>,
@@ -74,9 +78,9 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// A visitor who just connected; `clock` holds the worker's milliseconds.
     pub(crate) fn new(ip: IpAddr, clock: Rc<Cell<u64>>) -> Self {
-        let ip_value = HeaderValue::try_from(ip.to_string()).expect("an address makes a header");
         Self {
-            ip_value,
+            ip: Cell::new(ip),
+            ip_value: RefCell::new(origin::value_of(ip)),
             activity: Rc::default(),
             phase: Cell::new(Phase::Head),
             since_ms: Cell::new(clock.get()),
@@ -84,6 +88,7 @@ impl Visitor {
             is_overdue: Cell::new(false),
             has_unread_body: Cell::new(false),
             has_broken_body: Cell::new(false),
+            has_large_body: Cell::new(false),
             is_secure: Cell::new(false),
             tunnel: RefCell::new(None),
             waker: OnceCell::new(),
@@ -99,6 +104,7 @@ impl Visitor {
             connection.enter(Phase::Streaming);
         }
         Self {
+            ip: connection.ip.clone(),
             ip_value: connection.ip_value.clone(),
             activity: Rc::default(),
             phase: Cell::new(Phase::Waiting),
@@ -107,6 +113,7 @@ impl Visitor {
             is_overdue: Cell::new(false),
             has_unread_body: Cell::new(false),
             has_broken_body: Cell::new(false),
+            has_large_body: Cell::new(false),
             is_secure: Cell::new(connection.is_secure()),
             tunnel: RefCell::new(None),
             waker: OnceCell::new(),
@@ -135,9 +142,25 @@ impl Visitor {
         }
     }
 
-    /// The visitor's address as a header value.
-    pub(crate) fn ip_value(&self) -> &HeaderValue {
-        &self.ip_value
+    /// The visitor's address.
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.ip.get()
+    }
+
+    /// The same as a header value.
+    pub(crate) fn ip_value(&self) -> HeaderValue {
+        self.ip_value.borrow().clone()
+    }
+
+    /// Corrects it, where a proxy before this one knows better.
+    pub(crate) fn set_ip(&self, ip: IpAddr) {
+        self.ip.set(ip);
+        *self.ip_value.borrow_mut() = origin::value_of(ip);
+    }
+
+    /// What moved for it.
+    pub(crate) fn activity(&self) -> &Rc<Activity> {
+        &self.activity
     }
 
     /// Whether it came by HTTPS.
@@ -179,6 +202,17 @@ impl Visitor {
     /// Notes that a request's body is malformed or cut; its connection takes no further request.
     pub(crate) fn note_body_broken(&self) {
         self.has_broken_body.set(true);
+    }
+
+    /// Notes that a request's body is larger than its host lets it be; like a broken one.
+    pub(crate) fn note_body_too_large(&self) {
+        self.has_large_body.set(true);
+        self.note_body_broken();
+    }
+
+    /// Whether the last request's body is too large.
+    pub(crate) fn has_large_body(&self) -> bool {
+        self.has_large_body.get()
     }
 
     /// Whether the last request's body is malformed or cut.
@@ -249,7 +283,11 @@ impl Visitor {
     }
 
     /// Runs `future` until it ends; `None` if the deadline of `phase` passes before.
-    async fn within<T>(&self, phase: Phase, future: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(
+        &self,
+        phase: Phase,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
         self.enter(phase);
         let mut future = pin!(future);
         poll_fn(|cx| {
@@ -268,6 +306,20 @@ pub(crate) async fn serve(worker: Rc<Worker>, seat: Seat, tcp: TcpStream, tls: O
     // Without it small answers wait for the visitor's acknowledgement; a dead socket shows later.
     let _ = tcp.set_nodelay(true);
     let visitor = seat.visitor();
+    let mut tcp = tcp;
+    if worker.awaits_proxy_header(visitor.ip()) {
+        let header = proxy_protocol::read(&mut tcp);
+        let is_welcome = match visitor.within(Phase::Handshake, header).await {
+            Some(Ok(Some(ip))) => seat.assign(ip.to_canonical()),
+            // The proxy speaks for itself, as when it looks whether this one is well.
+            Some(Ok(None)) => true,
+            _ => false,
+        };
+        if !is_welcome {
+            return;
+        }
+        visitor.enter(Phase::Head);
+    }
     let wire = match tls {
         None => Wire::Plain(tcp),
         Some(tls) => match visitor.within(Phase::Handshake, tls.accept(tcp)).await {

@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use tose_api::domain_settings::IpRange;
 use tose_api::{Hostname, ProjectId};
-use tose_model::traffic::Traffic;
+use tose_model::traffic::{AccessRecord, Traffic};
 
 pub use client::Client;
 
@@ -44,6 +45,8 @@ pub enum Request {
         /// The last project of the part before.
         after: Option<ProjectId>,
     },
+    /// The oldest requests that are to be logged and nobody has fetched; see [`Response::AccessRecords`].
+    AccessRecords,
     /// The certificates of these hosts have changed.
     ForgetCertificates {
         /// The hosts.
@@ -79,6 +82,13 @@ pub enum Response {
         projects: BTreeMap<ProjectId, Traffic>,
         /// Whether there are projects after the last of these.
         has_more: bool,
+    },
+    /// To [`Request::AccessRecords`]; an empty list is the end for now.
+    AccessRecords {
+        /// The requests, in the order of their ends.
+        records: Vec<AccessRecord>,
+        /// How many did not fit since the last time.
+        lost: u64,
     },
     /// To [`Request::ForgetCertificates`].
     Forgotten,
@@ -121,6 +131,12 @@ pub struct Status {
     /// Where they connect with HTTPS; `None` when it listens nowhere.
     #[serde(default)]
     pub https_addr: Option<SocketAddr>,
+    /// The proxies in front of it that it trusts.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpRange>,
+    /// Whether connections of those begin with a PROXY protocol header.
+    #[serde(default)]
+    pub proxy_protocol: bool,
     /// The route table that it uses.
     pub generation: u64,
     /// Visitors' connections that are open.

@@ -5,27 +5,35 @@
 //! a resting connection that ended without a byte of a response. A tunnel opens only after the
 //! app's 101 to an upgrade that the visitor asked for.
 
-use std::io;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, HOST, LOCATION, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    TRANSFER_ENCODING,
+};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
 use tokio::time::Instant;
+use tose_api::domain_settings::UpstreamProtocol;
 
+use crate::access_log::Draft;
 use crate::body::{RequestBody, ResponseBody};
 use crate::connection::{Phase, Visitor};
-use crate::limits::{AVOID, MAX_ATTEMPTS};
+use crate::limits::MAX_ATTEMPTS;
+use crate::origin::Origin;
 use crate::page::{self, Failure};
-use crate::table::{Lease, Replica, Target};
-use crate::tunnel::Tunnel;
-use crate::upstream::{Lost, Upstream};
+use crate::rules::{self, Permit, Ruling};
+use crate::table::{Lease, Target};
+use crate::tunnel::{self, Tunnel};
+use crate::upstream::{Channel, Lost};
 use crate::worker::Worker;
-use crate::{headers, host};
+use crate::{compress, headers, host, sticky, websocket};
 
 /// Where certificate authorities look for the answer to HTTP-01 (RFC 8555, section 8.3).
 const ACME_PATH: &str = "/.well-known/acme-challenge/";
@@ -34,18 +42,20 @@ const ACME_PATH: &str = "/.well-known/acme-challenge/";
 pub(crate) async fn answer(
     worker: Rc<Worker>,
     visitor: Rc<Visitor>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     visitor.enter(Phase::Waiting);
     visitor.tally().begin(Instant::now());
     worker.count_request();
     let accept = request.headers().get(ACCEPT).cloned();
-    let forwarded = Exchange {
+    let exchange = Exchange {
         worker: &worker,
         visitor: &visitor,
-    }
-    .forward(request)
-    .await;
+        on_upgrade: RefCell::new(websocket::on_upgrade(&mut request)),
+        host: RefCell::new(None),
+        draft: RefCell::new(None),
+    };
+    let forwarded = exchange.forward(request).await;
     let mut response = forwarded.unwrap_or_else(|failure| {
         page::render(&failure, accept.as_ref()).map(|text| ResponseBody::page(text, &visitor))
     });
@@ -57,6 +67,7 @@ pub(crate) async fn answer(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    exchange.finish(&mut response);
     visitor.tally().answer(response.status().as_u16());
     visitor.enter(Phase::Streaming);
     response
@@ -66,60 +77,74 @@ pub(crate) async fn answer(
 struct Exchange<'a> {
     worker: &'a Rc<Worker>,
     visitor: &'a Rc<Visitor>,
+    /// The visitor's end of a tunnel, where it is no connection of its own.
+    on_upgrade: RefCell<Option<OnUpgrade>>,
+    /// What the request's host leads to, once that is known, and whether it came by HTTPS; only where
+    /// the host has rules.
+    host: RefCell<Option<(Arc<Target>, bool)>>,
+    draft: RefCell<Option<Draft>>,
+}
+
+/// Where a request goes once the rules of its host let it.
+struct Way {
+    target: Arc<Target>,
+    permit: Option<Permit>,
+    max_body_bytes: Option<u64>,
+    takes_gzip: bool,
+    /// The replica that the visitor's cookie names, where visitors stay with one.
+    sticky: Option<Option<String>>,
 }
 
 /// A response head with what it came over.
 struct Answered {
     response: Response<Incoming>,
-    upstream: Box<Upstream>,
+    channel: Channel,
     lease: Lease,
 }
 
 impl Exchange<'_> {
     async fn forward(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Failure> {
-        let (mut head, body) = request.into_parts();
-        let body = RequestBody::new(body, self.visitor);
+        let (mut head, incoming) = request.into_parts();
         let refused = |why| Failure::Refused(StatusCode::BAD_REQUEST, why);
+        if self.on_upgrade.borrow().is_some() {
+            websocket::ask_in_http1(&mut head, self.worker.request_ids());
+        }
         if head.method == Method::CONNECT {
-            return Err(Failure::Refused(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this is no proxy for other hosts",
-            ));
+            let why = "this is no proxy for other hosts";
+            return Err(Failure::Refused(StatusCode::METHOD_NOT_ALLOWED, why));
         }
         if !headers::has_plain_framing(&head.headers) {
-            return Err(Failure::Refused(
-                StatusCode::NOT_IMPLEMENTED,
-                "the only transfer coding is chunked",
-            ));
+            let why = "the only transfer coding is chunked";
+            return Err(Failure::Refused(StatusCode::NOT_IMPLEMENTED, why));
         }
         host::settle(&mut head).map_err(refused)?;
         if let Some(text) = self.challenge_answer(&head) {
             return Ok(Response::new(ResponseBody::page(text, self.visitor)));
         }
-        let target = self.target(head.headers.get(HOST))?;
-        if let Some(port) = target.https_port
-            && !self.visitor.is_secure()
+        let host = self.target(head.headers.get(HOST))?;
+        let trusted = self.worker.trusted_proxies();
+        let origin = Origin::of(self.visitor, &head.headers, trusted);
+        if let Some(port) = host.https_port
+            && !origin.is_secure
         {
-            return self.to_https(&head, port);
+            return Err(https_location(&head, port));
         }
-        if !target.has_replicas() {
-            return Err(Failure::NoReplica(target));
+        let way = self.apply_rules(host, &mut head, &origin)?;
+        if !way.target.has_replicas() {
+            return Err(Failure::NoReplica(way.target));
         }
-
-        let upgrade = headers::prepare_request(
-            &mut head.headers,
-            self.visitor.ip_value(),
-            self.visitor.is_secure(),
-            self.worker.request_ids(),
-        );
+        let body = RequestBody::new(incoming, self.visitor, way.max_body_bytes);
+        let upgrade =
+            headers::prepare_request(&mut head.headers, &origin, self.worker.request_ids());
         if body.size_hint().exact().is_none() {
             head.headers
                 .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         head.version = Version::HTTP_11;
         head.extensions.clear();
-        let answered = self.send(&target, Request::from_parts(head, body)).await?;
-        self.respond(answered, &target, upgrade)
+        let request = Request::from_parts(head, body);
+        let answered = self.send(&way, request, upgrade.is_some()).await?;
+        self.respond(answered, way, upgrade, origin.is_secure)
     }
 
     fn target(&self, host: Option<&HeaderValue>) -> Result<Arc<Target>, Failure> {
@@ -127,8 +152,85 @@ impl Exchange<'_> {
             .and_then(|host| host.to_str().ok())
             .and_then(|host| host::with_name(host, |name| self.worker.find(name)))
             .ok_or_else(|| Failure::UnknownHost(host.cloned()))?;
+        self.attribute(&target);
+        Ok(target)
+    }
+
+    /// From here on the request counts for this target's project.
+    fn attribute(&self, target: &Target) {
         let counters = target.meter.of_worker(self.worker.index());
         self.visitor.tally().attribute(counters);
+    }
+
+    /// What the host's rules make of a request.
+    fn apply_rules(
+        &self,
+        host: Arc<Target>,
+        head: &mut Parts,
+        origin: &Origin,
+    ) -> Result<Way, Failure> {
+        let Some(ruled) = &host.ruled else {
+            return Ok(Way::plain(host));
+        };
+        let rules = ruled.rules();
+        *self.host.borrow_mut() = Some((Arc::clone(&host), origin.is_secure));
+        if rules.access_log {
+            let draft = Draft::new(self.worker, host.project_id, head, origin);
+            *self.draft.borrow_mut() = Some(draft);
+        }
+        let barred = |ruling| Failure::Ruled(Arc::clone(&host), ruling);
+        ruled.check_address(origin.ip).map_err(barred)?;
+        if let Some(name) = &rules.redirect_to {
+            return Err(location(
+                head,
+                name.as_str(),
+                origin.is_secure,
+                host::port(&head.headers),
+            ));
+        }
+        let permit = ruled.admit(origin.ip, &head.headers).map_err(barred)?;
+        if !rules.users.is_empty() {
+            // It was for this proxy, and is no business of the app's.
+            head.headers.remove(AUTHORIZATION);
+        }
+        let length = head.headers.get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if let (Some(most), Some(length)) = (rules.max_body_bytes, length)
+            && length > most
+        {
+            return Err(barred(Ruling::TooLarge));
+        }
+        let takes_gzip = rules.compression && compress::is_wanted(&head.method, &head.headers);
+        let sticky = rules.sticky.then(|| sticky::cookie(&head.headers));
+        let max_body_bytes = rules.max_body_bytes;
+        let target = self.follow_path(&host, head)?;
+        Ok(Way {
+            target,
+            permit,
+            max_body_bytes,
+            takes_gzip,
+            sticky,
+        })
+    }
+
+    /// The target of a path that leads to another project; the host's own otherwise.
+    fn follow_path(&self, host: &Arc<Target>, head: &mut Parts) -> Result<Arc<Target>, Failure> {
+        let rule = host
+            .ruled
+            .as_ref()
+            .and_then(|ruled| ruled.path_rule(head.uri.path()));
+        let Some(rule) = rule else {
+            return Ok(Arc::clone(host));
+        };
+        let target = self
+            .worker
+            .find(rule.host.as_str())
+            .filter(|target| target.project_id == rule.project_id)
+            .ok_or_else(|| Failure::NoReplica(Arc::clone(host)))?;
+        if rule.strip_prefix {
+            rules::strip_prefix(head, &rule.prefix);
+        }
+        self.attribute(&target);
         Ok(target)
     }
 
@@ -144,74 +246,66 @@ impl Exchange<'_> {
             .map(Bytes::from)
     }
 
-    /// Sends the visitor to the same place by HTTPS; 308 keeps the method and the body.
-    fn to_https(&self, head: &Parts, port: u16) -> Result<Response<ResponseBody>, Failure> {
-        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let location = host.and_then(|host| {
-            let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            host::with_name(host, |name| {
-                HeaderValue::try_from(match port {
-                    443 => format!("https://{name}{path}"),
-                    port => format!("https://{name}:{port}{path}"),
-                })
-                .ok()
-            })
-        });
-        let location = location.ok_or(Failure::Refused(
-            StatusCode::BAD_REQUEST,
-            "the request's target is not valid",
-        ))?;
-        let mut response = Response::new(ResponseBody::empty(self.visitor));
-        *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-        response.headers_mut().insert(LOCATION, location);
-        Ok(response)
-    }
-
     /// Sends the request to one replica after another until one takes it.
     async fn send(
         &self,
-        target: &Arc<Target>,
+        way: &Way,
         mut request: Request<RequestBody>,
+        is_upgrade: bool,
     ) -> Result<Answered, Failure> {
+        let target = &way.target;
         let failed = || Failure::UpstreamFailed(Arc::clone(target));
+        // An upgrade is one of HTTP/1.1.
+        let protocol = match target.upstream() {
+            UpstreamProtocol::H2c if !is_upgrade => UpstreamProtocol::H2c,
+            _ => UpstreamProtocol::Http1,
+        };
         let pools = self.worker.pools();
         let is_repeatable = request.method().is_idempotent() && request.body().is_end_stream();
         let mut tried = Vec::new();
         for _ in 0..MAX_ATTEMPTS {
-            let lease = self.worker.pick(target, &tried).ok_or_else(failed)?;
+            let cookie = way.sticky.as_ref().and_then(Option::as_deref);
+            let lease = self
+                .worker
+                .pick(target, cookie, &tried)
+                .ok_or_else(failed)?;
             let replica = lease.replica();
-            let (mut upstream, copy) = match pools.take(replica).await {
-                Some(upstream) => (upstream, is_repeatable.then(|| copy_of(&request))),
-                None => match Upstream::connect(replica.addr, self.worker.limits()).await {
-                    Ok(upstream) => (upstream, None),
+            let (mut channel, copy) = match pools.take(replica, protocol).await {
+                Some(channel) => (channel, is_repeatable.then(|| copy_of(&request))),
+                None => match pools.connect(replica, protocol, self.worker.limits()).await {
+                    Ok(channel) => (channel, None),
                     Err(error) => {
-                        self.note_unreachable(replica, &error);
+                        tracing::debug!(addr = %replica.addr, %error, "cannot connect to a replica");
+                        replica.note_unreachable(self.worker.now_ms());
                         tried.push(replica.id);
                         continue;
                     }
                 },
             };
-            match upstream.exchange(request, self.visitor).await {
+            let was_resting = copy.is_some();
+            match channel.exchange(request, self.visitor).await {
                 Ok(response) => {
+                    replica.note_answer();
                     return Ok(Answered {
                         response,
-                        upstream,
+                        channel,
                         lease,
                     });
                 }
                 Err(_) if self.visitor.has_broken_body() => {
-                    return Err(Failure::Refused(
-                        StatusCode::BAD_REQUEST,
-                        "its body is broken",
-                    ));
+                    return Err(self.broken_body());
                 }
                 Err(Lost::Timeout) => {
+                    replica.note_lost_answer(self.worker.now_ms());
                     let limit = self.worker.limits().response_head;
                     return Err(Failure::UpstreamTimeout(Arc::clone(target), limit));
                 }
                 Err(Lost::Unsent(unsent)) => request = *unsent,
-                Err(Lost::Silent) => request = copy.ok_or_else(failed)?,
-                Err(Lost::Garbled) => return Err(failed()),
+                Err(Lost::Silent) if was_resting => request = copy.ok_or_else(failed)?,
+                Err(Lost::Silent | Lost::Garbled) => {
+                    replica.note_lost_answer(self.worker.now_ms());
+                    return Err(failed());
+                }
             }
             // What ended one resting connection has probably ended its neighbours.
             pools.forget(replica);
@@ -219,45 +313,127 @@ impl Exchange<'_> {
         Err(failed())
     }
 
+    fn broken_body(&self) -> Failure {
+        match &*self.host.borrow() {
+            Some((host, _)) if self.visitor.has_large_body() => {
+                Failure::Ruled(Arc::clone(host), Ruling::TooLarge)
+            }
+            _ => Failure::Refused(StatusCode::BAD_REQUEST, "its body is broken"),
+        }
+    }
+
     fn respond(
         &self,
         answered: Answered,
-        target: &Arc<Target>,
+        way: Way,
         upgrade: Option<HeaderValue>,
+        is_secure: bool,
     ) -> Result<Response<ResponseBody>, Failure> {
         let Answered {
             response,
-            upstream,
-            lease,
+            channel,
+            mut lease,
         } = answered;
+        lease.keep(way.permit);
+        let failed = || Failure::UpstreamFailed(Arc::clone(&way.target));
         let (mut head, incoming) = response.into_parts();
         head.version = Version::HTTP_11;
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(protocol) = upgrade else {
-                return Err(Failure::UpstreamFailed(Arc::clone(target)));
-            };
-            headers::prepare_response(&mut head.headers);
-            headers::ask_upgrade(&mut head.headers, protocol);
-            head.extensions.clear();
-            let (stream, early) = upstream.into_tunnel();
-            self.visitor.set_tunnel(Tunnel::new(stream, early, lease));
-            return Ok(Response::from_parts(
-                head,
-                ResponseBody::empty(self.visitor),
-            ));
-        }
         if !headers::has_plain_framing(&head.headers) {
-            return Err(Failure::UpstreamFailed(Arc::clone(target)));
+            return Err(failed());
+        }
+        if let Some(given) = &way.sticky
+            && given.as_deref() != Some(&*lease.replica().cookie)
+        {
+            let cookie = sticky::set(lease.replica(), is_secure);
+            head.headers.append(SET_COOKIE, cookie);
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let Some((protocol, (stream, early))) = upgrade.zip(channel.into_tunnel()) else {
+                return Err(failed());
+            };
+            let tunnel = Tunnel::new(stream, early, lease);
+            headers::prepare_response(&mut head.headers);
+            head.extensions.clear();
+            match self.on_upgrade.borrow_mut().take() {
+                None => {
+                    headers::ask_upgrade(&mut head.headers, protocol);
+                    self.visitor.set_tunnel(tunnel);
+                }
+                Some(on_upgrade) => {
+                    websocket::accept_in_http2(&mut head);
+                    tunnel::open_on_stream(Rc::clone(self.visitor), on_upgrade, tunnel);
+                }
+            }
+            let body = ResponseBody::empty(self.visitor);
+            return Ok(Response::from_parts(head, body));
+        }
+        if self.on_upgrade.borrow().is_some() && head.status.is_success() {
+            // To the visitor a success would be the tunnel.
+            return Err(failed());
         }
         headers::prepare_response(&mut head.headers);
-        let body = ResponseBody::upstream(incoming, upstream, lease, self.worker, self.visitor);
+        let gzip = if way.takes_gzip && !incoming.is_end_stream() {
+            compress::begin(&mut head)
+        } else {
+            None
+        };
+        let body =
+            ResponseBody::upstream(incoming, channel, lease, self.worker, self.visitor, gzip);
         Ok(Response::from_parts(head, body))
     }
 
-    fn note_unreachable(&self, replica: &Replica, error: &io::Error) {
-        tracing::debug!(addr = %replica.addr, %error, "cannot connect to a replica");
-        let avoid_ms = u64::try_from(AVOID.as_millis()).unwrap_or(u64::MAX);
-        replica.avoid_until(self.worker.now_ms().saturating_add(avoid_ms));
+    /// What the host's rules add to every answer.
+    fn finish(&self, response: &mut Response<ResponseBody>) {
+        if let Some((host, is_secure)) = &*self.host.borrow()
+            && *is_secure
+            && let Some(hsts) = host.ruled.as_ref().and_then(|ruled| ruled.hsts())
+        {
+            let headers = response.headers_mut();
+            headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        if let Some(mut draft) = self.draft.borrow_mut().take() {
+            draft.answer(response.status().as_u16());
+            response.body_mut().log(draft);
+        }
+    }
+}
+
+impl Way {
+    /// To a host without rules.
+    fn plain(target: Arc<Target>) -> Self {
+        Self {
+            target,
+            permit: None,
+            max_body_bytes: None,
+            takes_gzip: false,
+            sticky: None,
+        }
+    }
+}
+
+/// The same place by HTTPS.
+fn https_location(head: &Parts, port: u16) -> Failure {
+    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let port = Some(port).filter(|port| *port != 443);
+    let moved = |name: &str| Some(location(head, name, true, port));
+    host.and_then(|host| host::with_name(host, moved))
+        .unwrap_or(Failure::Refused(
+            StatusCode::BAD_REQUEST,
+            "the request's target is not valid",
+        ))
+}
+
+/// The same path at another host.
+fn location(head: &Parts, name: &str, is_secure: bool, port: Option<u16>) -> Failure {
+    let path = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let scheme = if is_secure { "https" } else { "http" };
+    let text = match port {
+        Some(port) => format!("{scheme}://{name}:{port}{path}"),
+        None => format!("{scheme}://{name}{path}"),
+    };
+    match HeaderValue::try_from(text) {
+        Ok(location) => Failure::Moved(location),
+        Err(_) => Failure::Refused(StatusCode::BAD_REQUEST, "the request's target is not valid"),
     }
 }
 

@@ -5,17 +5,18 @@
 //! first. Not here: the framing headers, which hyper writes from the body that it decoded.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
+    HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
+use crate::origin::Origin;
 use crate::request_id::{self, RequestIds};
 
 /// Tells this proxy's own answers from an app's.
 pub(crate) const X_TOSE_ERROR: HeaderName = HeaderName::from_static("x-tose-error");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -23,8 +24,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// upgrade to, if any.
 pub(crate) fn prepare_request(
     headers: &mut HeaderMap,
-    visitor_ip: &HeaderValue,
-    is_secure: bool,
+    origin: &Origin,
     request_ids: &RequestIds,
 ) -> Option<HeaderValue> {
     let upgrade = wanted_upgrade(headers);
@@ -46,17 +46,35 @@ pub(crate) fn prepare_request(
     if let Some(protocol) = &upgrade {
         ask_upgrade(headers, protocol.clone());
     }
+    let proto = if origin.is_secure { "https" } else { "http" };
     if let Some(host) = headers.get(HOST).cloned() {
+        if let Some(forwarded) = forwarded(&origin.ip_value, &host, proto) {
+            headers.insert(FORWARDED, forwarded);
+        }
         headers.insert(X_FORWARDED_HOST, host);
     }
-    let proto = if is_secure { "https" } else { "http" };
-    headers.insert(X_FORWARDED_FOR, visitor_ip.clone());
+    headers.insert(X_FORWARDED_FOR, origin.ip_value.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    headers.insert(X_REAL_IP, visitor_ip.clone());
+    headers.insert(X_REAL_IP, origin.ip_value.clone());
     if !has_good_request_id(headers) {
         headers.insert(X_REQUEST_ID, request_ids.next());
     }
     upgrade
+}
+
+/// The same in the one header that is standardized (RFC 7239). What holds a colon stands in quotes.
+fn forwarded(ip: &HeaderValue, host: &HeaderValue, proto: &str) -> Option<HeaderValue> {
+    let (ip, host) = (ip.to_str().ok()?, host.to_str().ok()?);
+    let (open, close) = if ip.contains(':') {
+        ("\"[", "]\"")
+    } else {
+        ("", "")
+    };
+    let quote = if host.contains(':') { "\"" } else { "" };
+    let parts = [
+        "for=", open, ip, close, ";host=", quote, host, quote, ";proto=", proto,
+    ];
+    HeaderValue::try_from(parts.concat()).ok()
 }
 
 /// HTTP/2 lets a cookie come in parts; HTTP/1.1 has one header for them (RFC 9113, section 8.2.3).

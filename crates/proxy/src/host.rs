@@ -5,7 +5,7 @@
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Uri, Version};
+use http::{HeaderMap, HeaderValue, Uri, Version};
 
 /// The longest host name.
 const MAX_HOST_LEN: usize = 253;
@@ -54,6 +54,12 @@ pub(crate) fn with_name<T>(host: &str, find: impl FnOnce(&str) -> Option<T>) -> 
     lower.copy_from_slice(name.as_bytes());
     lower.make_ascii_lowercase();
     find(std::str::from_utf8(lower).ok()?)
+}
+
+/// The port in a `Host` header.
+pub(crate) fn port(headers: &HeaderMap) -> Option<u16> {
+    let (_, port) = headers.get(HOST)?.to_str().ok()?.rsplit_once(':')?;
+    port.parse().ok()
 }
 
 #[cfg(test)]

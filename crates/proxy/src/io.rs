@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -60,6 +62,8 @@ impl Activity {
 pub(crate) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// A stream of a connection of HTTP/2.
+    Stream(Box<TokioIo<Upgraded>>),
 }
 
 /// A stream with its activity.
@@ -84,6 +88,10 @@ macro_rules! on_wire {
                 $call
             }
             Wire::Tls(stream) => {
+                let $stream = Pin::new(stream);
+                $call
+            }
+            Wire::Stream(stream) => {
                 let $stream = Pin::new(stream);
                 $call
             }
@@ -132,6 +140,7 @@ impl AsyncWrite for Observed {
         match &self.wire {
             Wire::Plain(stream) => stream.is_write_vectored(),
             Wire::Tls(stream) => stream.is_write_vectored(),
+            Wire::Stream(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -14,7 +14,9 @@ pub mod certificates;
 pub mod control;
 pub mod snapshot;
 
+mod access_log;
 mod body;
+mod compress;
 mod connection;
 mod error;
 mod forward;
@@ -24,13 +26,18 @@ mod io;
 mod limits;
 mod listener;
 mod meter;
+mod origin;
 mod page;
 mod process;
+mod proxy_protocol;
 mod request_id;
+mod rules;
+mod sticky;
 mod table;
 mod tls;
 mod tunnel;
 mod upstream;
+mod websocket;
 mod worker;
 
 use std::net::SocketAddr;
@@ -40,6 +47,7 @@ use std::sync::Arc;
 
 pub use error::{Error, Result};
 pub use limits::Limits;
+use tose_api::domain_settings::IpRange;
 
 /// What a proxy process needs to know.
 #[derive(Debug, Clone)]
@@ -66,6 +74,10 @@ pub struct Config {
     /// Makes request ids differ between processes; random, since time and randomness come from
     /// the program's main function.
     pub request_id_seed: u64,
+    /// The addresses of proxies in front of this one, whose word about visitors counts.
+    pub trusted_proxies: Vec<IpRange>,
+    /// Whether connections of those begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// Deadlines and caps.
     pub limits: Limits,
 }

@@ -25,6 +25,12 @@ pub(crate) const LISTEN_BACKLOG: i32 = 4096;
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a replica that cannot be connected to is passed over while others can.
 pub(crate) const AVOID: Duration = Duration::from_secs(2);
+/// How long it is passed over at most, when it goes on like that.
+pub(crate) const LONGEST_AVOID: Duration = Duration::from_secs(32);
+/// How many requests in a row a replica may leave without an answer before it is passed over.
+pub(crate) const MAX_LOST_ANSWERS: u32 = 3;
+/// How long a replica that joins others gets less than its share.
+pub(crate) const SLOW_START: Duration = Duration::from_secs(10);
 /// How many replicas or connections one request may try.
 pub(crate) const MAX_ATTEMPTS: usize = 4;
 /// The most bytes that are read and thrown away so that a visitor sees an early answer.

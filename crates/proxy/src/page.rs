@@ -7,17 +7,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::headers::X_TOSE_ERROR;
+use crate::rules::Ruling;
 use crate::table::Target;
 
 /// Why a request has no app's answer.
 pub(crate) enum Failure {
     /// The request itself cannot be served.
     Refused(StatusCode, &'static str),
+    /// It is to be asked for elsewhere.
+    Moved(HeaderValue),
+    /// A rule of the host has another answer.
+    Ruled(Arc<Target>, Ruling),
     /// No route has this host.
     UnknownHost(Option<HeaderValue>),
     /// The host is known, and nothing serves it.
@@ -46,9 +52,14 @@ enum Format {
 
 /// Renders the page in the form that an `Accept` header prefers.
 pub(crate) fn render(failure: &Failure, accept: Option<&HeaderValue>) -> Response<Bytes> {
+    if let Failure::Moved(location) = failure {
+        return moved(location);
+    }
     let text = text(failure);
     let format = preferred(accept.and_then(|value| value.to_str().ok()).unwrap_or(""));
+    let own_page = own_page(failure).filter(|_| format == Format::Html);
     let (content_type, body) = match format {
+        Format::Html if let Some(page) = own_page => ("text/html; charset=utf-8", page.to_owned()),
         Format::Html => ("text/html; charset=utf-8", html(&text)),
         Format::Json => ("application/json", json(&text)),
         Format::Plain => ("text/plain; charset=utf-8", plain(&text)),
@@ -59,17 +70,53 @@ pub(crate) fn render(failure: &Failure, accept: Option<&HeaderValue>) -> Respons
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if format == Format::Html {
+    if format == Format::Html && own_page.is_none() {
         let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     }
     if let Some(code) = text.code {
         headers.insert(X_TOSE_ERROR, HeaderValue::from_static(code));
     }
-    if matches!(failure, Failure::NoReplica(_)) {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    if let Some((name, value)) = hint(failure) {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Sends the visitor elsewhere; 308 keeps the method and the body.
+fn moved(location: &HeaderValue) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(LOCATION, location.clone());
+    response
+}
+
+/// The page that the host's owner wants instead of ours.
+fn own_page(failure: &Failure) -> Option<&str> {
+    match failure {
+        Failure::Ruled(target, Ruling::Maintenance) => target.rules()?.maintenance_page.as_deref(),
+        Failure::NoReplica(target)
+        | Failure::UpstreamFailed(target)
+        | Failure::UpstreamTimeout(target, _) => target.rules()?.error_page.as_deref(),
+        _ => None,
+    }
+}
+
+/// The header that says what a visitor can do.
+fn hint(failure: &Failure) -> Option<(HeaderName, &'static str)> {
+    match failure {
+        Failure::NoReplica(_) => Some((RETRY_AFTER, "5")),
+        Failure::Ruled(_, ruling) => match ruling {
+            Ruling::Unauthorized => Some((
+                WWW_AUTHENTICATE,
+                "Basic realm=\"restricted\", charset=\"UTF-8\"",
+            )),
+            Ruling::TooFast | Ruling::TooMany => Some((RETRY_AFTER, "1")),
+            Ruling::Maintenance => Some((RETRY_AFTER, "60")),
+            Ruling::Forbidden | Ruling::TooLarge => None,
+        },
+        _ => None,
+    }
 }
 
 fn text(failure: &Failure) -> Text {
@@ -81,6 +128,15 @@ fn text(failure: &Failure) -> Text {
             detail: format!("It was refused: {why}."),
             advice: None,
         },
+        // It has no page.
+        Failure::Moved(_) => Text {
+            status: StatusCode::PERMANENT_REDIRECT,
+            code: None,
+            title: "This page is elsewhere",
+            detail: String::new(),
+            advice: None,
+        },
+        Failure::Ruled(target, ruling) => ruling_text(target, *ruling),
         Failure::UnknownHost(host) => Text {
             status: StatusCode::NOT_FOUND,
             code: Some("unknown_host"),
@@ -132,6 +188,54 @@ fn text(failure: &Failure) -> Text {
             ),
             advice: Some("If it is yours: see with `tose logs` what it is waiting for."),
         },
+    }
+}
+
+fn ruling_text(target: &Target, ruling: Ruling) -> Text {
+    let (status, code, title, detail) = match ruling {
+        Ruling::Forbidden => (
+            StatusCode::FORBIDDEN,
+            "address_not_allowed",
+            "You cannot come in from here",
+            "This host lets only some addresses in.".to_owned(),
+        ),
+        Ruling::Unauthorized => (
+            StatusCode::UNAUTHORIZED,
+            "credentials_needed",
+            "Who are you?",
+            "This host asks for a name and a password.".to_owned(),
+        ),
+        Ruling::TooFast => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "Not so fast",
+            "More requests come from your address than this host takes; wait a moment.".to_owned(),
+        ),
+        Ruling::TooMany => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_at_once",
+            "This app is busy",
+            "As many requests run as this host takes; try again in a moment.".to_owned(),
+        ),
+        Ruling::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "This is too large",
+            "The request's body is larger than this host takes.".to_owned(),
+        ),
+        Ruling::Maintenance => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "maintenance",
+            "Back soon",
+            format!("{} is being worked on.", name(target)),
+        ),
+    };
+    Text {
+        status,
+        code: Some(code),
+        title,
+        detail,
+        advice: None,
     }
 }
 

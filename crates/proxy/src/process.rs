@@ -22,10 +22,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::spawn_local;
 use tokio::time::Instant;
+use tose_api::domain_settings::IpRange;
 use tose_api::{Hostname, ProjectId};
 use tose_model::route::RouteTable;
-use tose_model::traffic::Traffic;
+use tose_model::traffic::{AccessRecord, Traffic};
 
+use crate::access_log::AccessLog;
 use crate::certificates::Certificates;
 use crate::control::server::{self, Socket};
 use crate::control::{Client, Status};
@@ -47,11 +49,14 @@ pub(crate) struct Process {
     routes_file: PathBuf,
     http_addr: Option<SocketAddr>,
     https_addr: Option<SocketAddr>,
+    trusted_proxies: Vec<IpRange>,
+    proxy_protocol: bool,
     certificates: Arc<Certificates>,
     workers: Vec<Worker>,
     listeners: RefCell<Listeners>,
     replicas: RefCell<Replicas>,
     meters: RefCell<Meters>,
+    access_log: Arc<AccessLog>,
     generation: Cell<u64>,
     snapshot_error: RefCell<Option<String>>,
     /// Held through a reload, so that tables reach the workers in order.
@@ -63,6 +68,14 @@ pub(crate) struct Process {
 struct Worker {
     commands: mpsc::UnboundedSender<Command>,
     statistics: Arc<Statistics>,
+}
+
+/// What workers have in common from their start on.
+struct Shared {
+    tls: Tls,
+    table: Arc<Table>,
+    access_log: Arc<AccessLog>,
+    epoch: Instant,
 }
 
 /// What the main thread reacts to besides the control socket.
@@ -133,7 +146,8 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
     if let Some(error) = &snapshot_error {
         tracing::error!(%error, "starting without routes");
     }
-    let mut replicas = Replicas::default();
+    let epoch = Instant::now();
+    let mut replicas = Replicas::new(epoch);
     let mut meters = Meters::new(config.workers.get());
     let table = Arc::new(replicas.compile(table, &mut meters));
     let http_addr = addr_of(&listeners.http)?;
@@ -143,7 +157,14 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
         Arc::clone(&config.keys),
     ));
     let tls = Tls::new(Arc::clone(&certificates))?;
-    let handles = spawn_workers(config, &listeners, &tls, &table)?;
+    let access_log = Arc::new(AccessLog::default());
+    let shared = Shared {
+        tls,
+        table: Arc::clone(&table),
+        access_log: Arc::clone(&access_log),
+        epoch,
+    };
+    let handles = spawn_workers(config, &listeners, &shared)?;
     let mut workers = Vec::new();
     let mut running = Vec::new();
     for handle in handles {
@@ -160,11 +181,14 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
         routes_file: config.routes_file.clone(),
         http_addr,
         https_addr,
+        trusted_proxies: config.trusted_proxies.clone(),
+        proxy_protocol: config.proxy_protocol,
         certificates,
         workers,
         listeners: RefCell::new(listeners),
         replicas: RefCell::new(replicas),
         meters: RefCell::new(meters),
+        access_log,
         generation: Cell::new(table.generation),
         snapshot_error: RefCell::new(snapshot_error),
         predecessor: Mutex::new(predecessor),
@@ -261,10 +285,8 @@ fn complete(
 fn spawn_workers(
     config: &Config,
     listeners: &Listeners,
-    tls: &Tls,
-    table: &Arc<Table>,
+    shared: &Shared,
 ) -> Result<Vec<worker::Handle>> {
-    let epoch = Instant::now();
     let count = config.workers.get();
     (0..count)
         .map(|index| {
@@ -272,12 +294,15 @@ fn spawn_workers(
             worker::spawn(Setup {
                 index,
                 listeners: own.map_err(start_error("listener"))?,
-                tls: tls.clone(),
+                tls: shared.tls.clone(),
                 certificates: config.certificates.clone(),
-                table: Arc::clone(table),
+                table: Arc::clone(&shared.table),
                 limits: config.limits.clone(),
                 request_id_seed: config.request_id_seed,
-                epoch,
+                trusted_proxies: config.trusted_proxies.clone(),
+                proxy_protocol: config.proxy_protocol,
+                access_log: Arc::clone(&shared.access_log),
+                epoch: shared.epoch,
             })
         })
         .collect()
@@ -336,6 +361,8 @@ impl Process {
             version: self.version.clone(),
             http_addr: self.http_addr,
             https_addr: self.https_addr,
+            trusted_proxies: self.trusted_proxies.clone(),
+            proxy_protocol: self.proxy_protocol,
             generation: self.generation.get(),
             connections: sum(Statistics::connections),
             requests_total: sum(Statistics::requests),
@@ -388,6 +415,12 @@ impl Process {
         most: usize,
     ) -> (BTreeMap<ProjectId, Traffic>, bool) {
         self.meters.borrow_mut().totals(after, most, Instant::now())
+    }
+
+    /// The oldest requests that are to be logged and nobody has fetched, and how many were lost. Those
+    /// that a predecessor still finishes are not among them.
+    pub(crate) fn take_access_records(&self) -> (Vec<AccessRecord>, u64) {
+        self.access_log.take()
     }
 
     /// Requests and tunnels on a replica, here and in a predecessor that drains.

@@ -6,14 +6,20 @@
 //! not in it. Assumption: the control plane gives each replica its own name.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use tose_api::Slug;
-use tose_model::route::{Backend, Route, RouteTable};
+use tokio::time::Instant;
+use tose_api::domain_settings::UpstreamProtocol;
+use tose_api::{Hostname, ProjectId, Slug};
+use tose_model::route::{Backend, Route, RouteTable, Rules};
 
+use crate::limits::{AVOID, LONGEST_AVOID, MAX_LOST_ANSWERS, SLOW_START};
 use crate::meter::{Meter, Meters};
+use crate::rules::{Gate, Permit, Ruled};
 
 /// Every host that this process knows.
 #[derive(Default)]
@@ -25,6 +31,8 @@ pub(crate) struct Table {
 
 /// Where requests for one host go.
 pub(crate) struct Target {
+    /// The project.
+    pub(crate) project_id: ProjectId,
     /// The workspace's slug, for messages.
     pub(crate) workspace: Slug,
     /// The project's slug, for messages.
@@ -35,6 +43,8 @@ pub(crate) struct Target {
     pub(crate) https_port: Option<u16>,
     /// What its requests count for.
     pub(crate) meter: Meter,
+    /// What visitors meet before the app.
+    pub(crate) ruled: Option<Box<Ruled>>,
     replicas: Vec<Arc<Replica>>,
 }
 
@@ -44,19 +54,31 @@ pub(crate) struct Replica {
     pub(crate) id: u64,
     /// Where it listens.
     pub(crate) addr: SocketAddr,
+    /// What a visitor's cookie calls it.
+    pub(crate) cookie: Box<str>,
     in_flight: AtomicU64,
     is_retired: AtomicBool,
     avoid_until_ms: AtomicU64,
+    /// Connections and answers that failed since the last that did not.
+    failures: AtomicU32,
+    /// Until when it gets less than its share.
+    slow_until_ms: u64,
 }
 
 /// A request or tunnel on a replica; it is counted for as long as this lives.
-pub(crate) struct Lease(Arc<Replica>);
+pub(crate) struct Lease {
+    replica: Arc<Replica>,
+    permit: Option<Permit>,
+}
 
-/// Every replica that a table or a request holds.
-#[derive(Default)]
+/// Every replica that a table or a request holds, and what counts for hosts.
 pub(crate) struct Replicas {
     known: HashMap<Backend, Weak<Replica>>,
+    gates: HashMap<Hostname, Arc<Gate>>,
     next_id: u64,
+    /// When the milliseconds of workers began to count.
+    epoch: Instant,
+    is_first_table: bool,
 }
 
 impl Table {
@@ -78,8 +100,28 @@ impl Target {
         head.iter()
             .chain(tail)
             .filter(|replica| !tried.contains(&replica.id))
-            .min_by_key(|replica| (replica.is_avoided(now_ms), replica.in_flight()))
+            .min_by_key(|replica| (replica.is_avoided(now_ms), replica.load(now_ms)))
             .map(Lease::new)
+    }
+
+    /// The replica that a visitor's cookie names, unless it was tried or is avoided.
+    pub(crate) fn pick_named(&self, cookie: &str, now_ms: u64, tried: &[u64]) -> Option<Lease> {
+        self.replicas
+            .iter()
+            .find(|replica| *replica.cookie == *cookie)
+            .filter(|replica| !tried.contains(&replica.id) && !replica.is_avoided(now_ms))
+            .map(Lease::new)
+    }
+
+    /// How its replicas are spoken to.
+    pub(crate) fn upstream(&self) -> UpstreamProtocol {
+        self.rules()
+            .map_or_else(UpstreamProtocol::default, |rules| rules.upstream)
+    }
+
+    /// The rules of its host, if it has any.
+    pub(crate) fn rules(&self) -> Option<&Rules> {
+        self.ruled.as_ref().map(|ruled| ruled.rules())
     }
 
     /// Whether a replica is there at all.
@@ -97,8 +139,43 @@ impl Replica {
         self.avoid_until_ms.load(Ordering::Relaxed) > now_ms
     }
 
-    /// Passes it over until `until_ms` while there are others.
-    pub(crate) fn avoid_until(&self, until_ms: u64) {
+    /// Running requests, as many as they would be with a full share; one that is new gets a tenth of
+    /// it, and more and more until [`SLOW_START`] is over.
+    fn load(&self, now_ms: u64) -> u64 {
+        let slow_ms = SLOW_START.as_millis() as u64;
+        let rest_ms = self.slow_until_ms.saturating_sub(now_ms).min(slow_ms);
+        let share = (slow_ms - rest_ms).max(slow_ms / 10);
+        (self.in_flight() + 1) * slow_ms / share
+    }
+
+    /// It could not be connected to: while there are others it is passed over, the longer the more
+    /// often that happens.
+    pub(crate) fn note_unreachable(&self, now_ms: u64) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
+        let pause = AVOID
+            .saturating_mul(1 << failures.min(8))
+            .min(LONGEST_AVOID);
+        self.avoid_for(pause, now_ms);
+    }
+
+    /// It took a request and gave no answer: one may be the request's fault, several in a row are its
+    /// own.
+    pub(crate) fn note_lost_answer(&self, now_ms: u64) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= MAX_LOST_ANSWERS {
+            self.avoid_for(AVOID, now_ms);
+        }
+    }
+
+    /// It answered.
+    pub(crate) fn note_answer(&self) {
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn avoid_for(&self, pause: Duration, now_ms: u64) {
+        let until_ms = now_ms.saturating_add(pause.as_millis() as u64);
         self.avoid_until_ms.store(until_ms, Ordering::Relaxed);
     }
 
@@ -111,22 +188,41 @@ impl Replica {
 impl Lease {
     fn new(replica: &Arc<Replica>) -> Self {
         replica.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(replica))
+        Self {
+            replica: Arc::clone(replica),
+            permit: None,
+        }
+    }
+
+    /// Keeps a permit for as long as this lives.
+    pub(crate) fn keep(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
     }
 
     /// The replica.
     pub(crate) fn replica(&self) -> &Arc<Replica> {
-        &self.0
+        &self.replica
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Release);
+        self.replica.in_flight.fetch_sub(1, Ordering::Release);
     }
 }
 
 impl Replicas {
+    /// None so far; milliseconds count from `epoch`.
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self {
+            known: HashMap::new(),
+            gates: HashMap::new(),
+            next_id: 0,
+            epoch,
+            is_first_table: true,
+        }
+    }
+
     /// Makes the table that workers use, with a meter for each project in it.
     pub(crate) fn compile(&mut self, table: RouteTable, meters: &mut Meters) -> Table {
         self.known.retain(|_, replica| replica.strong_count() > 0);
@@ -134,11 +230,20 @@ impl Replicas {
             replica.is_retired.store(true, Ordering::Relaxed);
         }
         let generation = table.generation;
+        let mut gates = HashMap::new();
         let targets = table
             .routes
             .into_iter()
-            .map(|(host, route)| (host.as_str().into(), Arc::new(self.target(route, meters))))
+            .map(|(host, route)| {
+                let target = self.target(&host, route, meters);
+                if let Some(gate) = target.ruled.as_ref().and_then(|ruled| ruled.gate()) {
+                    gates.insert(host.clone(), Arc::clone(gate));
+                }
+                (host.as_str().into(), Arc::new(target))
+            })
             .collect();
+        self.gates = gates;
+        self.is_first_table = false;
         Table {
             generation,
             targets,
@@ -155,18 +260,24 @@ impl Replicas {
             .sum()
     }
 
-    fn target(&mut self, route: Route, meters: &mut Meters) -> Target {
+    fn target(&mut self, host: &Hostname, route: Route, meters: &mut Meters) -> Target {
         let replicas = route
             .backends
             .into_iter()
             .map(|backend| self.replica(backend))
             .collect();
+        let ruled = route.rules.map(|rules| {
+            let gate = self.gates.get(host).map(Arc::clone);
+            Box::new(Ruled::new(*rules, gate))
+        });
         Target {
+            project_id: route.project_id,
             workspace: route.workspace,
             project: route.project,
             reason: route.reason,
             https_port: route.https_port,
             meter: meters.meter(route.project_id),
+            ruled,
             replicas,
         }
     }
@@ -180,13 +291,31 @@ impl Replicas {
         let replica = Arc::new(Replica {
             id: self.next_id,
             addr: backend.addr,
+            cookie: cookie_of(&backend),
             in_flight: AtomicU64::new(0),
             is_retired: AtomicBool::new(false),
             avoid_until_ms: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            slow_until_ms: self.slow_until_ms(),
         });
         self.known.insert(backend, Arc::downgrade(&replica));
         replica
     }
+
+    /// What the first table names may have served for long.
+    fn slow_until_ms(&self) -> u64 {
+        if self.is_first_table {
+            return 0;
+        }
+        (self.epoch.elapsed() + SLOW_START).as_millis() as u64
+    }
+}
+
+/// Tells replicas apart and says nothing about them.
+fn cookie_of(backend: &Backend) -> Box<str> {
+    let mut hasher = DefaultHasher::new();
+    backend.hash(&mut hasher);
+    format!("{:016x}", hasher.finish()).into()
 }
 
 #[cfg(test)]
@@ -221,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_replica_with_the_fewest_requests_is_picked_and_equals_take_turns() {
-        let table = Replicas::default().compile(table(&["a", "b"]), &mut Meters::new(1));
+        let table = Replicas::new(Instant::now()).compile(table(&["a", "b"]), &mut Meters::new(1));
         let target = table.find("shop.example.com").unwrap();
         let first = target.pick(0, 0, &[]).unwrap();
         let second = target.pick(0, 0, &[]).unwrap();
@@ -234,11 +363,11 @@ mod tests {
 
     #[test]
     fn tried_replicas_are_left_out_and_avoided_ones_come_last() {
-        let table = Replicas::default().compile(table(&["a", "b"]), &mut Meters::new(1));
+        let table = Replicas::new(Instant::now()).compile(table(&["a", "b"]), &mut Meters::new(1));
         let target = table.find("shop.example.com").unwrap();
         let bad = target.pick(0, 0, &[]).unwrap();
-        bad.replica().avoid_until(5);
-        let good = target.pick(0, 4, &[]).unwrap();
+        bad.replica().note_unreachable(0);
+        let good = target.pick(0, 1_999, &[]).unwrap();
         assert_ne!(good.replica().id, bad.replica().id);
         assert_eq!(
             target
@@ -257,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_lease_counts_across_tables_until_it_ends() {
-        let mut replicas = Replicas::default();
+        let mut replicas = Replicas::new(Instant::now());
         let old = replicas.compile(table(&["a"]), &mut Meters::new(1));
         let lease = old
             .find("shop.example.com")
@@ -271,5 +400,48 @@ mod tests {
         assert!(!new.find("shop.example.com").unwrap().has_replicas());
         drop(lease);
         assert_eq!(replicas.in_flight("a"), 0);
+    }
+
+    #[test]
+    fn a_replica_that_joins_others_gets_more_and_more_until_it_has_its_share() {
+        let mut replicas = Replicas::new(Instant::now());
+        let mut meters = Meters::new(1);
+        let _first = replicas.compile(table(&["a"]), &mut meters);
+        let table = replicas.compile(table(&["a", "b"]), &mut meters);
+        let target = table.find("shop.example.com").unwrap();
+        let is_new = |lease: &Lease| lease.replica().slow_until_ms > 0;
+        let share_at = |now_ms: u64| {
+            let leases: Vec<_> = (0..110)
+                .map(|start| target.pick(start, now_ms, &[]).unwrap())
+                .collect();
+            leases.iter().filter(|lease| is_new(lease)).count()
+        };
+        assert_eq!(share_at(0), 10);
+        let end_ms = target.replicas[1].slow_until_ms;
+        let half = share_at(end_ms - 5_000);
+        assert!((30..45).contains(&half), "{half}");
+        assert_eq!(share_at(end_ms), 55);
+    }
+
+    #[test]
+    fn a_replica_is_passed_over_the_longer_the_more_often_it_fails() {
+        let table = Replicas::new(Instant::now()).compile(table(&["a"]), &mut Meters::new(1));
+        let target = table.find("shop.example.com").unwrap();
+        let lease = target.pick(0, 0, &[]).unwrap();
+        let replica = lease.replica();
+        for seconds in [2, 4, 8, 16, 32, 32] {
+            replica.note_unreachable(1_000);
+            assert!(replica.is_avoided(1_000 + seconds * 1_000 - 1));
+            assert!(!replica.is_avoided(1_000 + seconds * 1_000));
+        }
+        replica.note_answer();
+        replica.note_lost_answer(100_000);
+        replica.note_lost_answer(100_000);
+        assert!(
+            !replica.is_avoided(100_000),
+            "two may be the requests' fault"
+        );
+        replica.note_lost_answer(100_000);
+        assert!(replica.is_avoided(100_000));
     }
 }

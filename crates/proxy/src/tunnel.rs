@@ -1,9 +1,15 @@
 //! Upgraded connections: bytes both ways, each direction closed on its own.
 
-use bytes::Bytes;
-use tokio::io::{self, AsyncWriteExt};
+use std::rc::Rc;
 
-use crate::io::Observed;
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{self, AsyncWriteExt};
+use tokio::task::spawn_local;
+
+use crate::connection::{Phase, Visitor};
+use crate::io::{Observed, Wire};
 use crate::table::Lease;
 
 /// The app's end of an upgraded connection. It counts as a running request of its replica.
@@ -34,4 +40,18 @@ impl Tunnel {
         }
         .await;
     }
+}
+
+/// Runs a tunnel on a stream of a connection that carries others, from when the visitor has the answer.
+pub(crate) fn open_on_stream(visitor: Rc<Visitor>, on_upgrade: OnUpgrade, tunnel: Tunnel) {
+    visitor.tally().keep();
+    spawn_local(async move {
+        // It fails when the visitor is gone.
+        if let Ok(upgraded) = on_upgrade.await {
+            let wire = Wire::Stream(Box::new(TokioIo::new(upgraded)));
+            let io = Observed::new(wire, Rc::clone(visitor.activity()));
+            let copied = tunnel.run(io, Bytes::new());
+            visitor.within(Phase::Tunnel, copied).await;
+        }
+    });
 }

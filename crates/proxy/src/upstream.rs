@@ -1,15 +1,13 @@
-//! Connections to replicas: one exchange at a time on each, and a pool of resting ones a worker.
-//!
-//! Nobody runs a connection in the background: whoever uses it drives it, and taking one from the
-//! pool drives it once, which notices that the app has closed it. The sweep does the same for the
-//! ones that nobody takes.
+//! Connections to replicas: those of HTTP/1.1 carry one exchange at a time and rest in a pool of the
+//! worker, those of HTTP/2 carry many and are shared by the worker's requests.
+
+mod http1;
+mod http2;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -17,23 +15,23 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tose_api::domain_settings::UpstreamProtocol;
 
+use self::http1::Upstream;
+use self::http2::Shared;
 use crate::body::RequestBody;
 use crate::connection::Visitor;
 use crate::io::{Activity, Observed, Wire};
-use crate::limits::{Limits, MAX_RESPONSE_HEAD_BYTES};
+use crate::limits::Limits;
 use crate::table::Replica;
 
-/// One connection to a replica.
-pub(crate) struct Upstream {
-    sender: SendRequest<RequestBody>,
-    connection: Connection<TokioIo<Observed>, RequestBody>,
-    activity: Rc<Activity>,
-    is_over: bool,
-    idle_since_ms: u64,
+/// What one exchange goes over.
+pub(crate) enum Channel {
+    /// A connection of its own.
+    Own(Box<Upstream>),
+    /// A stream of a connection that carries others.
+    Stream(Shared),
 }
 
 /// Why an exchange brought no response.
@@ -48,85 +46,46 @@ pub(crate) enum Lost {
     Timeout,
 }
 
-impl Upstream {
-    /// Connects to `addr`.
-    pub(crate) async fn connect(addr: SocketAddr, limits: &Limits) -> io::Result<Box<Self>> {
-        let tcp = tokio::time::timeout(limits.connect, TcpStream::connect(addr)).await??;
-        tcp.set_nodelay(true)?;
-        let activity = Rc::new(Activity::default());
-        let io = TokioIo::new(Observed::new(Wire::Plain(tcp), Rc::clone(&activity)));
-        let (sender, connection) = Builder::new()
-            .max_header_size(MAX_RESPONSE_HEAD_BYTES)
-            .handshake(io)
-            .await
-            .map_err(io::Error::other)?;
-        Ok(Box::new(Self {
-            sender,
-            connection,
-            activity,
-            is_over: false,
-            idle_since_ms: 0,
-        }))
-    }
-
-    /// Lets the connection read and write; ready when it is over.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_over {
-            self.is_over = self.connection.poll_without_shutdown(cx).is_ready();
-        }
-        if self.is_over {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
+impl Channel {
     /// Sends a request and waits for the head of the response.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<RequestBody>,
         visitor: &Visitor,
     ) -> Result<Response<Incoming>, Lost> {
-        self.activity.forget_reads();
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let answered = poll_fn(|cx| {
-            if !self.is_over {
-                self.is_over = self.connection.poll_without_shutdown(cx).is_ready();
-            }
-            match answer.as_mut().poll(cx) {
-                Poll::Ready(answered) => Poll::Ready(Some(answered)),
-                Poll::Pending if self.is_over || visitor.take_overdue(cx) => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
-        match answered {
-            Some(Ok(response)) => Ok(response),
-            Some(Err(mut error)) => Err(match error.take_message() {
-                Some(request) => Lost::Unsent(Box::new(request)),
-                None => self.lost(),
-            }),
-            None if self.is_over => Err(self.lost()),
-            None => Err(Lost::Timeout),
+        match self {
+            Self::Own(upstream) => upstream.exchange(request, visitor).await,
+            Self::Stream(shared) => shared.exchange(request, visitor).await,
         }
     }
 
-    /// The bare stream after an upgrade, with what the app has already sent.
-    pub(crate) fn into_tunnel(self) -> (Observed, Bytes) {
-        let parts = self.connection.into_parts();
-        (parts.io.into_inner(), parts.read_buf)
+    /// Lets the connection read and write, where nobody else does.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Self::Own(upstream) = self {
+            let _ = upstream.poll(cx);
+        }
     }
 
-    fn lost(&self) -> Lost {
-        if self.activity.has_read() {
-            Lost::Garbled
-        } else {
-            Lost::Silent
+    /// The bare stream after an upgrade, with what the app has already sent; a stream of HTTP/2 has none.
+    pub(crate) fn into_tunnel(self) -> Option<(Observed, Bytes)> {
+        match self {
+            Self::Own(upstream) => Some(upstream.into_tunnel()),
+            Self::Stream(_) => None,
         }
     }
 }
 
-/// The resting connections of one worker.
+/// Opens a connection to a replica; what moves on it is noted.
+async fn dial(replica: &Replica, limits: &Limits) -> io::Result<(Observed, Rc<Activity>)> {
+    let connected = TcpStream::connect(replica.addr);
+    let tcp = tokio::time::timeout(limits.connect, connected).await??;
+    tcp.set_nodelay(true)?;
+    let activity = Rc::new(Activity::default());
+    let io = Observed::new(Wire::Plain(tcp), Rc::clone(&activity));
+    Ok((io, activity))
+}
+
+/// The connections of one worker that wait for a request.
 pub(crate) struct Pools {
     idle_limit_ms: u64,
     max_idle: usize,
@@ -140,6 +99,7 @@ pub(crate) struct Pools {
 struct Pool {
     replica: Arc<Replica>,
     idle: Vec<Box<Upstream>>,
+    shared: Option<Shared>,
 }
 
 impl Pools {
@@ -153,15 +113,23 @@ impl Pools {
     }
 
     /// The connection that was used last, if one is alive.
-    pub(crate) async fn take(&self, replica: &Replica) -> Option<Box<Upstream>> {
+    pub(crate) async fn take(
+        &self,
+        replica: &Replica,
+        protocol: UpstreamProtocol,
+    ) -> Option<Channel> {
         poll_fn(|cx| {
             let mut pools = self.by_replica.borrow_mut();
             let Some(pool) = pools.get_mut(&replica.id) else {
                 return Poll::Ready(None);
             };
+            if protocol == UpstreamProtocol::H2c {
+                let alive = pool.shared.as_ref().filter(|shared| shared.is_open());
+                return Poll::Ready(alive.cloned().map(Channel::Stream));
+            }
             while let Some(mut upstream) = pool.idle.pop() {
                 if upstream.poll(cx).is_pending() {
-                    return Poll::Ready(Some(upstream));
+                    return Poll::Ready(Some(Channel::Own(upstream)));
                 }
             }
             Poll::Ready(None)
@@ -169,17 +137,37 @@ impl Pools {
         .await
     }
 
+    /// A new connection; one that others can share is kept for them at once.
+    pub(crate) async fn connect(
+        &self,
+        replica: &Arc<Replica>,
+        protocol: UpstreamProtocol,
+        limits: &Limits,
+    ) -> io::Result<Channel> {
+        if protocol == UpstreamProtocol::Http1 {
+            return Ok(Channel::Own(Upstream::connect(replica, limits).await?));
+        }
+        let shared = Shared::connect(replica, limits).await?;
+        if !replica.is_retired() {
+            let mut pools = self.by_replica.borrow_mut();
+            let pool = Pool::of(&mut pools, replica);
+            pool.shared = Some(shared.clone());
+        }
+        Ok(Channel::Stream(shared))
+    }
+
     /// Keeps a connection for the next request, if it can take one.
-    pub(crate) fn put(&self, replica: &Arc<Replica>, mut upstream: Box<Upstream>, now_ms: u64) {
-        if !upstream.sender.is_ready() || replica.is_retired() {
+    pub(crate) fn put(&self, replica: &Arc<Replica>, channel: Channel, now_ms: u64) {
+        let mut upstream = match channel {
+            Channel::Own(upstream) => upstream,
+            Channel::Stream(shared) => return shared.note_used(now_ms),
+        };
+        if !upstream.is_ready() || replica.is_retired() {
             return;
         }
         upstream.idle_since_ms = now_ms;
         let mut pools = self.by_replica.borrow_mut();
-        let pool = pools.entry(replica.id).or_insert_with(|| Pool {
-            replica: Arc::clone(replica),
-            idle: Vec::new(),
-        });
+        let pool = Pool::of(&mut pools, replica);
         if pool.idle.len() < self.max_idle {
             pool.idle.push(upstream);
         }
@@ -200,12 +188,25 @@ impl Pools {
     /// Drops connections that rested too long or that the app has closed.
     pub(crate) fn sweep(&self, now_ms: u64) {
         let mut cx = Context::from_waker(Waker::noop());
+        let is_fresh = |since_ms: u64| now_ms.saturating_sub(since_ms) < self.idle_limit_ms;
         self.by_replica.borrow_mut().retain(|_, pool| {
             pool.idle.retain_mut(|upstream| {
-                now_ms.saturating_sub(upstream.idle_since_ms) < self.idle_limit_ms
-                    && upstream.poll(&mut cx).is_pending()
+                is_fresh(upstream.idle_since_ms) && upstream.poll(&mut cx).is_pending()
             });
-            !pool.idle.is_empty() && !pool.replica.is_retired()
+            let is_used = |shared: &Shared| shared.is_open() && is_fresh(shared.used_ms());
+            pool.shared = pool.shared.take().filter(is_used);
+            (!pool.idle.is_empty() || pool.shared.is_some()) && !pool.replica.is_retired()
         });
+    }
+}
+
+impl Pool {
+    /// The pool of a replica, a new one if there is none.
+    fn of<'a>(pools: &'a mut HashMap<u64, Self>, replica: &Arc<Replica>) -> &'a mut Self {
+        pools.entry(replica.id).or_insert_with(|| Self {
+            replica: Arc::clone(replica),
+            idle: Vec::new(),
+            shared: None,
+        })
     }
 }

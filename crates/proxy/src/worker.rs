@@ -19,7 +19,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior};
+use tose_api::domain_settings::IpRange;
 
+use crate::access_log::AccessLog;
 use crate::certificates::Folder;
 use crate::connection::{self, Visitor};
 use crate::error::{Error, Result};
@@ -28,6 +30,7 @@ use crate::limits::{
     MAX_SEND_BUFFER_BYTES, MAX_STREAMS, STREAM_WINDOW_BYTES,
 };
 use crate::listener::Listeners;
+use crate::origin::is_trusted;
 use crate::request_id::RequestIds;
 use crate::table::{Lease, Table, Target};
 use crate::tls::Tls;
@@ -57,6 +60,12 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     /// Makes request ids differ between processes.
     pub(crate) request_id_seed: u64,
+    /// The addresses of proxies whose word about visitors counts.
+    pub(crate) trusted_proxies: Vec<IpRange>,
+    /// Whether connections of those begin with a PROXY protocol header.
+    pub(crate) proxy_protocol: bool,
+    /// Where requests are written that a host's owner wants in the logs.
+    pub(crate) access_log: Arc<AccessLog>,
     /// When milliseconds began to count, the same for all workers.
     pub(crate) epoch: Instant,
 }
@@ -116,6 +125,9 @@ pub(crate) struct Worker {
     streams: RefCell<Vec<Weak<Visitor>>>,
     seat_freed: Notify,
     certificates: Folder,
+    trusted_proxies: Vec<IpRange>,
+    proxy_protocol: bool,
+    access_log: Arc<AccessLog>,
 }
 
 #[derive(Default)]
@@ -139,7 +151,8 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
 pub(crate) struct Seat {
     worker: Rc<Worker>,
     number: u64,
-    ip: IpAddr,
+    /// The address that it counts for; none while it is a proxy's.
+    ip: Cell<Option<IpAddr>>,
     visitor: Rc<Visitor>,
 }
 
@@ -205,7 +218,8 @@ async fn run(
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
         .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
-        .max_local_error_reset_streams(MAX_RESET_STREAMS);
+        .max_local_error_reset_streams(MAX_RESET_STREAMS)
+        .enable_connect_protocol();
     let worker = Rc::new(Worker {
         index: setup.index,
         http,
@@ -222,6 +236,9 @@ async fn run(
         seat_freed: Notify::new(),
         limits: setup.limits,
         certificates: setup.certificates,
+        trusted_proxies: setup.trusted_proxies,
+        proxy_protocol: setup.proxy_protocol,
+        access_log: setup.access_log,
     });
     let (stop, stopped) = watch::channel(());
     spawn_local(sweep(Rc::clone(&worker), setup.epoch));
@@ -414,6 +431,21 @@ impl Worker {
         &self.certificates
     }
 
+    /// The addresses of proxies whose word about visitors counts.
+    pub(crate) fn trusted_proxies(&self) -> &[IpRange] {
+        &self.trusted_proxies
+    }
+
+    /// Whether a connection from this address begins with a PROXY protocol header.
+    pub(crate) fn awaits_proxy_header(&self, ip: IpAddr) -> bool {
+        self.proxy_protocol && is_trusted(ip, &self.trusted_proxies)
+    }
+
+    /// Where requests are written that a host's owner wants in the logs.
+    pub(crate) fn access_log(&self) -> &AccessLog {
+        &self.access_log
+    }
+
     /// The source of request ids.
     pub(crate) fn request_ids(&self) -> &RequestIds {
         &self.request_ids
@@ -424,8 +456,17 @@ impl Worker {
         self.table.borrow().find(host).map(Arc::clone)
     }
 
-    /// A replica of `target` that is not in `tried`.
-    pub(crate) fn pick(&self, target: &Target, tried: &[u64]) -> Option<Lease> {
+    /// A replica of `target` that is not in `tried`; the one that the visitor's cookie names, if it can.
+    pub(crate) fn pick(
+        &self,
+        target: &Target,
+        cookie: Option<&str>,
+        tried: &[u64],
+    ) -> Option<Lease> {
+        let named = cookie.and_then(|cookie| target.pick_named(cookie, self.now_ms(), tried));
+        if named.is_some() {
+            return named;
+        }
         let start = self.rotation.get();
         self.rotation.set(start.wrapping_add(1));
         target.pick(start, self.now_ms(), tried)
@@ -453,11 +494,11 @@ impl Worker {
     /// A place for one more visitor, unless that address has too many.
     fn seat(self: &Rc<Self>, ip: IpAddr) -> Option<Seat> {
         let mut seats = self.seats.borrow_mut();
-        let of_ip = seats.by_ip.entry(ip).or_default();
-        if *of_ip >= self.limits.connections_per_ip {
+        // A proxy before this one comes with the visitors of many addresses.
+        let is_shared = is_trusted(ip, &self.trusted_proxies);
+        if !is_shared && !seats.add(ip, self.limits.connections_per_ip) {
             return None;
         }
-        *of_ip += 1;
         let number = seats.next;
         seats.next += 1;
         let visitor = Rc::new(Visitor::new(ip, Rc::clone(&self.clock)));
@@ -466,7 +507,7 @@ impl Worker {
         Some(Seat {
             worker: Rc::clone(self),
             number,
-            ip,
+            ip: Cell::new((!is_shared).then_some(ip)),
             visitor,
         })
     }
@@ -504,7 +545,37 @@ impl Worker {
     }
 }
 
+impl Seats {
+    /// Counts one more of an address, unless that has so many.
+    fn add(&mut self, ip: IpAddr, most: usize) -> bool {
+        let of_ip = self.by_ip.entry(ip).or_default();
+        let has_room = *of_ip < most;
+        *of_ip += usize::from(has_room);
+        has_room
+    }
+
+    fn remove(&mut self, ip: IpAddr) {
+        if let Some(of_ip) = self.by_ip.get_mut(&ip) {
+            *of_ip -= 1;
+            if *of_ip == 0 {
+                self.by_ip.remove(&ip);
+            }
+        }
+    }
+}
+
 impl Seat {
+    /// Counts it for the address that a proxy named, unless that has too many.
+    pub(crate) fn assign(&self, ip: IpAddr) -> bool {
+        let most = self.worker.limits.connections_per_ip;
+        let has_room = self.worker.seats.borrow_mut().add(ip, most);
+        if has_room {
+            self.ip.set(Some(ip));
+            self.visitor.set_ip(ip);
+        }
+        has_room
+    }
+
     /// The visitor who has it.
     pub(crate) fn visitor(&self) -> &Rc<Visitor> {
         &self.visitor
@@ -515,11 +586,8 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.worker.seats.borrow_mut();
         seats.visitors.remove(&self.number);
-        if let Some(of_ip) = seats.by_ip.get_mut(&self.ip) {
-            *of_ip -= 1;
-            if *of_ip == 0 {
-                seats.by_ip.remove(&self.ip);
-            }
+        if let Some(ip) = self.ip.get() {
+            seats.remove(ip);
         }
         self.worker.note_connections(&seats);
         self.worker.seat_freed.notify_one();

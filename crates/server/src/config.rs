@@ -5,6 +5,7 @@
 
 mod acme;
 mod github_app;
+mod proxy;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
+use tose_api::domain_settings::IpRange;
 use tose_api::{Cpu, Hostname, ImageRef, Ram, Slug};
 use tose_model::driver::LayerCache;
 use tose_model::quota::Quota;
@@ -23,6 +25,7 @@ pub use acme::AcmeConfig;
 use acme::AcmeTable;
 pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
+use proxy::ProxyTable;
 
 /// The commented default file.
 pub const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -211,6 +214,10 @@ pub struct Config {
     pub open_registration: bool,
     /// From whom `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Proxies in front of the one for visitors, whose word about them counts.
+    pub visitor_proxies: Vec<IpRange>,
+    /// Whether connections of those begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// Whom to ask for DNS records; empty: whom the machine asks.
     pub name_servers: Vec<SocketAddr>,
     /// How mail leaves; absent: none does.
@@ -346,6 +353,7 @@ struct File {
     retention: RetentionTable,
     region: Option<Slug>,
     trusted_proxies: Vec<IpNet>,
+    proxy: ProxyTable,
     accounts: AccountsTable,
     dns: DnsTable,
     smtp: Option<SmtpTable>,
@@ -576,6 +584,8 @@ impl Config {
             },
             open_registration: file.accounts.open_registration.unwrap_or(true),
             trusted_proxies: file.trusted_proxies,
+            proxy_protocol: file.proxy.checked_protocol()?,
+            visitor_proxies: file.proxy.trusted_proxies,
             name_servers: file.dns.servers,
             smtp: file
                 .smtp

@@ -7,7 +7,7 @@ use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
 use tose_model::route::RouteTable;
-use tose_model::traffic::Traffic;
+use tose_model::traffic::{AccessRecord, Traffic};
 
 /// The data plane did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,10 @@ pub trait DataPlane: Send + Sync {
     /// What visitors asked of each project and got, since the data plane's start; a project without
     /// any is left out. The numbers begin anew when it is started again, see [`Traffic::since`].
     async fn traffic(&self) -> Result<BTreeMap<ProjectId, Traffic>, DataPlaneError>;
+
+    /// Takes the oldest requests that are to be written into their projects' logs, and how many were lost
+    /// before them; an empty list is the end for now.
+    async fn take_access_records(&self) -> Result<(Vec<AccessRecord>, u64), DataPlaneError>;
 
     /// Makes sure that it runs, starting it if it does not.
     async fn ensure_running(&self) -> Result<(), DataPlaneError>;

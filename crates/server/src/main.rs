@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
+use tose_api::domain_settings::IpRange;
 use tose_api::{Slug, Timestamp};
 use tose_driver_docker::DockerDriver;
 use tose_model::driver::{EngineStep, InstallationId, ReplicaState, Scope};
@@ -54,6 +55,12 @@ struct ProxyArgs {
     /// Worker threads [default: one for each core]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
+    /// A proxy in front of this one, whose word about visitors counts; can be given more than once
+    #[arg(long, value_name = "ADDRESS")]
+    trusted_proxy: Vec<IpRange>,
+    /// Connections of those begin with a PROXY protocol header
+    #[arg(long)]
+    proxy_protocol: bool,
 }
 
 #[derive(Subcommand)]
@@ -242,6 +249,8 @@ fn proxy(config: &Config, args: &ProxyArgs) -> Result<()> {
         take_over: args.take_over,
         version: build_id()?,
         request_id_seed: u64::from_ne_bytes(seed),
+        trusted_proxies: args.trusted_proxy.clone(),
+        proxy_protocol: args.proxy_protocol,
         limits: tose_proxy::Limits::default(),
     })
     .context("the proxy ended")

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::process::{Child, Command};
+use tose_api::domain_settings::IpRange;
 use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
 use tose_model::route::RouteTable;
-use tose_model::traffic::Traffic;
+use tose_model::traffic::{AccessRecord, Traffic};
 use tose_proxy::control::{Client, Status};
 
 use crate::config::{Config, Listen};
@@ -33,6 +34,8 @@ pub struct ProxyProcess {
     data_dir: PathBuf,
     http_addr: Listen,
     https_addr: Listen,
+    trusted_proxies: Vec<IpRange>,
+    proxy_protocol: bool,
     version: String,
 }
 
@@ -43,6 +46,8 @@ impl ProxyProcess {
             data_dir: config.data_dir.clone(),
             http_addr: config.http_addr,
             https_addr: config.https_addr,
+            trusted_proxies: config.visitor_proxies.clone(),
+            proxy_protocol: config.proxy_protocol,
             version,
         }
     }
@@ -62,6 +67,8 @@ impl ProxyProcess {
         };
         is_same(self.http_addr, status.http_addr)
             && is_same(self.https_addr, status.https_addr)
+            && status.trusted_proxies == self.trusted_proxies
+            && status.proxy_protocol == self.proxy_protocol
             && status.version == self.version
     }
 
@@ -108,6 +115,8 @@ impl ProxyProcess {
             None => "off".to_owned(),
         };
         let (http_addr, https_addr) = (text(self.http_addr), text(self.https_addr));
+        let trusted = self.trusted_proxies.iter();
+        let trusted = trusted.flat_map(|range| ["--trusted-proxy".to_owned(), range.to_string()]);
         // The link names the running binary even when its file was replaced by an upgrade.
         Command::new("/proc/self/exe")
             .arg("proxy")
@@ -115,6 +124,8 @@ impl ProxyProcess {
             .arg(&self.data_dir)
             .args(["--http-addr", &http_addr, "--https-addr", &https_addr])
             .args(["--take-over", "--detach"])
+            .args(trusted)
+            .args(self.proxy_protocol.then_some("--proxy-protocol"))
             .env_clear()
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -186,6 +197,13 @@ impl DataPlane for ProxyProcess {
         let mut client = self.connect().await.map_err(failed(operation))?;
         let totals = client.traffic().await.map_err(failed(operation))?;
         Ok(totals.projects)
+    }
+
+    async fn take_access_records(&self) -> Result<(Vec<AccessRecord>, u64), DataPlaneError> {
+        let operation = "give its access records away";
+        let mut client = self.connect().await.map_err(failed(operation))?;
+        let taken = client.take_access_records().await;
+        taken.map_err(failed(operation))
     }
 
     async fn ensure_running(&self) -> Result<(), DataPlaneError> {

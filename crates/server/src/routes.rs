@@ -121,6 +121,16 @@ impl RouteBook {
             .cloned()
     }
 
+    /// Whether a host's requests are to be logged.
+    pub(crate) async fn has_access_log(&self) -> bool {
+        let table = &self.page.lock().await.table;
+        let mut rules = table
+            .routes
+            .values()
+            .filter_map(|route| route.rules.as_ref());
+        rules.any(|rules| rules.access_log)
+    }
+
     /// The projects that have a route.
     pub(crate) async fn projects(&self) -> Vec<ProjectId> {
         let table = &self.page.lock().await.table;
@@ -185,7 +195,7 @@ mod tests {
     use tokio::sync::Semaphore;
     use tose_model::driver::ReplicaName;
     use tose_model::error::BoxError;
-    use tose_model::traffic::Traffic;
+    use tose_model::traffic::{AccessRecord, Traffic};
 
     /// Takes a table for each permit.
     #[derive(Default)]
@@ -221,6 +231,10 @@ mod tests {
 
         async fn traffic(&self) -> Result<BTreeMap<ProjectId, Traffic>, DataPlaneError> {
             Ok(BTreeMap::new())
+        }
+
+        async fn take_access_records(&self) -> Result<(Vec<AccessRecord>, u64), DataPlaneError> {
+            Ok((Vec::new(), 0))
         }
 
         async fn ensure_running(&self) -> Result<(), DataPlaneError> {

@@ -3,6 +3,7 @@
 //! A loop takes no input: it re-reads everything from store and engine, may be killed at any line,
 //! and repairs on its next round what an earlier one left half done.
 
+mod access_log;
 mod builder;
 mod capture;
 mod certificates;
@@ -47,6 +48,7 @@ impl Tasks {
             capture,
             tasks.spawner(),
         ));
+        tasks.spawn(access_log::run(Arc::clone(platform)));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(certificates::run(Arc::clone(platform)));
         tasks.spawn(commit_status::run(Arc::clone(platform)));

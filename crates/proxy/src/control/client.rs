@@ -12,6 +12,7 @@ use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tose_api::Hostname;
+use tose_model::traffic::AccessRecord;
 
 use super::{MAX_LINE_BYTES, MAX_LISTENERS, NO_REQUEST, Request, Response, Status, Totals};
 use crate::error::{Error, Result};
@@ -144,6 +145,17 @@ impl Client {
             if !has_more {
                 return totals.ok_or(Error::UnexpectedAnswer);
             }
+        }
+    }
+
+    /// Takes the oldest requests that are to be logged, and how many were lost before them; an empty
+    /// list is the end for now. One of a version that logs none is [`Error::TooOld`].
+    pub async fn take_access_records(&mut self) -> Result<(Vec<AccessRecord>, u64)> {
+        let name = "a request for access records";
+        let answer = self.ask(name, &Request::AccessRecords, ANSWER_LIMIT).await;
+        match answer.map_err(|error| or_too_old(error, name))?.response {
+            Response::AccessRecords { records, lost } => Ok((records, lost)),
+            _ => Err(Error::UnexpectedAnswer),
         }
     }
 

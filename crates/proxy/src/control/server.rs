@@ -138,6 +138,10 @@ async fn answer(process: &Process, request: Request) -> Response {
                 has_more,
             }
         }
+        Request::AccessRecords => {
+            let (records, lost) = process.take_access_records();
+            Response::AccessRecords { records, lost }
+        }
         Request::ForgetCertificates { hosts } => {
             process.forget_certificates(&hosts);
             Response::Forgotten

@@ -11,8 +11,12 @@ fn headers(lines: &[(&str, &str)]) -> HeaderMap {
 
 fn prepare(lines: &[(&str, &str)]) -> (HeaderMap, Option<HeaderValue>) {
     let mut headers = headers(lines);
-    let ip = HeaderValue::from_static("192.0.2.7");
-    let upgrade = prepare_request(&mut headers, &ip, false, &RequestIds::new(1, 0));
+    let origin = Origin {
+        ip: "192.0.2.7".parse().unwrap(),
+        ip_value: HeaderValue::from_static("192.0.2.7"),
+        is_secure: false,
+    };
+    let upgrade = prepare_request(&mut headers, &origin, &RequestIds::new(1, 0));
     (headers, upgrade)
 }
 
@@ -37,6 +41,7 @@ fn what_a_visitor_claims_about_the_way_here_is_replaced() {
         names,
         [
             "accept",
+            "forwarded",
             "host",
             "x-forwarded-for",
             "x-forwarded-host",
@@ -44,6 +49,10 @@ fn what_a_visitor_claims_about_the_way_here_is_replaced() {
             "x-real-ip",
             "x-request-id",
         ]
+    );
+    assert_eq!(
+        headers["forwarded"],
+        "for=192.0.2.7;host=shop.example.com;proto=http"
     );
     assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
     assert_eq!(headers["x-forwarded-host"], "shop.example.com");
@@ -139,4 +148,14 @@ fn only_chunked_is_a_framing() {
         ("transfer-encoding", "gzip"),
         ("transfer-encoding", "chunked"),
     ])));
+}
+
+#[test]
+fn what_holds_a_colon_is_quoted_where_the_standard_wants_it() {
+    let value = |text| HeaderValue::from_static(text);
+    let made = forwarded(&value("2001:db8::1"), &value("a.example:81"), "https").unwrap();
+    assert_eq!(
+        made,
+        "for=\"[2001:db8::1]\";host=\"a.example:81\";proto=https"
+    );
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tose_model::route::{Backend, Route, RouteTable};
+use tose_model::route::{Backend, Route, RouteTable, Rules};
 use tose_model::secret::SecretString;
 use tose_proxy::certificates::{Folder, KeyOpener};
 use tose_proxy::control::Client;
@@ -77,6 +77,25 @@ impl KeyOpener for Unsealed {
     }
 }
 
+/// The configuration of a test's proxy.
+fn config(dir: &Path, limits: Limits) -> Config {
+    Config {
+        http_addr: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        https_addr: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        certificates: Folder::of(dir),
+        keys: Arc::new(Unsealed),
+        routes_file: tose_proxy::routes_file(dir),
+        control_socket: tose_proxy::control_socket(dir),
+        workers: NonZeroUsize::new(2).unwrap(),
+        take_over: false,
+        version: "first".to_owned(),
+        request_id_seed: 1,
+        trusted_proxies: Vec::new(),
+        proxy_protocol: false,
+        limits,
+    }
+}
+
 /// A proxy that runs in a thread of the test.
 pub(crate) struct Proxy {
     dir: Arc<tempfile::TempDir>,
@@ -95,18 +114,18 @@ impl Proxy {
     /// The same with other limits.
     pub(crate) async fn start_with(table: &RouteTable, limits: Limits) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
+        let config = config(dir.path(), limits);
+        snapshot::write(&config.routes_file, table).unwrap();
+        Self::launch(dir, config).await
+    }
+
+    /// A proxy behind others on this machine.
+    pub(crate) async fn start_behind(table: &RouteTable, proxy_protocol: bool) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
         let config = Config {
-            http_addr: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            https_addr: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            certificates: Folder::of(dir.path()),
-            keys: Arc::new(Unsealed),
-            routes_file: tose_proxy::routes_file(dir.path()),
-            control_socket: tose_proxy::control_socket(dir.path()),
-            workers: NonZeroUsize::new(2).unwrap(),
-            take_over: false,
-            version: "first".to_owned(),
-            request_id_seed: 1,
-            limits,
+            trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
+            proxy_protocol,
+            ..config(dir.path(), quick())
         };
         snapshot::write(&config.routes_file, table).unwrap();
         Self::launch(dir, config).await
@@ -173,6 +192,10 @@ impl Proxy {
         );
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(crate) fn https_addr(&self) -> SocketAddr {
         self.https_addr
     }
@@ -237,6 +260,15 @@ pub(crate) fn routes(generation: u64, hosts: &[(&str, &[SocketAddr])]) -> RouteT
 /// A table with one host and one app.
 pub(crate) fn route_to(app: &App) -> RouteTable {
     routes(1, &[(HOST, &[app.addr])])
+}
+
+/// The same with rules.
+pub(crate) fn ruled(app: &App, rules: Rules) -> RouteTable {
+    let mut table = route_to(app);
+    for route in table.routes.values_mut() {
+        route.rules = Some(Box::new(rules.clone()));
+    }
+    table
 }
 
 /// An app whose part the test plays.
@@ -416,10 +448,35 @@ impl Wire {
         }
     }
 
+    /// The next chunk of a body, which may hold anything; an empty one is its end.
+    pub(crate) async fn read_chunk(&mut self) -> Vec<u8> {
+        let line_end = loop {
+            if let Some(end) = find(&self.unread, b"\r\n") {
+                break end;
+            }
+            assert!(self.fill().await, "the body is cut");
+        };
+        let size = usize::from_str_radix(self.take(line_end + 2).trim_end(), 16).unwrap();
+        while self.unread.len() < size + 2 {
+            assert!(self.fill().await, "the body is cut");
+        }
+        let mut chunk: Vec<u8> = self.unread.drain(..size + 2).collect();
+        chunk.truncate(size);
+        chunk
+    }
+
     /// All that comes until the other side closes, or resets after it has sent something.
     pub(crate) async fn read_to_end(&mut self) -> String {
         while self.fill().await {}
         self.take(self.unread.len())
+    }
+
+    /// Whether the other side has closed, or reset, the connection by now.
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        match self.tcp.try_read_buf(&mut self.unread) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
     }
 
     async fn fill(&mut self) -> bool {

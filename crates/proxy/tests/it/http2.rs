@@ -16,14 +16,14 @@ use crate::harness::{App, HOST, Proxy, eventually, header, quick, reply, route_t
 use crate::tls::{give, made, shake_hands};
 
 /// A body that a visitor sends, of one piece or in parts.
-type Sent = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
+pub(crate) type Sent = http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>;
 
-struct Site {
-    proxy: Proxy,
-    own: crate::tls::Made,
+pub(crate) struct Site {
+    pub(crate) proxy: Proxy,
+    pub(crate) own: crate::tls::Made,
 }
 
-async fn site(table: &RouteTable, limits: Limits) -> Site {
+pub(crate) async fn site(table: &RouteTable, limits: Limits) -> Site {
     let proxy = Proxy::start_with(table, limits).await;
     let own = made(HOST);
     give(&proxy, &own.certificate);
@@ -31,7 +31,7 @@ async fn site(table: &RouteTable, limits: Limits) -> Site {
 }
 
 impl Site {
-    async fn visit(&self) -> SendRequest<Sent> {
+    pub(crate) async fn visit(&self) -> SendRequest<Sent> {
         let tls = shake_hands(&self.proxy, HOST, &self.own, &["h2"])
             .await
             .unwrap();
@@ -43,19 +43,19 @@ impl Site {
     }
 }
 
-fn get(path: &str) -> Request<Sent> {
+pub(crate) fn get(path: &str) -> Request<Sent> {
     let url = format!("https://{HOST}{path}");
     Request::get(url).body(Full::default().boxed()).unwrap()
 }
 
-async fn ask(visitor: &SendRequest<Sent>, request: Request<Sent>) -> Response<Incoming> {
+pub(crate) async fn ask(visitor: &SendRequest<Sent>, request: Request<Sent>) -> Response<Incoming> {
     let mut visitor = visitor.clone();
     soon("an answer", visitor.send_request(request))
         .await
         .unwrap()
 }
 
-async fn text(response: Response<Incoming>) -> String {
+pub(crate) async fn text(response: Response<Incoming>) -> String {
     let body = soon("a body", response.into_body().collect())
         .await
         .unwrap();

@@ -5,11 +5,15 @@
 mod control;
 mod drain;
 mod forwarding;
+mod h2c;
 mod harness;
 mod http2;
 mod limits;
+mod origin;
 mod pages;
+mod rules;
 mod smuggling;
 mod tls;
 mod traffic;
 mod upgrade;
+mod websocket;

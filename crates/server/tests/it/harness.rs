@@ -17,7 +17,7 @@ use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::route::{Route, RouteTable};
 use tose_model::secret::ExposeSecret;
-use tose_model::traffic::Traffic;
+use tose_model::traffic::{AccessRecord, Traffic};
 use tose_server::config::{Config, Flags, Listen};
 use tose_server::data_plane::{DataPlane, DataPlaneError};
 use tose_server::{DataDir, Parts, Server};
@@ -34,6 +34,8 @@ pub(crate) struct RecordingDataPlane {
     in_flight: Mutex<HashMap<String, u64>>,
     /// What it says it has counted.
     pub(crate) traffic: Mutex<BTreeMap<ProjectId, Traffic>>,
+    /// What is to be written into access logs.
+    pub(crate) records: Mutex<Vec<AccessRecord>>,
     is_down: Mutex<bool>,
     gate: Arc<Gate>,
     /// Where each table is written first, as the real one does.
@@ -100,6 +102,14 @@ impl DataPlane for RecordingDataPlane {
     async fn traffic(&self) -> Result<BTreeMap<ProjectId, Traffic>, DataPlaneError> {
         self.check()?;
         Ok(self.traffic.lock().expect("no panic").clone())
+    }
+
+    async fn take_access_records(&self) -> Result<(Vec<AccessRecord>, u64), DataPlaneError> {
+        self.check()?;
+        Ok((
+            std::mem::take(&mut *self.records.lock().expect("no panic")),
+            0,
+        ))
     }
 
     async fn ensure_running(&self) -> Result<(), DataPlaneError> {

@@ -50,6 +50,8 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
         take_over: false,
         version: "bench".to_owned(),
         request_id_seed: u64::from(std::process::id()),
+        trusted_proxies: Vec::new(),
+        proxy_protocol: false,
         limits: Limits::default(),
     };
     Ok(tose_proxy::run(config)?)
