@@ -45,6 +45,8 @@ pub trait KeyOpener: std::fmt::Debug + Send + Sync {
 pub enum Name {
     /// One host.
     Host(Hostname),
+    /// All names one label below this one.
+    Below(Hostname),
     /// A check of who has the host, by TLS-ALPN-01.
     Challenge(Hostname),
 }
@@ -53,14 +55,15 @@ impl Name {
     fn folder(&self) -> &'static str {
         match self {
             Self::Host(_) => "hosts",
+            Self::Below(_) => "wildcards",
             Self::Challenge(_) => "challenges",
         }
     }
 
-    /// The host.
+    /// The host; of a wildcard, what stands behind it.
     pub fn host(&self) -> &Hostname {
         match self {
-            Self::Host(host) | Self::Challenge(host) => host,
+            Self::Host(host) | Self::Below(host) | Self::Challenge(host) => host,
         }
     }
 }
@@ -69,6 +72,7 @@ impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Host(host) => write!(f, "{host}"),
+            Self::Below(host) => write!(f, "*.{host}"),
             Self::Challenge(host) => write!(f, "challenge:{host}"),
         }
     }
@@ -285,7 +289,10 @@ impl ResolvesServerCert for Certificates {
         if is_challenge {
             return self.find(Name::Challenge(host));
         }
-        self.find(Name::Host(host))
+        self.find(Name::Host(host.clone())).or_else(|| {
+            let (_, parent) = host.as_str().split_once('.')?;
+            self.find(Name::Below(parent.parse().ok()?))
+        })
     }
 }
 

@@ -12,10 +12,11 @@ use instant_acme::{
 use tose_api::Hostname;
 use tose_model::error::{BoxError, Error as ModelError};
 use tose_model::secret::{ExposeSecret, SecretString};
-use tose_proxy::certificates::{Certificate, Folder, Name};
+use tose_proxy::certificates::{Certificate, Name};
 
 use crate::app::{Platform, vault_error};
 use crate::config::AcmeConfig;
+use crate::dns_hook::{self, Action};
 use crate::secrets::Place;
 
 /// How long the authority may take to check a name, and to issue.
@@ -37,6 +38,8 @@ pub(crate) enum Way {
     Http01,
     /// By a certificate on port 443.
     TlsAlpn01,
+    /// By a record of DNS.
+    Dns01,
 }
 
 /// Why there is no certificate.
@@ -116,6 +119,15 @@ fn broken<E: Into<BoxError>>(what: &'static str) -> impl FnOnce(E) -> NoCertific
     move |error| NoCertificate::Broken(ModelError::internal(format!("{what} is broken"), error))
 }
 
+/// Orders a certificate for all names one label below the base domain.
+pub(crate) async fn order_wildcard(
+    platform: &Platform,
+    account: &Account,
+) -> Result<Issued, NoCertificate> {
+    let base = &platform.config.base_domain;
+    try_order(platform, account, &format!("*.{base}"), base, Way::Dns01).await
+}
+
 /// Orders a certificate for one host, and waits until it is there.
 pub(crate) async fn order(
     platform: &Platform,
@@ -124,7 +136,8 @@ pub(crate) async fn order(
     way: Way,
 ) -> Result<Issued, NoCertificate> {
     // The client itself waits for ever for an authority that takes a connection and says nothing.
-    let ordered = tokio::time::timeout(PATIENCE * 3, try_order(platform, account, host, way));
+    let ordered = try_order(platform, account, host.as_str(), host, way);
+    let ordered = tokio::time::timeout(PATIENCE * 3, ordered);
     ordered.await.unwrap_or_else(|_| {
         let text = "the certificate authority did not answer in time";
         Err(NoCertificate::Refused(text.to_owned()))
@@ -134,16 +147,16 @@ pub(crate) async fn order(
 async fn try_order(
     platform: &Platform,
     account: &Account,
+    name: &str,
     host: &Hostname,
     way: Way,
 ) -> Result<Issued, NoCertificate> {
-    let identifiers = [Identifier::Dns(host.to_string())];
+    let identifiers = [Identifier::Dns(name.to_owned())];
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
     let mut proofs = Vec::new();
     let proven = prove(platform, &mut order, host, way, &mut proofs).await;
-    let folder = &platform.certificates;
     for proof in &proofs {
-        if let Err(error) = proof.remove(folder) {
+        if let Err(error) = proof.remove(platform).await {
             tracing::warn!(%host, error = &error as &dyn std::error::Error, "a proof stays behind");
         }
     }
@@ -156,17 +169,21 @@ async fn try_order(
     Ok(Issued { chain, key })
 }
 
-/// What lies in the folder while the authority looks.
+/// What is there while the authority looks.
 enum Proof {
     Token(String),
     Certificate(Name),
+    Record { name: String, value: String },
 }
 
 impl Proof {
-    fn remove(&self, folder: &Folder) -> Result<(), tose_proxy::Error> {
+    async fn remove(&self, platform: &Platform) -> Result<(), NoCertificate> {
+        let folder = &platform.certificates;
+        let failed = |error| ModelError::internal("a proof could not be removed", error);
         match self {
-            Self::Token(token) => folder.remove_token(token),
-            Self::Certificate(name) => folder.remove(name),
+            Self::Token(token) => Ok(folder.remove_token(token).map_err(failed)?),
+            Self::Certificate(name) => Ok(folder.remove(name).map_err(failed)?),
+            Self::Record { name, value } => run_hook(platform, Action::Cleanup, name, value).await,
         }
     }
 }
@@ -181,6 +198,7 @@ async fn prove(
     let kind = match way {
         Way::Http01 => ChallengeType::Http01,
         Way::TlsAlpn01 => ChallengeType::TlsAlpn01,
+        Way::Dns01 => ChallengeType::Dns01,
     };
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -194,7 +212,7 @@ async fn prove(
                 "the certificate authority offers no check that we can pass".to_owned(),
             )
         })?;
-        proofs.push(put(platform, host, way, &challenge)?);
+        put(platform, host, way, &challenge, proofs).await?;
         challenge.set_ready().await?;
     }
     let retries = RetryPolicy::new()
@@ -220,12 +238,13 @@ fn why_not(seen: Option<&str>) -> String {
     )
 }
 
-fn put(
+async fn put(
     platform: &Platform,
     host: &Hostname,
     way: Way,
     challenge: &ChallengeHandle<'_>,
-) -> Result<Proof, NoCertificate> {
+    proofs: &mut Vec<Proof>,
+) -> Result<(), NoCertificate> {
     let folder = &platform.certificates;
     let answer = challenge.key_authorization();
     let failed = |error| ModelError::internal("a proof could not be written", error);
@@ -235,15 +254,37 @@ fn put(
             folder
                 .write_token(&token, answer.as_str())
                 .map_err(failed)?;
-            Ok(Proof::Token(token))
+            proofs.push(Proof::Token(token));
         }
         Way::TlsAlpn01 => {
             let name = Name::Challenge(host.clone());
             let certificate = challenge_certificate(platform, &name, answer.digest().as_ref())?;
             folder.write(&name, &certificate).map_err(failed)?;
-            Ok(Proof::Certificate(name))
+            proofs.push(Proof::Certificate(name));
+        }
+        Way::Dns01 => {
+            let (name, value) = (format!("_acme-challenge.{host}"), answer.dns_value());
+            // Cleaned up also if it fails halfway.
+            proofs.push(Proof::Record {
+                name: name.clone(),
+                value: value.clone(),
+            });
+            run_hook(platform, Action::Present, &name, &value).await?;
         }
     }
+    Ok(())
+}
+
+async fn run_hook(
+    platform: &Platform,
+    action: Action,
+    name: &str,
+    value: &str,
+) -> Result<(), NoCertificate> {
+    let missing = || NoCertificate::Refused("no DNS program is set".to_owned());
+    let hook = platform.wildcard_hook().ok_or_else(missing)?;
+    let ran = dns_hook::run(hook, action, name, value).await;
+    ran.map_err(NoCertificate::Refused)
 }
 
 /// The certificate that proves a name by TLS-ALPN-01.

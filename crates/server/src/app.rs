@@ -33,6 +33,7 @@ mod registry;
 pub(crate) mod schedule;
 pub(crate) mod status;
 mod upload;
+pub(crate) mod wildcard;
 pub(crate) mod workspace;
 
 pub use account::{Bootstrapped, bootstrap, reset_password};
@@ -93,6 +94,8 @@ pub struct Platform {
     pub(crate) git_api: GitApi,
     pub(crate) github: Option<GithubApp>,
     pub(crate) certificates: Folder,
+    /// Until when the certificate of all names that the platform gives is good.
+    pub(crate) wildcard: wildcard::GoodUntil,
     pub(crate) limits: Limits,
     pub(crate) liveness: Liveness,
     pub(crate) next_due: NextDue,

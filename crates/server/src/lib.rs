@@ -9,6 +9,7 @@ mod build;
 pub mod config;
 pub mod data_plane;
 mod dns;
+mod dns_hook;
 mod git_api;
 mod github_app;
 mod http;
@@ -241,6 +242,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         git_api,
         github,
         certificates: tose_proxy::certificates::Folder::of(&config.data_dir),
+        wildcard: Default::default(),
         limits: Limits::new(&config, &parts.clock),
         next_due: app::schedule::NextDue::default(),
         liveness: Default::default(),
@@ -269,6 +271,9 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     let api_addr = listener
         .addr()
         .map_err(StartError::because("the API's address is not known"))?;
+    let wildcard = platform.wildcard_state().await;
+    let wildcard = wildcard.map_err(StartError::because("the certificates are not known"))?;
+    platform.wildcard.set(&wildcard);
     let stop = CancellationToken::new();
     let http = TaskTracker::new();
     // The API needs no proxy, so nobody waits for one to start before they are answered.

@@ -13,6 +13,21 @@ impl Store {
             .map_err(Error::query("read a setting"))
     }
 
+    /// Puts a value in place of a setting's.
+    pub async fn set_setting(&self, key: &str, value: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO settings (key, value) VALUES ($1, $2)
+             ON CONFLICT (key) DO UPDATE SET value = $2",
+        )
+        .bind(key)
+        .bind(value)
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("write a setting"))?;
+        commit(tx).await
+    }
+
     /// The value of a setting; `fresh` becomes it if there is none.
     pub async fn get_or_set_setting(&self, key: &str, fresh: &str) -> Result<String> {
         let mut tx = self.begin().await?;

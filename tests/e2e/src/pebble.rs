@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
@@ -46,6 +47,22 @@ impl Addrs {
             self.acme.port(),
             folder.join("cert.pem").display()
         )
+    }
+}
+
+impl Addrs {
+    /// The setting of a program that tells the authority's DNS what to say, to stand behind
+    /// [`Addrs::settings`]; it writes its words to the file `calls` beside it.
+    pub fn dns_hook(self, folder: &Path) -> String {
+        let path = folder.join("dns-hook");
+        let url = format!("http://{}", self.dns_management);
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >>'{}'\ncase $1 in\npresent) exec curl -fsS -d \"{{\\\"host\\\":\\\"$2.\\\",\\\"value\\\":\\\"$3\\\"}}\" {url}/set-txt ;;\ncleanup) exec curl -fsS -d \"{{\\\"host\\\":\\\"$2.\\\"}}\" {url}/clear-txt ;;\nesac\n",
+            folder.join("calls").display()
+        );
+        fs::write(&path, script).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("a mode");
+        format!("dns_hook = \"{}\"\n", path.display())
     }
 }
 

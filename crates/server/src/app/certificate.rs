@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use tose_api::domain::{
     CertificateSource, DomainStatus, DomainView, HttpsStatus, HttpsView, SetCertificate,
 };
-use tose_api::{DomainId, Hostname, ProjectId, Timestamp};
+use tose_api::{DomainId, Hostname, Timestamp};
 use tose_model::access::{Access, WorkspaceScope};
 use tose_model::error::{Error, Result};
+use tose_model::project::Project;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use tose_proxy::certificates::{Certificate, Name, certified};
 use tose_store::{CertificateState, Domain, NewCertificate};
@@ -21,12 +22,16 @@ use crate::secrets::Place;
 pub(crate) struct HostsWithHttps {
     port: Option<u16>,
     domains: HashSet<DomainId>,
+    /// Whether the platform's own certificate serves the name that it gave.
+    is_shared: bool,
 }
 
 impl HostsWithHttps {
     /// Where visitors of a domain are sent who come without HTTPS.
-    pub(crate) fn port_of(&self, id: DomainId) -> Option<u16> {
-        self.port.filter(|_| self.domains.contains(&id))
+    pub(crate) fn port_of(&self, domain: &Domain) -> Option<u16> {
+        let is_shared = self.is_shared && domain.is_default;
+        self.port
+            .filter(|_| is_shared || self.domains.contains(&domain.id))
     }
 }
 
@@ -34,11 +39,11 @@ impl Platform {
     pub(crate) async fn hosts_with_https(
         &self,
         scope: &WorkspaceScope,
-        project_id: ProjectId,
+        project: &Project,
     ) -> Result<HostsWithHttps> {
         let port = self.config.https_addr.addr().map(|addr| addr.port());
         let certificates = match port {
-            Some(_) => self.store.list_certificates(scope, project_id).await?,
+            Some(_) => self.store.list_certificates(scope, project.id).await?,
             None => Vec::new(),
         };
         let now = self.now();
@@ -48,6 +53,7 @@ impl Platform {
         Ok(HostsWithHttps {
             port,
             domains: good.map(|state| state.domain_id).collect(),
+            is_shared: self.wildcard_covers(&project.hostname),
         })
     }
 
@@ -66,6 +72,17 @@ impl Platform {
         let not_after = state.and_then(|state| state.not_after);
         let reason = state.and_then(|state| state.reason.clone());
         let is_good = not_after.is_some_and(|at| at > self.now());
+        if !is_good
+            && domain.is_default
+            && let Some(expires_at) = self.wildcard_expiry(&domain.hostname)
+        {
+            return HttpsView {
+                status: HttpsStatus::Active,
+                reason: None,
+                source: Some(CertificateSource::Acme),
+                expires_at: Some(expires_at),
+            };
+        }
         let (status, reason) = if self.config.https_addr.addr().is_none() {
             (
                 HttpsStatus::Off,

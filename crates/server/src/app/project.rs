@@ -417,6 +417,12 @@ impl Platform {
         }
     }
 
+    /// Where visitors find a project.
+    pub(crate) fn project_url(&self, project: &Project, facts: ProjectFacts) -> String {
+        let has_https = facts.has_https || self.wildcard_covers(&project.hostname);
+        self.config.app_url(&project.hostname, has_https)
+    }
+
     pub(super) fn project_view(&self, record: ProjectRecord) -> ProjectView {
         let ProjectRecord {
             project,
@@ -426,7 +432,7 @@ impl Platform {
         } = record;
         ProjectView {
             status: status(&status_facts(&project, facts)),
-            url: self.config.app_url(&project.hostname, facts.has_https),
+            url: self.project_url(&project, facts),
             id: project.id,
             name: project.name,
             slug: project.slug,

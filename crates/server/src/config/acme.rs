@@ -18,6 +18,8 @@ pub struct AcmeConfig {
     pub directory_url: String,
     /// The root that the authority's own API is trusted by, in PEM; `None` for the machine's.
     pub ca_file: Option<PathBuf>,
+    /// The program that sets records of the base domain's DNS.
+    pub dns_hook: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,6 +28,7 @@ pub(super) struct AcmeTable {
     email: String,
     directory_url: Option<String>,
     ca_file: Option<PathBuf>,
+    dns_hook: Option<PathBuf>,
 }
 
 impl AcmeTable {
@@ -43,10 +46,18 @@ impl AcmeTable {
         if !directory_url.starts_with("https://") {
             return Err(invalid("acme.directory_url", "must begin with https://"));
         }
+        if self
+            .dns_hook
+            .as_ref()
+            .is_some_and(|hook| !hook.is_absolute())
+        {
+            return Err(invalid("acme.dns_hook", "must be an absolute path"));
+        }
         Ok(AcmeConfig {
             email: self.email,
             directory_url,
             ca_file: self.ca_file,
+            dns_hook: self.dns_hook,
         })
     }
 }

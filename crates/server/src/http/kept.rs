@@ -83,7 +83,8 @@ pub(crate) async fn answer(
         .map_or("", |path| path.as_str());
     let key = (scope.id(), Box::from(path));
     // Read before the handler reads anything: a change in between makes its answer useless.
-    let revision = platform.store.revision(&scope);
+    // Both only grow, so their sum is never the same again.
+    let revision = platform.store.revision(&scope) + platform.wildcard.revision();
     let known = request.headers().get(IF_NONE_MATCH).cloned();
     if let Some(answer) = kept.find(&key, revision) {
         return respond(answer, known.as_ref());

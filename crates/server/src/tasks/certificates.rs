@@ -20,6 +20,7 @@ use tose_store::{Defaults, DueCertificate, NewCertificate};
 use crate::acme::{self, NoCertificate, Way};
 use crate::app::Platform;
 use crate::app::certificate::read;
+use crate::app::wildcard::{IssuedWildcard, WildcardState};
 use crate::config::AcmeConfig;
 
 /// How often it is looked what is due, and how often the proxy's folder is compared.
@@ -71,6 +72,7 @@ pub(crate) async fn run(platform: Arc<Platform>) {
 
 /// Makes the proxy's folder hold what the database has, whatever was cut off or restored.
 async fn compare(platform: &Platform) -> Result<()> {
+    use_wildcard(platform, &platform.wildcard_state().await?).await?;
     let stored = platform.store.list_certificates_for_task().await?;
     let folder = platform.certificates.clone();
     let compared = tokio::task::spawn_blocking(move || {
@@ -115,7 +117,9 @@ async fn look(
     config: &AcmeConfig,
     account: &mut Option<Account>,
 ) -> Result<()> {
-    let defaults = if platform.config.has_public_base() {
+    look_at_wildcard(platform, config, account).await?;
+    let is_shared = platform.wildcard_hook().is_some();
+    let defaults = if platform.config.has_public_base() && !is_shared {
         Defaults::Included
     } else {
         Defaults::LeftOut
@@ -153,6 +157,106 @@ async fn look(
             }
         })
         .await;
+    Ok(())
+}
+
+/// Orders the certificate of all names that the platform gives, where the operator's DNS can prove them
+/// and it is due.
+async fn look_at_wildcard(
+    platform: &Platform,
+    config: &AcmeConfig,
+    account: &mut Option<Account>,
+) -> Result<()> {
+    if platform.wildcard_hook().is_none() {
+        return Ok(());
+    }
+    let mut state = platform.wildcard_state().await?;
+    let now = platform.now();
+    if state.next_at > now.as_nanos() {
+        return Ok(());
+    }
+    // Noted before it is made: an order that a crash cuts off counts.
+    let next_at = now.saturating_add(pause(state.failures));
+    state.next_at = next_at.as_nanos();
+    platform.keep_wildcard_state(&state).await?;
+    match order_wildcard(platform, config, account).await {
+        Ok((issued, next_at)) => {
+            state = WildcardState {
+                issued: Some(issued),
+                next_at: next_at.as_nanos(),
+                ..WildcardState::default()
+            };
+            platform.keep_wildcard_state(&state).await?;
+            use_wildcard(platform, &state).await?;
+            tracing::info!(base = %platform.config.base_domain, "wildcard certificate issued");
+            for project in platform.store.list_projects_for_task().await? {
+                platform.signals.project(project.id);
+            }
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no wildcard certificate"
+            );
+            state.failures = state.failures.saturating_add(1);
+            state.reason = Some(error.to_string());
+            platform.keep_wildcard_state(&state).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A new certificate, and when the next one is due.
+async fn order_wildcard(
+    platform: &Platform,
+    config: &AcmeConfig,
+    account: &mut Option<Account>,
+) -> std::result::Result<(IssuedWildcard, Timestamp), NoCertificate> {
+    let account = match account {
+        Some(account) => account,
+        None => account.insert(acme::account(platform, config).await?),
+    };
+    let issued = acme::order_wildcard(platform, account).await?;
+    let no_certificate = "the certificate authority sent no certificate";
+    let facts =
+        read(&issued.chain).ok_or_else(|| NoCertificate::Refused(no_certificate.to_owned()))?;
+    let sealed = platform.seal_key(&platform.wildcard_name(), &issued.key);
+    let issued = IssuedWildcard {
+        certificate: Certificate {
+            chain: issued.chain,
+            sealed_key: sealed.as_bytes().to_vec(),
+        },
+        not_after: facts.not_after.as_nanos(),
+    };
+    let lifetime = facts.not_after.since(facts.not_before);
+    Ok((issued, facts.not_after.saturating_sub(lifetime / 3)))
+}
+
+/// Gives the certificate to the proxy, unless it has it.
+async fn use_wildcard(platform: &Platform, state: &WildcardState) -> Result<()> {
+    let Some(issued) = &state.issued else {
+        return Ok(());
+    };
+    let (folder, name) = (platform.certificates.clone(), platform.wildcard_name());
+    let wanted = issued.certificate.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        let is_there = folder.read(&name).ok().flatten().as_ref() == Some(&wanted);
+        if !is_there {
+            folder.write(&name, &wanted)?;
+        }
+        Ok::<_, tose_proxy::Error>(!is_there)
+    });
+    let failed = "the wildcard certificate could not be written";
+    let is_new = written
+        .await
+        .map_err(|error| Error::internal(failed, error))?
+        .map_err(|error| Error::internal(failed, error))?;
+    if is_new {
+        let base = std::slice::from_ref(&platform.config.base_domain);
+        let told = platform.data_plane.forget_certificates(base).await;
+        told.map_err(|error| Error::internal(failed, error))?;
+    }
+    platform.wildcard.set(state);
     Ok(())
 }
 

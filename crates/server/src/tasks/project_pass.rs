@@ -528,7 +528,7 @@ impl Pass<'_> {
             .await?;
         let https = self
             .platform
-            .hosts_with_https(&self.scene.scope, project.id)
+            .hosts_with_https(&self.scene.scope, project)
             .await?;
         let routes = domains
             .into_iter()
@@ -540,7 +540,7 @@ impl Pass<'_> {
                     project: project.slug.clone(),
                     backends: backends.clone(),
                     reason: reason.clone(),
-                    https_port: https.port_of(domain.id),
+                    https_port: https.port_of(&domain),
                     rules: None,
                 };
                 (domain.hostname, route)
@@ -567,8 +567,7 @@ impl Pass<'_> {
         };
         let url = self
             .platform
-            .config
-            .app_url(&self.scene.project.hostname, self.scene.facts.has_https);
+            .project_url(&self.scene.project, self.scene.facts);
         let text = format!("live at {url}");
         self.platform
             .settle(target, Event::Promoted, Some(&text))

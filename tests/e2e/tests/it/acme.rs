@@ -9,10 +9,18 @@ const VALIDITY_SECONDS: u32 = 14;
 struct Site {
     installation: Installation,
     pebble: Pebble,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn site(validity_seconds: u32) -> Option<Site> {
+    site_with(validity_seconds, |_, _| String::new()).await
+}
+
+/// The same with further settings of `[acme]`.
+async fn site_with(
+    validity_seconds: u32,
+    more: impl FnOnce(Addrs, &std::path::Path) -> String,
+) -> Option<Site> {
     let folder = tempfile::tempdir().expect("a folder");
     let addrs = Addrs {
         acme: free_addr(),
@@ -22,13 +30,13 @@ async fn site(validity_seconds: u32) -> Option<Site> {
         http: free_addr(),
         https: free_addr(),
     };
-    let settings = addrs.settings(folder.path());
+    let settings = addrs.settings(folder.path()) + &more(addrs, folder.path());
     let pebble = Pebble::start(folder.path(), addrs, validity_seconds).await;
     let installation = Installation::start_at(&settings, addrs.http).await?;
     Some(Site {
         installation,
         pebble,
-        _folder: folder,
+        folder,
     })
 }
 
@@ -195,4 +203,43 @@ async fn a_name_that_leads_elsewhere_says_so_and_gets_its_certificate_once_it_le
     let client = site.pebble.client("stranger.example.test").await;
     let refused = client.get("https://stranger.example.test/").send().await;
     refused.expect_err("there is no certificate for it");
+}
+
+#[tokio::test]
+async fn with_a_program_for_dns_all_names_of_the_platform_share_one_certificate() {
+    let hook = |addrs: Addrs, folder: &std::path::Path| addrs.dns_hook(folder);
+    let Some(mut site) = site_with(3600, hook).await else {
+        return;
+    };
+    site.api().post("/projects", &json!({"name": "web"})).await;
+    let url = eventually("the project has HTTPS", async || {
+        let project = site.api().get("/projects/web").await;
+        let url = project["url"].as_str().expect("a URL").to_owned();
+        when(url.starts_with("https://demo-web.paas.test"), url.clone()).map(|()| url)
+    })
+    .await;
+    // The authority is not needed for the next one, and a restart forgets nothing.
+    site.pebble.client("demo-web.paas.test").await;
+    site.pebble.kill();
+    site.installation.kill_9();
+    site.installation.restart().await;
+    assert_eq!(site.api().get("/projects/web").await["url"], url.as_str());
+    site.api().post("/projects", &json!({"name": "next"})).await;
+    let domains = site.api().get("/projects/next/domains").await;
+    assert_eq!(domains[0]["https"]["status"], "active", "{domains}");
+    for host in ["demo-web.paas.test", "demo-next.paas.test"] {
+        assert_eq!(site.curl(host, "--http2").await, "2 503");
+        let page = eventually("visitors without HTTPS are sent there", async || {
+            let page = site.installation.visit(host, "/").await;
+            when(page.status.as_u16() == 308, format!("{page:?}"))
+        });
+        page.await;
+    }
+    let calls = std::fs::read_to_string(site.folder.path().join("calls")).expect("calls");
+    let words: Vec<&str> = calls
+        .lines()
+        .map(|line| &line[..line.rfind(' ').expect("a value")])
+        .collect();
+    let expected = ["present", "cleanup"].map(|word| format!("{word} _acme-challenge.paas.test"));
+    assert_eq!(words, expected);
 }
