@@ -892,6 +892,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/domains/{id}/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say what visitors meet before the app
+         * @description In place of what was set: what is left out is off. It counts at once. A user without a password keeps the one that the name has. Needs the role admin in the workspace.
+         */
+        put: operations["set_domain_settings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/domains/{id}/verify": {
         parameters: {
             query?: never;
@@ -2220,8 +2240,143 @@ export interface components {
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
          */
         DomainId: string;
+        /**
+         * @description Body of `PUT P/domains/:id/settings`, and what a domain has. What is left out is off.
+         *
+         *     The rules apply in the order of their fields; the first that has an answer of its own gives it.
+         * @example {
+         *       "access_log": true,
+         *       "allowed_ips": [
+         *         "203.0.113.0/24"
+         *       ],
+         *       "compression": true,
+         *       "error_page": "text",
+         *       "hsts": {
+         *         "include_subdomains": true,
+         *         "max_age_days": 365,
+         *         "preload": true
+         *       },
+         *       "maintenance": true,
+         *       "maintenance_page": "text",
+         *       "max_body_mb": 1,
+         *       "max_requests": 1,
+         *       "paths": [
+         *         {
+         *           "prefix": "/api",
+         *           "project": "my-app",
+         *           "strip_prefix": true
+         *         }
+         *       ],
+         *       "redirect_to": "app.example.com",
+         *       "requests_per_second": 1,
+         *       "sticky": true,
+         *       "upstream": "http1",
+         *       "users": [
+         *         {
+         *           "name": "ann",
+         *           "password": "correct horse battery"
+         *         }
+         *       ]
+         *     }
+         */
+        DomainSettings: {
+            /**
+             * @description Writes each request into the project's logs.
+             * @default false
+             */
+            access_log: boolean;
+            /**
+             * @description From where visitors may come; everybody else gets 403. Empty lets everybody in.
+             * @default []
+             */
+            allowed_ips: components["schemas"]["IpRange"][];
+            /**
+             * @description Compresses texts (gzip) for visitors who take it.
+             * @default false
+             */
+            compression: boolean;
+            /**
+             * @description HTML to show when the app does not answer (502, 503, 504), up to 16 KiB.
+             * @default null
+             */
+            error_page: string | null;
+            /**
+             * @description Has browsers use nothing but HTTPS for this host from their first visit by HTTPS on.
+             * @default null
+             */
+            hsts: components["schemas"]["Hsts"] | null;
+            /**
+             * @description Shows a page that says so (503) instead of the app.
+             * @default false
+             */
+            maintenance: boolean;
+            /**
+             * @description HTML to show during maintenance, up to 16 KiB.
+             * @default null
+             */
+            maintenance_page: string | null;
+            /**
+             * Format: uint32
+             * @description How large a request's body may be, in MiB; larger ones get 413.
+             * @default null
+             */
+            max_body_mb: number | null;
+            /**
+             * Format: uint32
+             * @description How many requests may run at the same time; those beyond it get 503.
+             * @default null
+             */
+            max_requests: number | null;
+            /**
+             * @description Paths that lead to other projects of the workspace; the longest prefix that fits decides.
+             * @default []
+             */
+            paths: components["schemas"]["PathRoute"][];
+            /**
+             * @description Sends visitors to the same path at another host, for good (308).
+             * @default null
+             */
+            redirect_to: components["schemas"]["Hostname"] | null;
+            /**
+             * Format: uint32
+             * @description How many requests a second one address may make; those beyond it get 429. Twice as many may come at once.
+             * @default null
+             */
+            requests_per_second: number | null;
+            /**
+             * @description Sends a visitor to the same replica each time, by a cookie, for as long as that is there.
+             * @default false
+             */
+            sticky: boolean;
+            /**
+             * @description How the app is spoken to.
+             * @default http1
+             */
+            upstream: components["schemas"]["UpstreamProtocol"];
+            /**
+             * @description Who may come in, by a name and a password (HTTP basic authentication). Empty asks nobody.
+             * @default []
+             */
+            users: components["schemas"]["DomainUser"][];
+        };
         /** @description How far a domain is. */
         DomainStatus: "pending" | "active" | "failed";
+        /**
+         * @description Somebody who may come in.
+         * @example {
+         *       "name": "ann",
+         *       "password": "correct horse battery"
+         *     }
+         */
+        DomainUser: {
+            /**
+             * @description 1 to 64 visible ASCII characters without a colon.
+             * @example ann
+             */
+            name: string;
+            /** @description 8 to 128 characters; never shown again. Left out, the one that the name has stays. */
+            password?: string | null;
+        };
         /**
          * @description A host name that leads to a project.
          * @example {
@@ -2245,6 +2400,40 @@ export interface components {
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *       "is_default": true,
          *       "reason": "text",
+         *       "settings": {
+         *         "access_log": true,
+         *         "allowed_ips": [
+         *           "203.0.113.0/24"
+         *         ],
+         *         "compression": true,
+         *         "error_page": "text",
+         *         "hsts": {
+         *           "include_subdomains": true,
+         *           "max_age_days": 365,
+         *           "preload": true
+         *         },
+         *         "maintenance": true,
+         *         "maintenance_page": "text",
+         *         "max_body_mb": 1,
+         *         "max_requests": 1,
+         *         "paths": [
+         *           {
+         *             "prefix": "/api",
+         *             "project": "my-app",
+         *             "strip_prefix": true
+         *           }
+         *         ],
+         *         "redirect_to": "app.example.com",
+         *         "requests_per_second": 1,
+         *         "sticky": true,
+         *         "upstream": "http1",
+         *         "users": [
+         *           {
+         *             "name": "ann",
+         *             "password": "correct horse battery"
+         *           }
+         *         ]
+         *       },
          *       "status": "pending"
          *     }
          */
@@ -2265,6 +2454,8 @@ export interface components {
             is_default: boolean;
             /** @description Why it is not active, and what to do. */
             reason: string | null;
+            /** @description What visitors meet before the app; the users are without their passwords. */
+            settings: components["schemas"]["DomainSettings"];
             /** @description How far it is. */
             status: components["schemas"]["DomainStatus"];
         };
@@ -2618,6 +2809,32 @@ export interface components {
          * @example app.example.com
          */
         Hostname: string;
+        /**
+         * @description How long browsers are to remember that a host has HTTPS (RFC 6797).
+         * @example {
+         *       "include_subdomains": true,
+         *       "max_age_days": 365,
+         *       "preload": true
+         *     }
+         */
+        Hsts: {
+            /**
+             * @description For all names below this one as well.
+             * @default false
+             */
+            include_subdomains: boolean;
+            /**
+             * Format: uint16
+             * @description In days, 1 to 730.
+             * @example 365
+             */
+            max_age_days: number;
+            /**
+             * @description Allows browsers to have it built in; asks for a year and for all names below.
+             * @default false
+             */
+            preload: boolean;
+        };
         /** @description How far a domain's HTTPS is. */
         HttpsStatus: "off" | "pending" | "active" | "failed";
         /**
@@ -2697,6 +2914,11 @@ export interface components {
             /** @description What they may do; not above the caller's own role. */
             role: components["schemas"]["Role"];
         };
+        /**
+         * @description An address, or a range such as 203.0.113.0/24
+         * @example 203.0.113.0/24
+         */
+        IpRange: string;
         /**
          * Format: uuid
          * @description An opaque id
@@ -2998,6 +3220,28 @@ export interface components {
              *     the account is a member of.
              */
             workspace: components["schemas"]["Slug"] | null;
+        };
+        /**
+         * @description A path that leads to another project.
+         * @example {
+         *       "prefix": "/api",
+         *       "project": "my-app",
+         *       "strip_prefix": true
+         *     }
+         */
+        PathRoute: {
+            /**
+             * @description How the path begins, such as `/api`; `/api` and `/api/…` fit, `/apis` does not.
+             * @example /api
+             */
+            prefix: string;
+            /** @description A project of the same workspace. */
+            project: components["schemas"]["Slug"];
+            /**
+             * @description Whether the prefix is cut off on the way.
+             * @default false
+             */
+            strip_prefix: boolean;
         };
         /** @description What a replica is doing. */
         PodStatus: "pending" | "starting" | "running" | "unhealthy" | "crashed" | "stopping";
@@ -3800,6 +4044,8 @@ export interface components {
             /** @description 1 to 100 characters. */
             name?: string | null;
         };
+        /** @description How an app is spoken to. */
+        UpstreamProtocol: "http1" | "h2c";
         /**
          * @description One resource as Kubernetes quantities.
          * @example {
@@ -7750,6 +7996,40 @@ export interface operations {
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *           "is_default": true,
                      *           "reason": "text",
+                     *           "settings": {
+                     *             "access_log": true,
+                     *             "allowed_ips": [
+                     *               "203.0.113.0/24"
+                     *             ],
+                     *             "compression": true,
+                     *             "error_page": "text",
+                     *             "hsts": {
+                     *               "include_subdomains": true,
+                     *               "max_age_days": 365,
+                     *               "preload": true
+                     *             },
+                     *             "maintenance": true,
+                     *             "maintenance_page": "text",
+                     *             "max_body_mb": 1,
+                     *             "max_requests": 1,
+                     *             "paths": [
+                     *               {
+                     *                 "prefix": "/api",
+                     *                 "project": "my-app",
+                     *                 "strip_prefix": true
+                     *               }
+                     *             ],
+                     *             "redirect_to": "app.example.com",
+                     *             "requests_per_second": 1,
+                     *             "sticky": true,
+                     *             "upstream": "http1",
+                     *             "users": [
+                     *               {
+                     *                 "name": "ann",
+                     *                 "password": "correct horse battery"
+                     *               }
+                     *             ]
+                     *           },
                      *           "status": "pending"
                      *         }
                      *       ],
@@ -7835,6 +8115,40 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_default": true,
                      *         "reason": "text",
+                     *         "settings": {
+                     *           "access_log": true,
+                     *           "allowed_ips": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "compression": true,
+                     *           "error_page": "text",
+                     *           "hsts": {
+                     *             "include_subdomains": true,
+                     *             "max_age_days": 365,
+                     *             "preload": true
+                     *           },
+                     *           "maintenance": true,
+                     *           "maintenance_page": "text",
+                     *           "max_body_mb": 1,
+                     *           "max_requests": 1,
+                     *           "paths": [
+                     *             {
+                     *               "prefix": "/api",
+                     *               "project": "my-app",
+                     *               "strip_prefix": true
+                     *             }
+                     *           ],
+                     *           "redirect_to": "app.example.com",
+                     *           "requests_per_second": 1,
+                     *           "sticky": true,
+                     *           "upstream": "http1",
+                     *           "users": [
+                     *             {
+                     *               "name": "ann",
+                     *               "password": "correct horse battery"
+                     *             }
+                     *           ]
+                     *         },
                      *         "status": "pending"
                      *       },
                      *       "success": true
@@ -8001,6 +8315,40 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_default": true,
                      *         "reason": "text",
+                     *         "settings": {
+                     *           "access_log": true,
+                     *           "allowed_ips": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "compression": true,
+                     *           "error_page": "text",
+                     *           "hsts": {
+                     *             "include_subdomains": true,
+                     *             "max_age_days": 365,
+                     *             "preload": true
+                     *           },
+                     *           "maintenance": true,
+                     *           "maintenance_page": "text",
+                     *           "max_body_mb": 1,
+                     *           "max_requests": 1,
+                     *           "paths": [
+                     *             {
+                     *               "prefix": "/api",
+                     *               "project": "my-app",
+                     *               "strip_prefix": true
+                     *             }
+                     *           ],
+                     *           "redirect_to": "app.example.com",
+                     *           "requests_per_second": 1,
+                     *           "sticky": true,
+                     *           "upstream": "http1",
+                     *           "users": [
+                     *             {
+                     *               "name": "ann",
+                     *               "password": "correct horse battery"
+                     *             }
+                     *           ]
+                     *         },
                      *         "status": "pending"
                      *       },
                      *       "success": true
@@ -8071,6 +8419,40 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_default": true,
                      *         "reason": "text",
+                     *         "settings": {
+                     *           "access_log": true,
+                     *           "allowed_ips": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "compression": true,
+                     *           "error_page": "text",
+                     *           "hsts": {
+                     *             "include_subdomains": true,
+                     *             "max_age_days": 365,
+                     *             "preload": true
+                     *           },
+                     *           "maintenance": true,
+                     *           "maintenance_page": "text",
+                     *           "max_body_mb": 1,
+                     *           "max_requests": 1,
+                     *           "paths": [
+                     *             {
+                     *               "prefix": "/api",
+                     *               "project": "my-app",
+                     *               "strip_prefix": true
+                     *             }
+                     *           ],
+                     *           "redirect_to": "app.example.com",
+                     *           "requests_per_second": 1,
+                     *           "sticky": true,
+                     *           "upstream": "http1",
+                     *           "users": [
+                     *             {
+                     *               "name": "ann",
+                     *               "password": "correct horse battery"
+                     *             }
+                     *           ]
+                     *         },
                      *         "status": "pending"
                      *       },
                      *       "success": true
@@ -8088,6 +8470,150 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_domain_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "access_log": true,
+                 *       "allowed_ips": [
+                 *         "203.0.113.0/24"
+                 *       ],
+                 *       "compression": true,
+                 *       "error_page": "text",
+                 *       "hsts": {
+                 *         "include_subdomains": true,
+                 *         "max_age_days": 365,
+                 *         "preload": true
+                 *       },
+                 *       "maintenance": true,
+                 *       "maintenance_page": "text",
+                 *       "max_body_mb": 1,
+                 *       "max_requests": 1,
+                 *       "paths": [
+                 *         {
+                 *           "prefix": "/api",
+                 *           "project": "my-app",
+                 *           "strip_prefix": true
+                 *         }
+                 *       ],
+                 *       "redirect_to": "app.example.com",
+                 *       "requests_per_second": 1,
+                 *       "sticky": true,
+                 *       "upstream": "http1",
+                 *       "users": [
+                 *         {
+                 *           "name": "ann",
+                 *           "password": "correct horse battery"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["DomainSettings"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "checked_at": "2026-01-31T08:00:00Z",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "dns_records": [
+                     *           {
+                     *             "name": "My app",
+                     *             "purpose": "text",
+                     *             "type": "text",
+                     *             "value": "text"
+                     *           }
+                     *         ],
+                     *         "domain": "app.example.com",
+                     *         "https": {
+                     *           "expires_at": "2026-01-31T08:00:00Z",
+                     *           "reason": "text",
+                     *           "source": "acme",
+                     *           "status": "off"
+                     *         },
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_default": true,
+                     *         "reason": "text",
+                     *         "settings": {
+                     *           "access_log": true,
+                     *           "allowed_ips": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "compression": true,
+                     *           "error_page": "text",
+                     *           "hsts": {
+                     *             "include_subdomains": true,
+                     *             "max_age_days": 365,
+                     *             "preload": true
+                     *           },
+                     *           "maintenance": true,
+                     *           "maintenance_page": "text",
+                     *           "max_body_mb": 1,
+                     *           "max_requests": 1,
+                     *           "paths": [
+                     *             {
+                     *               "prefix": "/api",
+                     *               "project": "my-app",
+                     *               "strip_prefix": true
+                     *             }
+                     *           ],
+                     *           "redirect_to": "app.example.com",
+                     *           "requests_per_second": 1,
+                     *           "sticky": true,
+                     *           "upstream": "http1",
+                     *           "users": [
+                     *             {
+                     *               "name": "ann",
+                     *               "password": "correct horse battery"
+                     *             }
+                     *           ]
+                     *         },
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DomainView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -8142,6 +8668,40 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "is_default": true,
                      *         "reason": "text",
+                     *         "settings": {
+                     *           "access_log": true,
+                     *           "allowed_ips": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "compression": true,
+                     *           "error_page": "text",
+                     *           "hsts": {
+                     *             "include_subdomains": true,
+                     *             "max_age_days": 365,
+                     *             "preload": true
+                     *           },
+                     *           "maintenance": true,
+                     *           "maintenance_page": "text",
+                     *           "max_body_mb": 1,
+                     *           "max_requests": 1,
+                     *           "paths": [
+                     *             {
+                     *               "prefix": "/api",
+                     *               "project": "my-app",
+                     *               "strip_prefix": true
+                     *             }
+                     *           ],
+                     *           "redirect_to": "app.example.com",
+                     *           "requests_per_second": 1,
+                     *           "sticky": true,
+                     *           "upstream": "http1",
+                     *           "users": [
+                     *             {
+                     *               "name": "ann",
+                     *               "password": "correct horse battery"
+                     *             }
+                     *           ]
+                     *         },
                      *         "status": "pending"
                      *       },
                      *       "success": true

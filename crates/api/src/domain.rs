@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain_settings::DomainSettings;
 use crate::{DomainId, Hostname, Timestamp};
 
 /// How far a domain is.
@@ -104,6 +105,8 @@ pub struct DomainView {
     pub is_default: bool,
     /// How far its HTTPS is.
     pub https: HttpsView,
+    /// What visitors meet before the app; the users are without their passwords.
+    pub settings: DomainSettings,
     /// What to set where the name's DNS is kept: either record proves that the name is yours.
     pub dns_records: Vec<DnsRecord>,
     /// When it was added.

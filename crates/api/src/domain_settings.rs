@@ -62,16 +62,23 @@ pub struct DomainSettings {
 }
 
 /// Somebody who may come in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DomainUser {
     /// 1 to 64 visible ASCII characters without a colon.
-    #[schemars(regex(pattern = USER_NAME_PATTERN))]
+    #[schemars(regex(pattern = USER_NAME_PATTERN), extend("examples" = ["ann"]))]
     pub name: String,
     /// 8 to 128 characters; never shown again. Left out, the one that the name has stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 128))]
     pub password: Option<String>,
+}
+
+impl fmt::Debug for DomainUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut user = f.debug_struct("DomainUser");
+        user.field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 const USER_NAME_PATTERN: &str = "^[!-9;-~]{1,64}$";
@@ -81,7 +88,7 @@ const USER_NAME_PATTERN: &str = "^[!-9;-~]{1,64}$";
 #[serde(deny_unknown_fields)]
 pub struct PathRoute {
     /// How the path begins, such as `/api`; `/api` and `/api/…` fit, `/apis` does not.
-    #[schemars(regex(pattern = PREFIX_PATTERN))]
+    #[schemars(regex(pattern = PREFIX_PATTERN), extend("examples" = ["/api"]))]
     pub prefix: String,
     /// A project of the same workspace.
     pub project: Slug,
@@ -97,7 +104,7 @@ const PREFIX_PATTERN: &str = r"^(/[A-Za-z0-9._~-]{1,100}){1,10}$";
 #[serde(deny_unknown_fields)]
 pub struct Hsts {
     /// In days, 1 to 730.
-    #[schemars(range(min = 1, max = 730))]
+    #[schemars(range(min = 1, max = 730), extend("examples" = [365]))]
     pub max_age_days: u16,
     /// For all names below this one as well.
     #[serde(default)]

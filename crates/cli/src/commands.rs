@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod deploy;
 pub(crate) mod deployments;
+mod domain_settings;
 pub(crate) mod domains;
 pub(crate) mod down;
 pub(crate) mod env;

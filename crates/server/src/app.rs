@@ -12,6 +12,7 @@ pub(crate) mod certificate;
 mod credentials;
 pub(crate) mod deployment;
 pub(crate) mod domain;
+pub(crate) mod domain_settings;
 pub(crate) mod env_var;
 mod event;
 pub(crate) mod exec;

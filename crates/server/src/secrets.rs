@@ -13,7 +13,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use tose_api::{DeploymentId, EnvKey, ProjectId, UserId, WorkspaceId};
+use tose_api::{DeploymentId, DomainId, EnvKey, ProjectId, UserId, WorkspaceId};
 use tose_model::IdGen;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use zeroize::Zeroizing;
@@ -88,6 +88,11 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         project_id: ProjectId,
     },
+    /// By what the users of a domain are known.
+    DomainUsers {
+        workspace_id: WorkspaceId,
+        domain_id: DomainId,
+    },
     /// The secret of an authenticator app.
     TotpSecret { user_id: UserId },
     /// The private key of a certificate; the name is that of `tose_proxy::certificates::Name`.
@@ -137,6 +142,12 @@ impl Place<'_> {
                 project_id,
             } => {
                 format!("v{KEY_VERSION}/git_connections.webhook_secret/{workspace_id}/{project_id}")
+            }
+            Self::DomainUsers {
+                workspace_id,
+                domain_id,
+            } => {
+                format!("v{KEY_VERSION}/domains.users/{workspace_id}/{domain_id}")
             }
             Self::TotpSecret { user_id } => {
                 format!("v{KEY_VERSION}/users.totp_secret/{user_id}")

@@ -7,6 +7,7 @@ use tose_api::{DomainId, Hostname, ProjectId, Timestamp, WorkspaceId};
 use tose_model::access::WorkspaceScope;
 
 use crate::database::{Store, commit};
+use crate::domain_settings::StoredSettings;
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 use crate::row;
@@ -32,6 +33,8 @@ pub struct Domain {
     pub created_at: Timestamp,
     /// When DNS was last asked for it.
     pub checked_at: Option<Timestamp>,
+    /// What visitors meet; a new domain has none, see [`Store::set_domain_settings`].
+    pub settings: StoredSettings,
 }
 
 /// What DNS said about a domain.
@@ -56,13 +59,15 @@ struct DomainRow {
     is_default: i64,
     created_at: i64,
     checked_at: Option<i64>,
+    settings: Option<String>,
+    sealed_users: Option<Vec<u8>>,
 }
 
 macro_rules! select_domain {
     ($rest:literal) => {
         concat!(
             "SELECT id, workspace_id, project_id, hostname, status, reason, is_default, created_at,
-                    checked_at FROM domains ",
+                    checked_at, settings, sealed_users FROM domains ",
             $rest
         )
     };
@@ -80,6 +85,7 @@ impl DomainRow {
             is_default: self.is_default != 0,
             created_at: row::to_time(self.created_at),
             checked_at: self.checked_at.map(row::to_time),
+            settings: StoredSettings::from_columns(self.settings.as_deref(), self.sealed_users)?,
         })
     }
 }

@@ -100,6 +100,11 @@ const PLACES: [Place; 5] = [
                 "the engine pulls a project's image with them",
             ),
             permit(
+                "crates/server/src/app/domain_settings.rs",
+                "open_users",
+                "the proxy gets the digests of who may come in",
+            ),
+            permit(
                 "crates/server/src/app/push.rs",
                 "receive_push",
                 "the signature of a push event is checked",

@@ -5,6 +5,7 @@ use reqwest::{Method, Url};
 use super::transport::json;
 use super::{Client, Result};
 use crate::domain::{AddDomain, DomainView, SetCertificate};
+use crate::domain_settings::DomainSettings;
 use crate::workspace::Deleted;
 use crate::{DomainId, Slug};
 
@@ -59,6 +60,19 @@ impl Client {
     ) -> Result<DomainView> {
         let url = self.domain_url(workspace, project, id, &["certificate"]);
         self.transport.send(Method::DELETE, url, None).await
+    }
+
+    /// `PUT P/domains/:id/settings`: says what visitors meet before the app. A user without a password
+    /// keeps the one that the name has.
+    pub async fn set_domain_settings(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        id: DomainId,
+        body: &DomainSettings,
+    ) -> Result<DomainView> {
+        let url = self.domain_url(workspace, project, id, &["settings"]);
+        self.transport.send(Method::PUT, url, json(body)).await
     }
 
     /// `DELETE P/domains/:id`: gives a host name up.

@@ -9,6 +9,7 @@ use tose_api::Hostname;
 use tose_api::client::Client;
 use tose_api::domain::{AddDomain, DomainStatus, DomainView, HttpsView, SetCertificate};
 
+use crate::commands::domain_settings::{self, SettingsArgs};
 use crate::context::{Context, Target};
 use crate::error::Error;
 use crate::output::{Output, Style};
@@ -30,6 +31,8 @@ enum DomainsCommand {
     Verify(NameArgs),
     /// Bring a certificate for a host name, or take it back
     Certificate(CertificateArgs),
+    /// Show or change what visitors of a host name meet before the app
+    Settings(Box<SettingsArgs>),
     /// Give a host name up
     Remove(NameArgs),
 }
@@ -55,10 +58,10 @@ struct CertificateArgs {
 }
 
 #[derive(Args)]
-struct NameArgs {
+pub(super) struct NameArgs {
     /// The host name, such as app.example.com
     #[arg(value_name = "DOMAIN")]
-    domain: Hostname,
+    pub(super) domain: Hostname,
 }
 
 pub(crate) async fn run(ctx: &Context, args: DomainsArgs) -> Result<()> {
@@ -69,6 +72,7 @@ pub(crate) async fn run(ctx: &Context, args: DomainsArgs) -> Result<()> {
         DomainsCommand::Add(args) => add(ctx, client, target, args.domain).await,
         DomainsCommand::Verify(args) => verify(ctx, client, target, &args.domain).await,
         DomainsCommand::Certificate(args) => certificate(ctx, client, target, &args).await,
+        DomainsCommand::Settings(args) => domain_settings::run(ctx, client, target, &args).await,
         DomainsCommand::Remove(args) => remove(ctx, client, target, &args.domain).await,
     }
 }
@@ -137,7 +141,7 @@ async fn certificate(
     show(ctx, &domain)
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(super) fn read(path: &Path) -> Result<String> {
     let text = fs::read_to_string(path);
     text.with_context(|| format!("{} cannot be read", path.display()))
 }
@@ -150,7 +154,7 @@ async fn remove(ctx: &Context, client: &Client, target: &Target, name: &Hostname
     ctx.output.result(&deleted, &format!("removed {name}"))
 }
 
-async fn find(client: &Client, target: &Target, name: &Hostname) -> Result<DomainView> {
+pub(super) async fn find(client: &Client, target: &Target, name: &Hostname) -> Result<DomainView> {
     let domains = client
         .list_domains(&target.workspace, &target.project)
         .await?;

@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 use tose_api::domain::{
     CertificateSource, DnsRecord, DomainStatus, DomainView, HttpsStatus, HttpsView,
 };
+use tose_api::domain_settings::DomainSettings;
 
 use crate::harness::Sandbox;
 use crate::stand_in::{StandIn, failure, success};
@@ -19,7 +20,7 @@ fn https(status: HttpsStatus) -> HttpsView {
     }
 }
 
-fn default_domain() -> DomainView {
+pub(crate) fn default_domain() -> DomainView {
     DomainView {
         id: "0198c0de-0000-7000-8000-0000000000d0"
             .parse()
@@ -29,13 +30,14 @@ fn default_domain() -> DomainView {
         reason: None,
         is_default: true,
         https: https(HttpsStatus::Active),
+        settings: DomainSettings::default(),
         dns_records: Vec::new(),
         created_at: time(0),
         checked_at: None,
     }
 }
 
-fn own_domain(status: DomainStatus) -> DomainView {
+pub(crate) fn own_domain(status: DomainStatus) -> DomainView {
     let record = |record_type: &str, name: &str, value: &str| DnsRecord {
         record_type: record_type.to_owned(),
         name: name.to_owned(),
@@ -52,6 +54,7 @@ fn own_domain(status: DomainStatus) -> DomainView {
         reason: (status != DomainStatus::Active).then(|| reason.to_owned()),
         is_default: false,
         https: https(HttpsStatus::Off),
+        settings: DomainSettings::default(),
         dns_records: vec![
             record("CNAME", "app.example.com", "demo-hello.example.net"),
             record("TXT", "_tose.app.example.com", "tose=0123"),

@@ -33,6 +33,7 @@ const COMMANDS: &[&str] = &[
     "domains list",
     "domains add",
     "domains certificate",
+    "domains settings",
     "domains verify",
     "domains remove",
     "git",

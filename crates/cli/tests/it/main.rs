@@ -11,6 +11,7 @@ mod views;
 mod completions;
 mod deploy;
 mod deployments;
+mod domain_settings;
 mod domains;
 mod down;
 mod env;

@@ -9,7 +9,8 @@ use crate::stand_in::{StandIn, success};
 use crate::terminal::{read_until, terminal};
 use crate::views::me;
 
-fn start(sandbox: &Sandbox, arguments: &[&str], program: File) -> std::process::Child {
+/// Starts the binary with somebody at its terminal.
+pub(crate) fn start(sandbox: &Sandbox, arguments: &[&str], program: File) -> std::process::Child {
     let stdin = Stdio::from(program.try_clone().expect("a terminal"));
     let mut command = sandbox.command(arguments);
     command

@@ -12,9 +12,10 @@ use tose_api::{DomainId, Hostname, WorkspaceId};
 use tose_model::access::{Access, WorkspaceScope};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
-use tose_store::{Domain, Verdict};
+use tose_store::{Domain, StoredSettings, Verdict};
 
 use crate::app::Platform;
+use crate::app::domain_settings::PathTargets;
 use crate::dns::Proof;
 use crate::secrets;
 
@@ -37,12 +38,13 @@ impl Platform {
             .store
             .list_certificates(access.scope(), project.id)
             .await?;
+        let targets = self.path_targets(access.scope(), &domains).await?;
         let views = domains.into_iter().map(|domain| {
             let state = certificates
                 .iter()
                 .find(|state| state.domain_id == domain.id);
             let https = self.https_view(&domain, state);
-            view(domain, &project, https)
+            view(domain, &project, https, &targets)
         });
         Ok(views.collect())
     }
@@ -76,6 +78,7 @@ impl Platform {
             is_default: false,
             created_at: self.now(),
             checked_at: Some(verdict.at),
+            settings: StoredSettings::default(),
         };
         let target = format!("{}/{}", project.slug, new.hostname);
         let event = self.event(access, "domain.add", target);
@@ -85,7 +88,7 @@ impl Platform {
         self.signals.project(project.id);
         self.signals.certificates();
         let https = self.https_view(&new, None);
-        Ok(view(new, &project, https))
+        Ok(view(new, &project, https, &PathTargets::default()))
     }
 
     /// Asks DNS again, and has a certificate that could not be had ordered again.
@@ -122,7 +125,10 @@ impl Platform {
             .await?;
         let state = certificates.iter().find(|state| state.domain_id == id);
         let https = self.https_view(&domain, state);
-        Ok(view(domain, project, https))
+        let targets = self
+            .path_targets(access.scope(), std::slice::from_ref(&domain))
+            .await?;
+        Ok(view(domain, project, https, &targets))
     }
 
     pub(crate) async fn delete_domain(
@@ -267,7 +273,7 @@ fn txt_name(hostname: &Hostname) -> String {
     format!("_tose-challenge.{hostname}")
 }
 
-fn view(domain: Domain, project: &Project, https: HttpsView) -> DomainView {
+fn view(domain: Domain, project: &Project, https: HttpsView, targets: &PathTargets) -> DomainView {
     let dns_records = if domain.is_default {
         Vec::new()
     } else {
@@ -280,6 +286,7 @@ fn view(domain: Domain, project: &Project, https: HttpsView) -> DomainView {
         reason: domain.reason,
         is_default: domain.is_default,
         https,
+        settings: targets.view(domain.settings),
         dns_records,
         created_at: domain.created_at,
         checked_at: domain.checked_at,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use tose_api::domain::{AddDomain, SetCertificate};
+use tose_api::domain_settings::DomainSettings;
 use tose_model::access::Access;
 
 use crate::app::Platform;
@@ -57,6 +58,17 @@ pub(crate) async fn delete_certificate(
     Path((_, project, id)): DomainPath,
 ) -> Reply {
     ok(platform.delete_certificate(&access, &project, &id).await?)
+}
+
+pub(crate) async fn set_settings(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project, id)): DomainPath,
+    Body(input): Body<DomainSettings>,
+) -> Reply {
+    ok(platform
+        .set_domain_settings(&access, &project, &id, input)
+        .await?)
 }
 
 pub(crate) async fn delete(

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tose_api::account::*;
 use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
 use tose_api::domain::{AddDomain, DomainView, SetCertificate};
+use tose_api::domain_settings::DomainSettings;
 use tose_api::env_var::{ChangeEnvVar, EnvVarView, EnvVarsChanged, SetEnvVar, SetEnvVars};
 use tose_api::event::EventView;
 use tose_api::exec::{Exec, ExecResult};
@@ -190,6 +191,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", p("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
         route("PUT", p("/domains/{id}/certificate"), ADMIN, put(domain::set_certificate), doc("set_certificate", "Bring a certificate").takes::<SetCertificate>().gives::<DomainView>().text("It is served from now on, and never renewed by the platform.")),
         route("DELETE", p("/domains/{id}/certificate"), ADMIN, delete(domain::delete_certificate), doc("delete_certificate", "Forget a certificate that was brought").gives::<DomainView>().text("One is ordered instead, where the server orders any.")),
+        route("PUT", p("/domains/{id}/settings"), ADMIN, put(domain::set_settings), doc("set_domain_settings", "Say what visitors meet before the app").takes::<DomainSettings>().gives::<DomainView>().text("In place of what was set: what is left out is off. It counts at once. A user without a password keeps the one that the name has.")),
         route("POST", p("/domains/{id}/verify"), ADMIN, post(domain::verify), doc("verify_domain", "Look at its DNS now").gives::<DomainView>()),
 
         route("GET", p("/jobs"), MEMBER, get(job::list), doc("list_jobs", "Its jobs, newest first").pages::<JobView>()),

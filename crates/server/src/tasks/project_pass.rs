@@ -530,6 +530,10 @@ impl Pass<'_> {
             .platform
             .hosts_with_https(&self.scene.scope, project)
             .await?;
+        let targets = self
+            .platform
+            .path_targets(&self.scene.scope, &domains)
+            .await?;
         let routes = domains
             .into_iter()
             .filter(|domain| domain.status == DomainStatus::Active)
@@ -541,11 +545,11 @@ impl Pass<'_> {
                     backends: backends.clone(),
                     reason: reason.clone(),
                     https_port: https.port_of(&domain),
-                    rules: None,
+                    rules: self.platform.rules(&domain, &targets)?,
                 };
-                (domain.hostname, route)
+                Ok((domain.hostname, route))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         replace_routes(self.platform, project.id, routes).await
     }
 

@@ -29,7 +29,8 @@ const DEPLOYMENT: &str = "id status trigger commit image created_at build_starte
 const GIT: &str = "repo_full_name repo_url branch auto_deploy root_directory dockerfile_path \
     has_deploy_key deploy_key_public has_access_token installation_id last_commit_status provider previews preview_limit watch_paths created_at";
 const VARIABLE: &str = "key value is_secret updated_at";
-const DOMAIN: &str = "id domain status reason is_default https dns_records created_at checked_at";
+const DOMAIN: &str =
+    "id domain status reason is_default https settings dns_records created_at checked_at";
 const WORKSPACE: &str = "id name slug namespace role created_at";
 
 async fn live_shop(lab: &Lab, owner: &Client) -> String {

@@ -53,7 +53,7 @@ fn replica(lab: &Lab, index: u32) -> ObservedReplica {
         .expect("a replica")
 }
 
-async fn log_has(lab: &Lab, owner: &Client, words: &str) {
+pub(crate) async fn log_has(lab: &Lab, owner: &Client, words: &str) {
     eventually(words, async || {
         let log = crate::log_socket::read(lab, "live-logs?follow=false", owner.key.as_deref());
         let (lines, _) = log.await.expect("a log");

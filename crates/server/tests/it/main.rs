@@ -10,6 +10,7 @@ mod crash;
 mod deployment;
 mod disk;
 mod domain;
+mod domain_settings;
 mod env_var;
 mod feature;
 mod git;

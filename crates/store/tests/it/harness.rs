@@ -21,7 +21,7 @@ use tose_model::secret::Sealed;
 use tose_model::{Clock, IdGen};
 use tose_store::{
     Bootstrap, Domain, Invitation, NewApiKey, NewDeployment, NewEvent, NewProject, NewSession,
-    NewUser, NewWorkspace, Result, Store, Transition,
+    NewUser, NewWorkspace, Result, Store, StoredSettings, Transition,
 };
 use tose_testkit::{ManualClock, SeededIds};
 
@@ -181,6 +181,7 @@ impl Lab {
             is_default: false,
             created_at: self.now(),
             checked_at: Some(self.now()),
+            settings: StoredSettings::default(),
         }
     }
 

@@ -6,6 +6,7 @@ mod commit_status;
 mod count;
 mod deployment;
 mod domain;
+mod domain_settings;
 mod env_var;
 mod event;
 mod fsck;
