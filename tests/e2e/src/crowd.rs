@@ -1,6 +1,7 @@
 //! Visitors: requests through the proxy, one by one or from a crowd that never stops asking.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,13 +36,28 @@ pub struct Page {
 
 /// One request for `path` at `host`, over a connection of its own.
 pub async fn visit(proxy: SocketAddr, host: &str, path: &str) -> Page {
-    let page = ask(&visitor(false), proxy, host, path).await;
+    let client = visitor(false, &Way::Http, host);
+    let page = ask(&client, &format!("http://{proxy}{path}"), host).await;
     page.unwrap_or_else(|problem| panic!("{host}{path}: {problem}"))
 }
 
-fn visitor(keeps_connection: bool) -> reqwest::Client {
+/// How visitors come.
+#[derive(Debug, Clone)]
+enum Way {
+    Http,
+    /// By HTTPS to this address, where these certificates are trusted and no others.
+    Https(SocketAddr, Vec<reqwest::Certificate>),
+}
+
+fn visitor(keeps_connection: bool, way: &Way, host: &str) -> reqwest::Client {
     let idle = if keeps_connection { 1 } else { 0 };
-    reqwest::Client::builder()
+    let builder = match way {
+        Way::Http => reqwest::Client::builder(),
+        Way::Https(addr, certificates) => reqwest::Client::builder()
+            .tls_certs_only(certificates.clone())
+            .resolve(host, *addr),
+    };
+    builder
         .no_proxy()
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
@@ -51,13 +67,8 @@ fn visitor(keeps_connection: bool) -> reqwest::Client {
         .expect("the client's settings are constant")
 }
 
-async fn ask(
-    visitor: &reqwest::Client,
-    proxy: SocketAddr,
-    host: &str,
-    path: &str,
-) -> Result<Page, String> {
-    let request = visitor.get(format!("http://{proxy}{path}"));
+async fn ask(visitor: &reqwest::Client, url: &str, host: &str) -> Result<Page, String> {
+    let request = visitor.get(url);
     let asked = async {
         let response = request.header(http::header::HOST, host).send().await?;
         Ok(Page {
@@ -93,6 +104,20 @@ pub struct Crowd {
 impl Crowd {
     /// Lets the visitors in; answers once each of them got a page.
     pub(crate) async fn gather(proxy: SocketAddr, host: &str) -> Self {
+        Self::come(Way::Http, &format!("http://{proxy}/"), host).await
+    }
+
+    /// The same by HTTPS, where these certificates are trusted and no others.
+    pub async fn gather_by_https(proxy: SocketAddr, host: &str, trusted: &[&Path]) -> Self {
+        let read = |path: &&Path| {
+            let text = std::fs::read(path).expect("a file");
+            reqwest::Certificate::from_pem(&text).expect("a certificate")
+        };
+        let way = Way::Https(proxy, trusted.iter().map(read).collect());
+        Self::come(way, &format!("https://{host}:{}/", proxy.port()), host).await
+    }
+
+    async fn come(way: Way, url: &str, host: &str) -> Self {
         let mut crowd = Self {
             seen: Arc::default(),
             is_over: Arc::default(),
@@ -100,15 +125,15 @@ impl Crowd {
         };
         for number in 0..VISITORS {
             let (seen, is_over) = (Arc::clone(&crowd.seen), Arc::clone(&crowd.is_over));
-            let host = host.to_owned();
+            let (host, url, way) = (host.to_owned(), url.to_owned(), way.clone());
             crowd.visitors.spawn(async move {
-                let client = visitor(number % 2 == 0);
+                let client = visitor(number % 2 == 0, &way, &host);
                 let began = Instant::now();
                 let mut ticks = interval(PERIOD);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 while !is_over.load(Ordering::Relaxed) {
                     ticks.tick().await;
-                    let result = ask(&client, proxy, &host, "/").await;
+                    let result = ask(&client, &url, &host).await;
                     note(&seen, number, began, result);
                 }
             });

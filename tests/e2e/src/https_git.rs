@@ -122,6 +122,11 @@ impl HttpsGit {
 }
 
 pub(crate) async fn make_certificate(certificate: &Path, key: &Path) {
+    make_certificate_for("localhost", certificate, key).await;
+}
+
+/// A certificate for one name that signs itself, and its key.
+pub async fn make_certificate_for(host: &str, certificate: &Path, key: &Path) {
     let mut command = program("openssl");
     command
         .args([
@@ -132,8 +137,8 @@ pub(crate) async fn make_certificate(certificate: &Path, key: &Path) {
             "-pkeyopt",
             "ec_paramgen_curve:prime256v1",
         ])
-        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=test"])
+        .args(["-addext", &format!("subjectAltName=DNS:{host}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(key)
         .arg("-out")

@@ -32,7 +32,7 @@ pub use engine::{Container, containers, docker};
 pub use events::EngineEvents;
 pub use eventually::{eventually, when};
 pub use firewall::{Opening, installation_of, may_change_rules, network_of, remove_own_rules};
-pub use https_git::{ApiCall, HttpsGit, TOKEN};
+pub use https_git::{ApiCall, HttpsGit, TOKEN, make_certificate_for};
 pub use installation::{Installation, free_addr};
 pub use log::{Line, Log, WHOLE, read_log};
 pub use pebble::{Addrs, Pebble};

@@ -11,6 +11,7 @@ mod chaos;
 mod cli;
 mod control_plane;
 mod deploy;
+mod edge;
 mod endurance;
 mod feature;
 mod git_push;
