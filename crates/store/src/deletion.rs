@@ -3,6 +3,8 @@
 //! Not here: the rows of deleted projects, which stay until the engine holds nothing of them
 //! (`Store::purge_project`).
 
+use std::time::Duration;
+
 use tose_api::{ProjectId, Timestamp};
 use tose_model::access::WorkspaceScope;
 
@@ -10,8 +12,12 @@ use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 
+/// For how long a host name that the platform gave stays with the workspace of a project that is gone.
+pub(crate) const COOL_OFF: Duration = Duration::from_secs(30 * 24 * 3600);
+
 impl Store {
-    /// Marks the project and its previews as deleted. Its slug and host names are free at once, its secrets are gone;
+    /// Marks the project and its previews as deleted. Its slug is free at once, its secrets are gone; the
+    /// host name that the platform gave is free for its workspace at once, and for others after 30 days;
     /// the row goes when the engine holds nothing of it any more.
     pub async fn delete_project(
         &self,
@@ -62,6 +68,39 @@ macro_rules! in_deletion {
     };
 }
 
+/// Notes the host names that the platform gave to the projects, and forgets those of long ago.
+async fn release_hostnames(
+    tx: &mut Tx,
+    scope: &WorkspaceScope,
+    id: ProjectId,
+    of: DeletionOf,
+    now: Timestamp,
+) -> Result<()> {
+    let over = now.saturating_sub(COOL_OFF);
+    sqlx::query("DELETE FROM released_hostnames WHERE released_at <= $1")
+        .bind(over.as_nanos())
+        .execute(&mut **tx)
+        .await
+        .map_err(Error::query("forget released host names"))?;
+    let released = concat!(
+        in_deletion!(
+            "INSERT INTO released_hostnames (hostname, workspace_id, released_at)
+             SELECT hostname, workspace_id, $4 FROM domains WHERE is_default = 1 AND ",
+            "project_id"
+        ),
+        " ON CONFLICT (hostname) DO UPDATE SET workspace_id = $1, released_at = $4"
+    );
+    sqlx::query(released)
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .bind(of == DeletionOf::Project)
+        .bind(now.as_nanos())
+        .execute(&mut **tx)
+        .await
+        .map_err(Error::query("note released host names"))?;
+    Ok(())
+}
+
 /// Deletes what belongs to the projects, then marks them: the order matters to the statements' condition.
 async fn delete(
     tx: &mut Tx,
@@ -70,6 +109,7 @@ async fn delete(
     of: DeletionOf,
     now: Timestamp,
 ) -> Result<()> {
+    release_hostnames(tx, scope, id, of, now).await?;
     for (statement, has_time) in [
         (
             in_deletion!("DELETE FROM env_vars WHERE ", "project_id"),

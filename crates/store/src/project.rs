@@ -10,6 +10,7 @@ use tose_model::process::{Processes, Scale};
 use tose_model::project::{DesiredState, Project, RunSpec};
 
 use crate::database::{Store, Tx, commit};
+use crate::deletion::COOL_OFF;
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 use crate::preview::check_room;
@@ -762,13 +763,17 @@ async fn insert_default_domain(
     for hostname in &new.hostnames {
         let done = sqlx::query(
             "INSERT INTO domains (id, workspace_id, project_id, hostname, status, is_default, created_at)
-             VALUES ($1, $2, $3, $4, 'active', 1, $5) ON CONFLICT (hostname) DO NOTHING",
+             SELECT $1, $2, $3, $4, 'active', 1, $5 WHERE NOT EXISTS
+                 (SELECT 1 FROM released_hostnames
+                  WHERE hostname = $4 AND workspace_id <> $2 AND released_at > $6)
+             ON CONFLICT (hostname) DO NOTHING",
         )
         .bind(new.domain_id.to_string())
         .bind(scope.id().to_string())
         .bind(new.id.to_string())
         .bind(hostname.as_str())
         .bind(new.now.as_nanos())
+        .bind(new.now.saturating_sub(COOL_OFF).as_nanos())
         .execute(&mut **tx)
         .await
         .map_err(Error::query("write a domain"))?;

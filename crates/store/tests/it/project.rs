@@ -1,6 +1,10 @@
 //! The suite's cases for `project`.
 
+use std::time::Duration;
+
 use tose_api::envelope::Paging;
+use tose_api::{ProjectId, Timestamp};
+use tose_model::access::WorkspaceScope;
 use tose_model::project::DesiredState;
 use tose_store::{Error, ProjectChanges};
 
@@ -170,4 +174,45 @@ async fn of_two_changes_at_once_one_is_told_to_try_again() {
     let (first, second) = tokio::join!(change("one"), change("two"));
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
     assert!(matches!(first.and(second), Err(Error::Conflict(_))));
+}
+
+#[tokio::test]
+async fn a_host_name_that_was_given_up_stays_with_its_workspace_for_a_while() {
+    let lab = Lab::new().await;
+    let other = lab.workspace("other").await;
+    let hosts = ["shop.example.com", "shop-2.example.com"];
+    let host_of = async |scope: &WorkspaceScope, id: ProjectId| {
+        let listed = lab.store.list_domains(scope, id).await.expect("a list");
+        listed[0].hostname.to_string()
+    };
+    let give_up = async |scope: &WorkspaceScope, id: ProjectId, at: Timestamp| {
+        let event = lab.event();
+        let given_up = lab.store.delete_project(scope, id, at, &event).await;
+        given_up.expect("deleted");
+    };
+    let first = lab
+        .try_project(&lab.scope, "shop", &hosts)
+        .await
+        .expect("a project");
+    give_up(&lab.scope, first, lab.now()).await;
+    let stranger = lab
+        .try_project(&other, "shop", &hosts)
+        .await
+        .expect("a project");
+    assert_eq!(host_of(&other, stranger).await, hosts[1]);
+    give_up(&other, stranger, lab.now()).await;
+    let own = lab
+        .try_project(&lab.scope, "shop", &hosts)
+        .await
+        .expect("a project");
+    assert_eq!(host_of(&lab.scope, own).await, hosts[0]);
+
+    // Given up long ago, it is everybody's.
+    let month = Duration::from_secs(30 * 24 * 3600);
+    give_up(&lab.scope, own, lab.now().saturating_sub(month)).await;
+    let stranger = lab
+        .try_project(&other, "shop", &hosts)
+        .await
+        .expect("a project");
+    assert_eq!(host_of(&other, stranger).await, hosts[0]);
 }
