@@ -137,7 +137,34 @@ pub struct RouteTable {
     pub routes: BTreeMap<Hostname, Route>,
 }
 
+/// What makes one table out of the one before: all routes of some projects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteChange {
+    /// The generation of the table that it makes.
+    pub generation: u64,
+    /// All routes of each project that changed; none where it has none any more.
+    pub projects: BTreeMap<ProjectId, BTreeMap<Hostname, Route>>,
+}
+
 impl RouteTable {
+    /// Makes the table what a change says.
+    pub fn apply(&mut self, change: &RouteChange) {
+        for (project_id, routes) in &change.projects {
+            self.replace_project(*project_id, routes.clone());
+        }
+        self.generation = change.generation;
+    }
+
+    /// All routes of a project.
+    pub fn routes_of(&self, project_id: ProjectId) -> BTreeMap<Hostname, Route> {
+        let own = self
+            .routes
+            .iter()
+            .filter(|(_, route)| route.project_id == project_id);
+        own.map(|(host, route)| (host.clone(), route.clone()))
+            .collect()
+    }
+
     /// Puts `routes` in place of all routes of `project_id`; says whether that changed anything.
     pub fn replace_project(
         &mut self,

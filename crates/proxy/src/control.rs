@@ -34,6 +34,12 @@ pub enum Request {
     Status,
     /// Read the route table and use it in every worker before answering.
     Reload,
+    /// Use the routes of this generation in every worker before answering; what changed since the one
+    /// that is in use is read alone, where that is written. Answered like [`Request::Reload`].
+    UseRoutes {
+        /// The generation.
+        generation: u64,
+    },
     /// How many requests and tunnels run on a replica, those of a predecessor that still drains
     /// included.
     InFlight {
@@ -64,7 +70,7 @@ pub enum Request {
 pub enum Response {
     /// To [`Request::Status`].
     Status(Status),
-    /// To [`Request::Reload`].
+    /// To [`Request::Reload`] and [`Request::UseRoutes`].
     Reloaded {
         /// The generation that every worker uses.
         generation: u64,

@@ -134,6 +134,17 @@ impl Meters {
         });
     }
 
+    /// Notes whether a project is in the newest table; see [`Meters::retain`].
+    pub(crate) fn note_routed(&mut self, project_id: ProjectId, is_routed: bool, now: Instant) {
+        if let Some(known) = self.known.get_mut(&project_id) {
+            known.gone_since = match known.gone_since {
+                _ if is_routed => None,
+                None => Some(now),
+                since => since,
+            };
+        }
+    }
+
     /// The totals of so many projects that come after `after`, and whether there are further ones.
     /// A project without a request is left out.
     pub(crate) fn totals(

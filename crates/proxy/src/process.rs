@@ -24,7 +24,7 @@ use tokio::task::spawn_local;
 use tokio::time::Instant;
 use tose_api::domain_settings::IpRange;
 use tose_api::{Hostname, ProjectId};
-use tose_model::route::RouteTable;
+use tose_model::route::{RouteChange, RouteTable};
 use tose_model::traffic::{AccessRecord, Traffic};
 
 use crate::access_log::AccessLog;
@@ -57,7 +57,9 @@ pub(crate) struct Process {
     replicas: RefCell<Replicas>,
     meters: RefCell<Meters>,
     access_log: Arc<AccessLog>,
-    generation: Cell<u64>,
+    /// The table in use, and how far its log was read.
+    table: RefCell<Arc<Table>>,
+    log: RefCell<snapshot::LogReader>,
     snapshot_error: RefCell<Option<String>>,
     /// Held through a reload, so that tables reach the workers in order.
     predecessor: Mutex<Option<Client>>,
@@ -137,12 +139,13 @@ async fn run_main(config: Config) -> Result<()> {
 async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()>>)> {
     let mut predecessor = find_predecessor(config).await?;
     let listeners = listeners(config, predecessor.as_mut()).await?;
-    let (table, snapshot_error) = match snapshot::read(&config.routes_file) {
-        Ok(table) => (table, None),
+    let (read, snapshot_error) = match snapshot::read_with_log(&config.routes_file) {
+        Ok(read) => (read, None),
         // The predecessor still has a good table.
         Err(error) if predecessor.is_some() => return Err(error),
-        Err(error) => (RouteTable::default(), Some(chain(&error))),
+        Err(error) => (Default::default(), Some(chain(&error))),
     };
+    let (table, log) = read;
     if let Some(error) = &snapshot_error {
         tracing::error!(%error, "starting without routes");
     }
@@ -189,7 +192,8 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
         replicas: RefCell::new(replicas),
         meters: RefCell::new(meters),
         access_log,
-        generation: Cell::new(table.generation),
+        table: RefCell::new(table),
+        log: RefCell::new(log),
         snapshot_error: RefCell::new(snapshot_error),
         predecessor: Mutex::new(predecessor),
         is_draining: Cell::new(false),
@@ -363,7 +367,7 @@ impl Process {
             https_addr: self.https_addr,
             trusted_proxies: self.trusted_proxies.clone(),
             proxy_protocol: self.proxy_protocol,
-            generation: self.generation.get(),
+            generation: self.table.borrow().generation,
             connections: sum(Statistics::connections),
             requests_total: sum(Statistics::requests),
             snapshot_error: self.snapshot_error.borrow().clone(),
@@ -373,25 +377,83 @@ impl Process {
     /// Reads the route table and makes every worker use it; a broken one changes nothing.
     pub(crate) async fn reload(&self) -> Result<u64> {
         let mut predecessor = self.predecessor.lock().await;
-        let table = match snapshot::read(&self.routes_file) {
-            Ok(table) => table,
+        let generation = self.read_whole_table().await?;
+        if let Some(client) = predecessor.as_mut()
+            && client.reload().await.is_err()
+        {
+            *predecessor = None;
+        }
+        Ok(generation)
+    }
+
+    /// Makes every worker use the routes of this generation, by what changed since the one that is in use
+    /// where that can be read.
+    pub(crate) async fn use_routes(&self, generation: u64) -> Result<u64> {
+        let mut predecessor = self.predecessor.lock().await;
+        let own = self.table.borrow().generation;
+        if own < generation && !self.read_changes(generation).await {
+            self.read_whole_table().await?;
+        }
+        if let Some(client) = predecessor.as_mut()
+            && client.use_routes(generation).await.is_err()
+        {
+            *predecessor = None;
+        }
+        Ok(self.table.borrow().generation)
+    }
+
+    async fn read_whole_table(&self) -> Result<u64> {
+        let (table, log) = match snapshot::read_with_log(&self.routes_file) {
+            Ok(read) => read,
             Err(error) => {
                 tracing::error!(error = %chain(&error), "keeping the last good route table");
                 *self.snapshot_error.borrow_mut() = Some(chain(&error));
                 return Err(error);
             }
         };
-        let table = Arc::new(self.compile(table));
+        *self.log.borrow_mut() = log;
+        let table = self.compile(table);
+        *self.snapshot_error.borrow_mut() = None;
+        Ok(self.use_table(table).await)
+    }
+
+    /// Uses what was written since the table in use; says whether that leads to this generation.
+    async fn read_changes(&self, generation: u64) -> bool {
+        let read = self.log.borrow_mut().read_on(&self.routes_file);
+        // What cannot be read here is in the whole table, or that is broken as well.
+        let Ok(changes) = read else {
+            return false;
+        };
+        let own = self.table.borrow().generation;
+        let new = changes.into_iter().filter(|change| change.generation > own);
+        let Some(table) = self.apply(new) else {
+            return false;
+        };
+        self.use_table(table).await >= generation
+    }
+
+    /// The table that these changes make, if each is made for the one before.
+    fn apply(&self, changes: impl Iterator<Item = RouteChange>) -> Option<Table> {
+        let mut meters = self.meters.borrow_mut();
+        let mut replicas = self.replicas.borrow_mut();
+        let mut newest = None;
+        for change in changes {
+            let own = self.table.borrow();
+            let before: &Table = newest.as_ref().unwrap_or(&**own);
+            if change.generation != before.generation + 1 {
+                return None;
+            }
+            newest = Some(replicas.apply(before, change, &mut meters, Instant::now()));
+        }
+        newest
+    }
+
+    async fn use_table(&self, table: Table) -> u64 {
+        let table = Arc::new(table);
+        *self.table.borrow_mut() = Arc::clone(&table);
         self.tell_workers(|confirm| Command::Use(Arc::clone(&table), confirm))
             .await;
-        if let Some(client) = predecessor.as_mut()
-            && client.reload().await.is_err()
-        {
-            *predecessor = None;
-        }
-        self.generation.set(table.generation);
-        *self.snapshot_error.borrow_mut() = None;
-        Ok(table.generation)
+        table.generation
     }
 
     fn compile(&self, table: RouteTable) -> Table {

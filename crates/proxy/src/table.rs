@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tose_api::domain_settings::UpstreamProtocol;
 use tose_api::{Hostname, ProjectId, Slug};
-use tose_model::route::{Backend, Route, RouteTable, Rules};
+use tose_model::route::{Backend, Route, RouteChange, RouteTable, Rules};
 
 use crate::limits::{AVOID, LONGEST_AVOID, MAX_LOST_ANSWERS, SLOW_START};
 use crate::meter::{Meter, Meters};
@@ -26,7 +26,7 @@ use crate::rules::{Gate, Permit, Ruled};
 pub(crate) struct Table {
     /// The generation of the table that it was made of.
     pub(crate) generation: u64,
-    targets: HashMap<Box<str>, Arc<Target>>,
+    targets: HashMap<Arc<str>, Arc<Target>>,
 }
 
 /// Where requests for one host go.
@@ -250,6 +250,43 @@ impl Replicas {
         }
     }
 
+    /// Makes the next table of the one before.
+    pub(crate) fn apply(
+        &mut self,
+        table: &Table,
+        change: RouteChange,
+        meters: &mut Meters,
+        now: Instant,
+    ) -> Table {
+        let mut targets = table.targets.clone();
+        for (project_id, routes) in change.projects {
+            let old = take_targets(&mut targets, project_id);
+            for replica in old.iter().flat_map(|(_, target)| &target.replicas) {
+                replica.is_retired.store(true, Ordering::Relaxed);
+            }
+            let is_routed = !routes.is_empty();
+            for (host, route) in routes {
+                let target = self.target(&host, route, meters);
+                match target.ruled.as_ref().and_then(|ruled| ruled.gate()) {
+                    Some(gate) => self.gates.insert(host.clone(), Arc::clone(gate)),
+                    None => self.gates.remove(&host),
+                };
+                targets.insert(host.as_str().into(), Arc::new(target));
+            }
+            for (host, _) in old {
+                if !targets.contains_key(&host) {
+                    self.gates.retain(|known, _| known.as_str() != &*host);
+                }
+            }
+            meters.note_routed(project_id, is_routed, now);
+        }
+        self.known.retain(|_, replica| replica.strong_count() > 0);
+        Table {
+            generation: change.generation,
+            targets,
+        }
+    }
+
     /// Requests and tunnels that run on the replica of this name.
     pub(crate) fn in_flight(&self, name: &str) -> u64 {
         self.known
@@ -309,6 +346,21 @@ impl Replicas {
         }
         (self.epoch.elapsed() + SLOW_START).as_millis() as u64
     }
+}
+
+/// Takes the targets of a project out.
+fn take_targets(
+    targets: &mut HashMap<Arc<str>, Arc<Target>>,
+    project_id: ProjectId,
+) -> Vec<(Arc<str>, Arc<Target>)> {
+    let own: Vec<Arc<str>> = targets
+        .iter()
+        .filter(|(_, target)| target.project_id == project_id)
+        .map(|(host, _)| Arc::clone(host))
+        .collect();
+    own.into_iter()
+        .filter_map(|host| targets.remove_entry(&host))
+        .collect()
 }
 
 /// Tells replicas apart and says nothing about them.

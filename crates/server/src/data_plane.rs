@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
-use tose_model::route::RouteTable;
+use tose_model::route::{RouteChange, RouteTable};
 use tose_model::traffic::{AccessRecord, Traffic};
 
 /// The data plane did not do as asked.
@@ -23,8 +23,13 @@ pub struct DataPlaneError {
 /// What answers visitors.
 #[async_trait]
 pub trait DataPlane: Send + Sync {
-    /// Makes every worker use `table`. When this returns, no new request meets an older one.
-    async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError>;
+    /// Makes every worker use `table`. When this returns, no new request meets an older one. `change` is
+    /// what made the table out of the one that was confirmed last; `None` where none was.
+    async fn publish(
+        &self,
+        table: &RouteTable,
+        change: Option<&RouteChange>,
+    ) -> Result<(), DataPlaneError>;
 
     /// Makes it read the certificates of these hosts anew.
     async fn forget_certificates(&self, hosts: &[Hostname]) -> Result<(), DataPlaneError>;

@@ -15,9 +15,10 @@ use tose_api::domain_settings::IpRange;
 use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
 use tose_model::error::BoxError;
-use tose_model::route::RouteTable;
+use tose_model::route::{RouteChange, RouteTable};
 use tose_model::traffic::{AccessRecord, Traffic};
 use tose_proxy::control::{Client, Status};
+use tose_proxy::snapshot;
 
 use crate::config::{Config, Listen};
 use crate::data_plane::{DataPlane, DataPlaneError};
@@ -26,6 +27,9 @@ use crate::data_plane::{DataPlane, DataPlaneError};
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is asked while it starts.
 const START_POLL: Duration = Duration::from_millis(2);
+/// How long the log of the routes gets before the whole table is written anew.
+const MAX_LOG_BYTES: u64 = 512 * 1024;
+const TAKE_ROUTES: &str = "take the new routes";
 /// How much of its log goes into an error.
 const LOG_TAIL: usize = 600;
 
@@ -70,6 +74,20 @@ impl ProxyProcess {
             && status.trusted_proxies == self.trusted_proxies
             && status.proxy_protocol == self.proxy_protocol
             && status.version == self.version
+    }
+
+    /// Writes the whole table, and begins its log anew.
+    async fn write(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
+        let path = tose_proxy::routes_file(&self.data_dir);
+        let table = table.clone();
+        blocking(move || snapshot::write(&path, &table)).await
+    }
+
+    /// Writes a change of the table; answers how long the log is.
+    async fn append(&self, change: &RouteChange) -> Result<u64, DataPlaneError> {
+        let path = tose_proxy::routes_file(&self.data_dir);
+        let change = change.clone();
+        blocking(move || snapshot::append(&path, &change)).await
     }
 
     async fn status(&self) -> Option<Status> {
@@ -134,6 +152,18 @@ impl ProxyProcess {
     }
 }
 
+/// Does what blocks elsewhere.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> tose_proxy::Result<T> + Send + 'static,
+) -> Result<T, DataPlaneError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let broken = |error| DataPlaneError {
+        operation: TAKE_ROUTES,
+        source: Box::new(error),
+    };
+    done.map_err(broken)?.map_err(failed(TAKE_ROUTES))
+}
+
 /// What was written to a file since it had `from` bytes, cut to its end.
 fn tail(path: &Path, from: u64) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();
@@ -152,26 +182,34 @@ fn failed(operation: &'static str) -> impl FnOnce(tose_proxy::Error) -> DataPlan
 
 #[async_trait]
 impl DataPlane for ProxyProcess {
-    async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
-        let operation = "take the new routes";
-        let path = tose_proxy::routes_file(&self.data_dir);
-        let table_to_write = table.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            tose_proxy::snapshot::write(&path, &table_to_write)
-        });
-        written
-            .await
-            .map_err(|error| DataPlaneError {
-                operation,
-                source: Box::new(error),
-            })?
-            .map_err(failed(operation))?;
+    async fn publish(
+        &self,
+        table: &RouteTable,
+        change: Option<&RouteChange>,
+    ) -> Result<(), DataPlaneError> {
+        let log_length = match change {
+            Some(change) => Some(self.append(change).await?),
+            None => {
+                self.write(table).await?;
+                None
+            }
+        };
+        let operation = TAKE_ROUTES;
         let mut client = self.connect().await.map_err(failed(operation))?;
-        let generation = client.reload().await.map_err(failed(operation))?;
+        let used = client.use_routes(table.generation).await;
+        let generation = used.map_err(failed(operation))?;
         if generation < table.generation {
             let source =
                 format!("it uses generation {generation}, not {}", table.generation).into();
             return Err(DataPlaneError { operation, source });
+        }
+        if log_length.is_some_and(|length| length > MAX_LOG_BYTES)
+            && let Err(error) = self.write(table).await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the routes' log stays long"
+            );
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex, oneshot};
 use tose_api::{Hostname, ProjectId};
-use tose_model::route::{Backend, Route, RouteTable};
+use tose_model::route::{Backend, Route, RouteChange, RouteTable};
 
 use crate::data_plane::{DataPlane, DataPlaneError};
 
@@ -157,18 +157,51 @@ impl Page {
         if self.is_confirmed && changes.iter().all(is_there) {
             return Ok(());
         }
-        let mut next = self.table.clone();
-        for (project_id, routes) in changes {
-            next.replace_project(project_id, routes);
-        }
-        next.generation += 1;
-        self.is_confirmed = false;
-        data_plane.publish(&next).await?;
-        *self = Self {
-            table: next,
-            is_confirmed: true,
+        let change = RouteChange {
+            generation: self.table.generation + 1,
+            projects: changes.into_iter().collect(),
         };
+        // One that is not confirmed may not be what this change is made for.
+        let known = std::mem::take(&mut self.is_confirmed).then_some(&change);
+        let attempt = Attempt::new(self, &change);
+        data_plane.publish(&attempt.page.table, known).await?;
+        attempt.confirm();
         Ok(())
+    }
+}
+
+/// A change that is in the book while the data plane is asked to take it. Dropped before it is
+/// confirmed, whoever asked having gone included, it leaves the book as it was.
+struct Attempt<'a> {
+    page: &'a mut Page,
+    undo: Option<RouteChange>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(page: &'a mut Page, change: &RouteChange) -> Self {
+        let ids = change.projects.keys();
+        let undo = RouteChange {
+            generation: page.table.generation,
+            projects: ids.map(|id| (*id, page.table.routes_of(*id))).collect(),
+        };
+        page.table.apply(change);
+        Self {
+            page,
+            undo: Some(undo),
+        }
+    }
+
+    fn confirm(mut self) {
+        self.undo = None;
+        self.page.is_confirmed = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(undo) = &self.undo {
+            self.page.table.apply(undo);
+        }
     }
 }
 
@@ -207,7 +240,11 @@ mod tests {
 
     #[async_trait]
     impl DataPlane for Gate {
-        async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
+        async fn publish(
+            &self,
+            table: &RouteTable,
+            _: Option<&RouteChange>,
+        ) -> Result<(), DataPlaneError> {
             self.tables.lock().expect("no panic").push(table.clone());
             if let Some(permits) = &self.permits {
                 permits.acquire().await.expect("an open gate").forget();

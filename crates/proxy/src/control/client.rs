@@ -79,6 +79,21 @@ impl Client {
         }
     }
 
+    /// Makes every worker use the routes of this generation; answers the generation in use. One of a
+    /// version that knows whole tables only is made to read the table.
+    pub async fn use_routes(&mut self, generation: u64) -> Result<u64> {
+        let name = "a request about routes";
+        let request = Request::UseRoutes { generation };
+        let answer = self.ask(name, &request, RELOAD_LIMIT).await;
+        match answer.map_err(|error| or_too_old(error, name)) {
+            Err(Error::TooOld { .. }) => self.reload().await,
+            answer => match answer?.response {
+                Response::Reloaded { generation } => Ok(generation),
+                _ => Err(Error::UnexpectedAnswer),
+            },
+        }
+    }
+
     /// Requests and tunnels that run on a replica.
     pub async fn in_flight(&mut self, replica: &str) -> Result<u64> {
         let request = Request::InFlight {

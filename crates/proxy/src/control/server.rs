@@ -121,12 +121,8 @@ async fn answer_lines(process: &Process, stream: UnixStream) -> io::Result<()> {
 async fn answer(process: &Process, request: Request) -> Response {
     match request {
         Request::Status => Response::Status(process.status()),
-        Request::Reload => match process.reload().await {
-            Ok(generation) => Response::Reloaded { generation },
-            Err(error) => Response::Error {
-                message: crate::error::chain(&error),
-            },
-        },
+        Request::Reload => reloaded(process.reload().await),
+        Request::UseRoutes { generation } => reloaded(process.use_routes(generation).await),
         Request::InFlight { replica } => Response::InFlight {
             count: process.in_flight(&replica).await,
         },
@@ -148,6 +144,15 @@ async fn answer(process: &Process, request: Request) -> Response {
         }
         Request::HandOver | Request::Finish => Response::Error {
             message: "this request is answered elsewhere".to_owned(),
+        },
+    }
+}
+
+fn reloaded(outcome: Result<u64>) -> Response {
+    match outcome {
+        Ok(generation) => Response::Reloaded { generation },
+        Err(error) => Response::Error {
+            message: crate::error::chain(&error),
         },
     }
 }

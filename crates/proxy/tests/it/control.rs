@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tose_model::route::{RouteChange, RouteTable};
 use tose_proxy::{Config, Error, snapshot};
 
 use crate::harness::{App, HOST, Proxy, get, reply, route_to, routes, spawn};
@@ -195,4 +196,57 @@ async fn a_second_proxy_does_not_start_beside_the_first() {
     let error = start(config).await.unwrap_err();
     assert!(matches!(error, Error::PortTaken { .. }), "{error}");
     proxy.stop().await;
+}
+
+/// What puts these hosts of the table in place of all of their project's.
+fn change_to(table: &RouteTable) -> RouteChange {
+    let projects = table.routes.values().map(|route| route.project_id);
+    RouteChange {
+        generation: table.generation,
+        projects: projects.map(|id| (id, table.routes_of(id))).collect(),
+    }
+}
+
+#[tokio::test]
+async fn what_changes_is_used_at_once_and_by_a_successor_as_well() {
+    let (old, new) = (App::start().await, App::start().await);
+    let (old_addr, new_addr) = (old.addr, new.addr);
+    let proxy = Proxy::start(&route_to(&old)).await;
+    old.play("old");
+    new.play("new");
+    let other = "other.example.com";
+    let page_at = async |proxy: &Proxy, host: &str| {
+        let page = proxy
+            .get(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n"))
+            .await;
+        page.lines().last().unwrap_or_default().to_owned()
+    };
+    assert_eq!(page_at(&proxy, HOST).await, "old");
+    let both = routes(2, &[(HOST, &[new_addr]), (other, &[old_addr])]);
+    proxy.change(&change_to(&both)).await;
+    assert_eq!(page_at(&proxy, HOST).await, "new");
+    assert_eq!(page_at(&proxy, other).await, "old");
+    // Asked for what it has, it changes nothing.
+    assert_eq!(proxy.control().await.use_routes(2).await.unwrap(), 2);
+    let successor = proxy.take_over().await;
+    proxy.ended().await;
+    assert_eq!(page_at(&successor, other).await, "old");
+    let one = routes(3, &[(HOST, &[new_addr])]);
+    successor.change(&change_to(&one)).await;
+    let gone = successor
+        .get(&format!("GET / HTTP/1.1\r\nhost: {other}\r\n"))
+        .await;
+    assert!(gone.contains("x-tose-error: unknown_host"), "{gone}");
+
+    // A gap in the log is filled by the whole table.
+    let table = routes(7, &[(HOST, &[old_addr])]);
+    snapshot::write(successor.routes_file(), &table).unwrap();
+    successor
+        .change(&change_to(&routes(8, &[(HOST, &[new_addr])])))
+        .await;
+    assert_eq!(page_at(&successor, HOST).await, "new");
+    // And what never comes is not claimed.
+    let used = successor.control().await.use_routes(12).await;
+    assert_eq!(used.unwrap(), 8);
+    successor.stop().await;
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tose_model::route::{Backend, Route, RouteTable, Rules};
+use tose_model::route::{Backend, Route, RouteChange, RouteTable, Rules};
 use tose_model::secret::SecretString;
 use tose_proxy::certificates::{Folder, KeyOpener};
 use tose_proxy::control::Client;
@@ -190,6 +190,13 @@ impl Proxy {
             self.control().await.reload().await.unwrap(),
             table.generation
         );
+    }
+
+    /// Writes what changed and waits until it is used.
+    pub(crate) async fn change(&self, change: &RouteChange) {
+        snapshot::append(&self.config.routes_file, change).unwrap();
+        let used = self.control().await.use_routes(change.generation).await;
+        assert_eq!(used.unwrap(), change.generation);
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
-use tose_model::route::{Route, RouteTable};
+use tose_model::route::{Route, RouteChange, RouteTable};
 use tose_model::secret::ExposeSecret;
 use tose_model::traffic::{AccessRecord, Traffic};
 use tose_server::config::{Config, Flags, Listen};
@@ -75,7 +75,11 @@ impl RecordingDataPlane {
 
 #[async_trait]
 impl DataPlane for RecordingDataPlane {
-    async fn publish(&self, table: &RouteTable) -> Result<(), DataPlaneError> {
+    async fn publish(
+        &self,
+        table: &RouteTable,
+        _: Option<&RouteChange>,
+    ) -> Result<(), DataPlaneError> {
         self.check()?;
         let write = async { tose_proxy::snapshot::write(&self.file, table) };
         self.gate.around(write).await.expect("a written table");
