@@ -1,5 +1,6 @@
 //! HTTP/2: many requests on one connection, each an app's own request of HTTP/1.1.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use tose_model::route::RouteTable;
 use tose_proxy::Limits;
 
 use crate::harness::{App, HOST, Proxy, eventually, header, quick, reply, route_to, soon, spawn};
+use crate::smuggling::{Log, Seen, record_all};
 use crate::tls::{give, made, shake_hands};
 
 /// A body that a visitor sends, of one piece or in parts.
@@ -308,5 +310,86 @@ async fn who_misuses_http_2_is_shown_the_door_and_others_go_on() {
     app.play("well");
     let visitor = site.visit().await;
     assert_eq!(text(ask(&visitor, get("/")).await).await, "well");
+    site.proxy.stop().await;
+}
+
+/// A header without a place in a table, its name as it is written.
+fn literal(name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    [vec![0], text(name), text(value)].concat()
+}
+
+/// The head of `POST /` with these headers beside.
+fn post(headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = head();
+    block[0] = 0x83;
+    for (name, value) in headers {
+        block.extend(literal(name, value));
+    }
+    block
+}
+
+const DATA: u8 = 0;
+
+#[tokio::test]
+async fn what_http_1_would_read_otherwise_does_not_get_through() {
+    let app = App::start().await;
+    let limits = Limits {
+        keep_alive: Duration::from_millis(200),
+        request_head: Duration::from_millis(200),
+        ..quick()
+    };
+    let site = site(&route_to(&app), limits).await;
+    let log = Log::default();
+    spawn(record_all(app, Arc::clone(&log)));
+    let bare = "GET /smuggled HTTP/1.1\r\nhost: shop.example.com\r\n\r\n";
+    let chunked = format!("0\r\n\r\n{bare}");
+    let attacks = [
+        &[][..],
+        &[("transfer-encoding", "chunked")],
+        &[("connection", "transfer-encoding")],
+        &[("content-length", "3")],
+        &[("content-length", "3"), ("content-length", "60")],
+        &[("x-evil", "a\r\ntransfer-encoding: chunked")],
+        &[("x-evil\r\ntransfer-encoding: chunked\r\nx", "a")],
+        &[("x evil", "a")],
+        &[("X-Upper", "a")],
+        &[("upgrade", "websocket"), ("connection", "upgrade")],
+        &[(":path", "/smuggled")],
+        &[("host", "evil.example.com"), ("host", HOST)],
+    ];
+    let bodies = [bare, &chunked];
+    let all = attacks
+        .iter()
+        .flat_map(|headers| bodies.map(|body| (headers, body)));
+    let abuses = all.map(|(headers, body)| {
+        let frames = [
+            frame(HEADERS, END_HEADERS, 1, &post(headers)),
+            frame(DATA, END_STREAM, 1, body.as_bytes()),
+        ];
+        abuse(&site, frames)
+    });
+    futures_util::future::join_all(abuses).await;
+    let seen = std::mem::take(&mut *log.lock().unwrap());
+    // At least the two that are as they should be.
+    assert!(
+        (2..=2 * attacks.len()).contains(&seen.len()),
+        "{}",
+        seen.len()
+    );
+    for Seen { head, body } in seen {
+        assert!(head.starts_with("POST / HTTP/1.1\r\n"), "{head}");
+        assert_eq!(header(&head, "host"), Some(HOST), "{head}");
+        assert_eq!(
+            header(&head, "transfer-encoding"),
+            Some("chunked"),
+            "{head}"
+        );
+        assert_eq!(header(&head, "content-length"), None, "{head}");
+        assert!(!head.contains("evil"), "{head}");
+        assert!(bodies.contains(&body.as_str()), "{head}{body}");
+    }
+    let visitor = site.visit().await;
+    assert_eq!(ask(&visitor, get("/")).await.status(), StatusCode::OK);
     site.proxy.stop().await;
 }

@@ -10,12 +10,12 @@ const LAST: &str = "GET /last HTTP/1.1\r\nhost: HOST\r\nconnection: close\r\n\r\
 
 /// A request as the app read it, by the strict rules.
 #[derive(Clone)]
-struct Seen {
-    head: String,
-    body: String,
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
-type Log = Arc<Mutex<Vec<Seen>>>;
+pub(crate) type Log = Arc<Mutex<Vec<Seen>>>;
 
 /// A proxy before an app that records.
 struct Lab {
@@ -85,7 +85,7 @@ impl Lab {
     }
 }
 
-async fn record_all(app: App, log: Log) {
+pub(crate) async fn record_all(app: App, log: Log) {
     loop {
         let proxy = app.accept_anytime().await;
         spawn(record(proxy, Arc::clone(&log)));
