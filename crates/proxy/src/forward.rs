@@ -121,7 +121,9 @@ impl Exchange<'_> {
         if let Some(text) = self.challenge_answer(&head) {
             return Ok(Response::new(ResponseBody::page(text, self.visitor)));
         }
-        let host = self.target(head.headers.get(HOST))?;
+        let host = self.find_host(head.headers.get(HOST))?;
+        let served = self.follow_path(&host, head.uri.path());
+        self.attribute(served.as_ref().unwrap_or(&host));
         let trusted = self.worker.trusted_proxies();
         let origin = Origin::of(self.visitor, &head.headers, trusted);
         if let Some(port) = host.https_port
@@ -129,7 +131,7 @@ impl Exchange<'_> {
         {
             return Err(https_location(&head, port));
         }
-        let way = self.apply_rules(host, &mut head, &origin)?;
+        let way = self.apply_rules(host, served, &mut head, &origin)?;
         if !way.target.has_replicas() {
             return Err(Failure::NoReplica(way.target));
         }
@@ -147,13 +149,10 @@ impl Exchange<'_> {
         self.respond(answered, way, upgrade, origin.is_secure)
     }
 
-    fn target(&self, host: Option<&HeaderValue>) -> Result<Arc<Target>, Failure> {
-        let target = host
-            .and_then(|host| host.to_str().ok())
+    fn find_host(&self, host: Option<&HeaderValue>) -> Result<Arc<Target>, Failure> {
+        host.and_then(|host| host.to_str().ok())
             .and_then(|host| host::with_name(host, |name| self.worker.find(name)))
-            .ok_or_else(|| Failure::UnknownHost(host.cloned()))?;
-        self.attribute(&target);
-        Ok(target)
+            .ok_or_else(|| Failure::UnknownHost(host.cloned()))
     }
 
     /// From here on the request counts for this target's project.
@@ -162,10 +161,11 @@ impl Exchange<'_> {
         self.visitor.tally().attribute(counters);
     }
 
-    /// What the host's rules make of a request.
+    /// What the host's rules make of a request; `served` is who answers it, if that is there.
     fn apply_rules(
         &self,
         host: Arc<Target>,
+        served: Option<Arc<Target>>,
         head: &mut Parts,
         origin: &Origin,
     ) -> Result<Way, Failure> {
@@ -203,7 +203,12 @@ impl Exchange<'_> {
         let takes_gzip = rules.compression && compress::is_wanted(&head.method, &head.headers);
         let sticky = rules.sticky.then(|| sticky::cookie(&head.headers));
         let max_body_bytes = rules.max_body_bytes;
-        let target = self.follow_path(&host, head)?;
+        let target = served.ok_or_else(|| Failure::NoReplica(Arc::clone(&host)))?;
+        if let Some(rule) = ruled.path_rule(head.uri.path())
+            && rule.strip_prefix
+        {
+            rules::strip_prefix(head, &rule.prefix);
+        }
         Ok(Way {
             target,
             permit,
@@ -213,25 +218,14 @@ impl Exchange<'_> {
         })
     }
 
-    /// The target of a path that leads to another project; the host's own otherwise.
-    fn follow_path(&self, host: &Arc<Target>, head: &mut Parts) -> Result<Arc<Target>, Failure> {
-        let rule = host
-            .ruled
-            .as_ref()
-            .and_then(|ruled| ruled.path_rule(head.uri.path()));
+    /// Who answers a path: another project, if the host's rules say so and it is there, or the host's own.
+    fn follow_path(&self, host: &Arc<Target>, path: &str) -> Option<Arc<Target>> {
+        let rule = host.ruled.as_ref().and_then(|ruled| ruled.path_rule(path));
         let Some(rule) = rule else {
-            return Ok(Arc::clone(host));
+            return Some(Arc::clone(host));
         };
-        let target = self
-            .worker
-            .find(rule.host.as_str())
-            .filter(|target| target.project_id == rule.project_id)
-            .ok_or_else(|| Failure::NoReplica(Arc::clone(host)))?;
-        if rule.strip_prefix {
-            rules::strip_prefix(head, &rule.prefix);
-        }
-        self.attribute(&target);
-        Ok(target)
+        let found = self.worker.find(rule.host.as_str());
+        found.filter(|target| target.project_id == rule.project_id)
     }
 
     /// What proves to a certificate authority that this is where the host leads.

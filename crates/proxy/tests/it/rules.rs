@@ -273,7 +273,10 @@ async fn a_path_leads_to_another_project_and_only_to_that_one() {
     visitor.send(&get("/apis")).await;
     assert_eq!(visitor.read_response().await.1, "shop");
     let totals = proxy.control().await.traffic().await.unwrap();
-    assert_eq!(totals.projects[&OTHER_ID.parse().unwrap()].by_class[1], 1);
+    let traffic = &totals.projects[&OTHER_ID.parse().unwrap()];
+    assert_eq!((traffic.requests, traffic.by_class[1]), (1, 1));
+    let own = totals.projects.values().map(|traffic| traffic.requests);
+    assert_eq!(own.sum::<u64>(), 2, "each counts once");
 
     // The host belongs to somebody else by now.
     proxy.publish(&stolen).await;
