@@ -52,10 +52,11 @@ pub(crate) fn exchange(
 ) -> Result<String> {
     let mut stream = TcpStream::connect(addr)?;
     let length = body.len();
-    write!(
-        stream,
+    // In one piece: a second one would wait for the first one's acknowledgement.
+    let request = format!(
         "{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {length}\r\n{head}\r\n{body}"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

@@ -62,15 +62,20 @@ impl Load {
 
     /// A shot at `served`, with the CPU time that it took there; an error when a request failed.
     pub(crate) fn measure(&self, served: &Running, seconds: u32) -> Result<Shot> {
-        let before = served.cpu()?;
-        let mut shot = self.shoot(seconds)?;
-        let used = served.cpu()?.saturating_sub(before);
-        if shot.failed > 0 {
-            bail!("{} requests failed at {}", shot.failed, self.url);
-        }
-        shot.cpu_us = used.as_secs_f64() * 1e6 / shot.requests as f64;
-        Ok(shot)
+        measured(served, || self.shoot(seconds))
     }
+}
+
+/// A shot at `served`, with the CPU time that it took there; an error when a request failed.
+pub(crate) fn measured(served: &Running, shoot: impl FnOnce() -> Result<Shot>) -> Result<Shot> {
+    let before = served.cpu()?;
+    let mut shot = shoot()?;
+    let used = served.cpu()?.saturating_sub(before);
+    if shot.failed > 0 {
+        bail!("{} requests failed at {}", shot.failed, served.name());
+    }
+    shot.cpu_us = used.as_secs_f64() * 1e6 / shot.requests as f64;
+    Ok(shot)
 }
 
 /// Reads what wrk prints.

@@ -9,6 +9,7 @@ mod api;
 mod app;
 mod deploy;
 mod growth;
+mod h2load;
 mod http;
 mod load;
 mod process;
@@ -38,7 +39,7 @@ enum Bench {
     DeployCrowd(deploy::crowd::Arguments),
     /// Start, memory and CPU at rest with more and more projects, beside PocketBase.
     Growth(growth::Arguments),
-    /// The proxy against nginx or HAProxy: requests per second, CPU per request, p99, memory.
+    /// The proxy against HAProxy and nginx: HTTP, HTTPS, HTTP/2, handshakes, domains, WebSockets.
     Proxy(proxy::Arguments),
     /// The app behind the proxies; the proxy bench starts it.
     #[command(hide = true)]
@@ -46,6 +47,9 @@ enum Bench {
     /// The proxy from this crate's own build; the proxy bench starts it.
     #[command(hide = true)]
     ServeProxy(proxy::product::Arguments),
+    /// A load of fresh connections; the proxy bench starts it.
+    #[command(hide = true)]
+    ShakeHands(proxy::handshakes::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -57,5 +61,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Proxy(arguments) => proxy::run(&arguments),
         Bench::ServeApp(arguments) => app::serve(&arguments),
         Bench::ServeProxy(arguments) => proxy::product::serve(&arguments),
+        Bench::ShakeHands(arguments) => proxy::handshakes::shake(&arguments),
     }
 }

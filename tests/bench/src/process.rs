@@ -56,7 +56,17 @@ pub(crate) fn pinned(core: usize, name: &str) -> Command {
 
 impl Running {
     /// Starts `command` and waits until it accepts connections at `addr`.
-    pub(crate) fn start(name: &str, mut command: Command, addr: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(name: &str, command: Command, addr: SocketAddr) -> Result<Self> {
+        Self::start_within(START_LIMIT, name, command, addr)
+    }
+
+    /// The same, with a limit for what takes longer.
+    pub(crate) fn start_within(
+        limit: Duration,
+        name: &str,
+        mut command: Command,
+        addr: SocketAddr,
+    ) -> Result<Self> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -71,12 +81,17 @@ impl Running {
             if let Some(status) = running.child.try_wait()? {
                 bail!("{name} ended at its start: {status}");
             }
-            if started.elapsed() > START_LIMIT {
+            if started.elapsed() > limit {
                 bail!("{name} does not listen on {addr}");
             }
             thread::sleep(POLL);
         }
         Ok(running)
+    }
+
+    /// What it is called in messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// CPU time that the process and its children have used.
@@ -87,21 +102,6 @@ impl Running {
             .sum()
     }
 
-    /// Resident memory of the process and its children, in bytes.
-    pub(crate) fn resident_bytes(&self) -> Result<u64> {
-        let page = rustix::param::page_size() as u64;
-        tree(self.child.id())
-            .into_iter()
-            .map(|pid| {
-                let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
-                let pages: u64 = text.split(' ').nth(1).context("a short statm")?.parse()?;
-                Ok(pages * page)
-            })
-            .sum()
-    }
-}
-
-impl Running {
     /// Proportional set size of the process and its children, in bytes: what they share counts once.
     pub(crate) fn proportional_bytes(&self) -> Result<u64> {
         tree(self.child.id())
@@ -147,10 +147,10 @@ impl Drop for Running {
     }
 }
 
-/// CPU time of this process's children that have ended.
-pub(crate) fn cpu_of_ended_children() -> Result<Duration> {
+/// CPU time of this process and of its children that have ended.
+pub(crate) fn cpu_of_bench() -> Result<Duration> {
     let fields = stat_fields("self")?;
-    Ok(ticks(fields[13] + fields[14]))
+    Ok(ticks(fields[11..15].iter().sum()))
 }
 
 /// CPU time that the whole machine has used.

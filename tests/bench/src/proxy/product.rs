@@ -1,39 +1,44 @@
 //! Our proxy: this crate's own build of it, or that of a tosed binary.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tose_model::route::{Backend, Route, RouteTable};
 use tose_model::secret::SecretString;
-use tose_proxy::certificates::{Folder, KeyOpener};
+use tose_proxy::certificates::{Certificate, Folder, KeyOpener, Name};
 use tose_proxy::{Config, Limits, snapshot};
 
-use super::{HOST, PROXY_CORE};
-use crate::process::pinned;
+use super::Bench;
+use super::contender::{Prepared, Site};
+
+/// What ours is called.
+pub(crate) const NAME: &str = "ours";
 
 /// How the proxy of this crate's own build is started.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Holds the routes and the control socket.
+    /// Holds the routes, the certificates and the control socket.
     #[arg(long)]
     data_dir: PathBuf,
     /// Where visitors connect.
     #[arg(long)]
     http_addr: SocketAddr,
+    /// Where they connect with HTTPS.
+    #[arg(long)]
+    https_addr: SocketAddr,
 }
 
-/// There is no HTTPS here.
+/// The bench's keys are made for one run and guard nothing, so they lie open.
 #[derive(Debug)]
-struct NoKeys;
+struct OpenKeys;
 
-impl KeyOpener for NoKeys {
-    fn open(&self, _name: &str, _sealed: &[u8]) -> Option<SecretString> {
-        None
+impl KeyOpener for OpenKeys {
+    fn open(&self, _name: &str, sealed: &[u8]) -> Option<SecretString> {
+        let key = String::from_utf8(sealed.to_vec()).ok()?;
+        Some(SecretString::from(key))
     }
 }
 
@@ -41,9 +46,9 @@ impl KeyOpener for NoKeys {
 pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     let config = Config {
         http_addr: Some(arguments.http_addr),
-        https_addr: None,
+        https_addr: Some(arguments.https_addr),
         certificates: Folder::of(&arguments.data_dir),
-        keys: Arc::new(NoKeys),
+        keys: Arc::new(OpenKeys),
         routes_file: tose_proxy::routes_file(&arguments.data_dir),
         control_socket: tose_proxy::control_socket(&arguments.data_dir),
         workers: NonZeroUsize::MIN,
@@ -57,41 +62,63 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     Ok(tose_proxy::run(config)?)
 }
 
-/// Writes the routes and says how to start the proxy with one worker.
-pub(crate) fn command(
-    own_program: &str,
-    tosed: Option<&Path>,
-    dir: &Path,
-    addr: SocketAddr,
-    app: SocketAddr,
-) -> Result<Command> {
-    snapshot::write(&tose_proxy::routes_file(dir), &routes(app)?)?;
-    let mut command = match tosed {
-        None => {
-            let mut command = pinned(PROXY_CORE, own_program);
-            command.arg("serve-proxy");
-            command
-        }
-        Some(tosed) => {
-            let tosed = tosed.to_str().context("the path of tosed is no text")?;
-            let mut command = pinned(PROXY_CORE, tosed);
-            command.arg("proxy").arg("--workers").arg("1");
-            command
-        }
+/// Writes routes and certificates, and says how to start the proxy.
+pub(crate) fn prepare(bench: &Bench<'_>, sites: &[Site]) -> Result<Prepared> {
+    let mut prepared = Prepared::new(bench, NAME, sites.len())?;
+    let dir = &prepared.dir;
+    let hosts: Vec<&str> = sites.iter().map(|site| site.host.as_str()).collect();
+    snapshot::write(
+        &tose_proxy::routes_file(dir),
+        &routes(&hosts, bench.app_addr)?,
+    )?;
+    for site in sites {
+        write_certificate(dir, site)?;
+    }
+    let text = |path: &Path| {
+        let text = path.to_str().context("a path is no text")?;
+        Ok::<_, anyhow::Error>(text.to_owned())
     };
-    command
-        .arg("--data-dir")
-        .arg(dir)
-        .arg("--http-addr")
-        .arg(addr.to_string());
-    Ok(command)
+    let mut command = match &bench.arguments.tosed {
+        None => vec![
+            bench.own_program.clone(),
+            "serve-proxy".to_owned(),
+            format!("--https-addr={}", prepared.https),
+        ],
+        Some(tosed) => vec![text(tosed)?, "proxy".to_owned(), "--workers=1".to_owned()],
+    };
+    command.push(format!("--data-dir={}", text(dir)?));
+    command.push(format!("--http-addr={}", prepared.http));
+    prepared.command = command;
+    Ok(prepared)
 }
 
-fn routes(app: SocketAddr) -> Result<RouteTable> {
+/// Puts a site's certificate where the proxy looks for it.
+pub(crate) fn write_certificate(dir: &Path, site: &Site) -> Result<()> {
+    let certificate = Certificate {
+        chain: site.certificate.chain.clone(),
+        sealed_key: site.certificate.key.clone().into_bytes(),
+    };
+    let name = Name::Host(site.host.parse()?);
+    Ok(Folder::of(dir).write(&name, &certificate)?)
+}
+
+/// A table of these hosts.
+fn routes(hosts: &[&str], app: SocketAddr) -> Result<RouteTable> {
+    let mut table = RouteTable::default();
+    for host in hosts {
+        add_route(&mut table, host, app)?;
+    }
+    Ok(table)
+}
+
+/// Adds a host: a project of its own that leads to the app, as with the peers to one backend for all.
+pub(crate) fn add_route(table: &mut RouteTable, host: &str, app: SocketAddr) -> Result<()> {
+    table.generation += 1;
+    let number = table.generation;
     let route = Route {
-        project_id: "01890000-0000-7000-8000-000000000001".parse()?,
+        project_id: format!("01890000-0000-7000-8000-{number:012x}").parse()?,
         workspace: "bench".parse()?,
-        project: "bench".parse()?,
+        project: format!("bench-{number}").parse()?,
         backends: vec![Backend {
             replica: "bench".to_owned(),
             addr: app,
@@ -100,8 +127,6 @@ fn routes(app: SocketAddr) -> Result<RouteTable> {
         rules: None,
         reason: None,
     };
-    Ok(RouteTable {
-        generation: 1,
-        routes: BTreeMap::from([(HOST.parse()?, route)]),
-    })
+    table.routes.insert(host.parse()?, route);
+    Ok(())
 }
