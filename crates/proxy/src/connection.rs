@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::forward;
+use crate::gathered::Gathered;
 use crate::io::{Activity, Observed, Wire};
 use crate::limits::{Limits, MAX_LINGER_BYTES};
 use crate::meter::Tally;
@@ -388,8 +389,9 @@ async fn serve_http2(worker: Rc<Worker>, visitor: &Rc<Visitor>, wire: Wire) {
             async move { Ok::<_, Infallible>(forward::answer(worker, stream, request).await) }
         })
     };
-    let io = TokioIo::new(Observed::new(wire, Rc::clone(&visitor.activity)));
-    let mut http = pin!(worker.http2().serve_connection(io, service));
+    let io = Gathered::new(Observed::new(wire, Rc::clone(&visitor.activity)));
+    let http = worker.http2();
+    let mut http = pin!(http.serve_connection(TokioIo::new(io.clone()), service));
     let mut is_told = false;
     poll_fn(|cx| {
         let is_resting = visitor.phase.get() == Phase::Idle;
@@ -406,7 +408,13 @@ async fn serve_http2(worker: Rc<Worker>, visitor: &Rc<Visitor>, wire: Wire) {
             is_told = true;
             http.as_mut().graceful_shutdown();
         }
-        http.as_mut().poll(cx).map(|_| ())
+        if http.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match io.poll_send(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
     })
     .await;
 }

@@ -20,6 +20,7 @@ mod compress;
 mod connection;
 mod error;
 mod forward;
+mod gathered;
 mod headers;
 mod host;
 mod io;

@@ -417,7 +417,14 @@ impl Worker {
     /// A request on a connection that carries many at once.
     pub(crate) fn open_stream(&self, connection: &Rc<Visitor>) -> Rc<Visitor> {
         let stream = Rc::new(Visitor::stream(connection));
-        self.streams.borrow_mut().push(Rc::downgrade(&stream));
+        let mut streams = self.streams.borrow_mut();
+        if streams.len() == streams.capacity() {
+            // What has ended keeps its memory for as long as it is listed.
+            streams.retain(|stream| stream.strong_count() > 0);
+            let living = streams.len();
+            streams.reserve(living + 1);
+        }
+        streams.push(Rc::downgrade(&stream));
         stream
     }
 

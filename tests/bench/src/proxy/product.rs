@@ -1,12 +1,13 @@
 //! Our proxy: this crate's own build of it, or that of a tosed binary.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tose_model::route::{Backend, Route, RouteTable};
+use tose_model::route::{Backend, Route, RouteChange, RouteTable};
 use tose_model::secret::SecretString;
 use tose_proxy::certificates::{Certificate, Folder, KeyOpener, Name};
 use tose_proxy::{Config, Limits, snapshot};
@@ -105,18 +106,19 @@ pub(crate) fn write_certificate(dir: &Path, site: &Site) -> Result<()> {
 /// A table of these hosts.
 fn routes(hosts: &[&str], app: SocketAddr) -> Result<RouteTable> {
     let mut table = RouteTable::default();
-    for host in hosts {
-        add_route(&mut table, host, app)?;
+    for (number, host) in (1..).zip(hosts) {
+        let change = addition(number, host, app)?;
+        table.routes.extend(change.projects.into_values().flatten());
+        table.generation = number;
     }
     Ok(table)
 }
 
-/// Adds a host: a project of its own that leads to the app, as with the peers to one backend for all.
-pub(crate) fn add_route(table: &mut RouteTable, host: &str, app: SocketAddr) -> Result<()> {
-    table.generation += 1;
-    let number = table.generation;
+/// What adds a host: a project of its own that leads to the app, as with the peers to one backend for all.
+pub(crate) fn addition(number: u64, host: &str, app: SocketAddr) -> Result<RouteChange> {
+    let project_id = format!("01890000-0000-7000-8000-{number:012x}").parse()?;
     let route = Route {
-        project_id: format!("01890000-0000-7000-8000-{number:012x}").parse()?,
+        project_id,
         workspace: "bench".parse()?,
         project: format!("bench-{number}").parse()?,
         backends: vec![Backend {
@@ -127,6 +129,8 @@ pub(crate) fn add_route(table: &mut RouteTable, host: &str, app: SocketAddr) -> 
         rules: None,
         reason: None,
     };
-    table.routes.insert(host.parse()?, route);
-    Ok(())
+    Ok(RouteChange {
+        generation: number,
+        projects: BTreeMap::from([(project_id, BTreeMap::from([(host.parse()?, route)]))]),
+    })
 }

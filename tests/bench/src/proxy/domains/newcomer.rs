@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio::runtime::Runtime;
-use tose_model::route::RouteTable;
+use tose_model::route::RouteChange;
 use tose_proxy::control::Client;
 use tose_proxy::snapshot;
 
@@ -45,15 +45,17 @@ pub(super) fn report(
     let sites = (count..count + NEWCOMERS)
         .map(|number| Site::new(&bench.authority, &host(number)))
         .collect::<Result<Vec<_>>>()?;
-    let mut table = None;
+    let mut generation = None;
     if contender.is_ours() {
-        table = Some(snapshot::read(&tose_proxy::routes_file(&prepared.dir))?);
+        let table = snapshot::read(&tose_proxy::routes_file(&prepared.dir))?;
+        generation = Some(table.generation);
     }
     let add = |site: &Site| {
-        match &mut table {
-            Some(table) => {
-                product::add_route(table, &site.host, bench.app_addr)?;
-                add_to_ours(&visits.runtime, prepared, table, site)?;
+        match &mut generation {
+            Some(generation) => {
+                *generation += 1;
+                let change = product::addition(*generation, &site.host, bench.app_addr)?;
+                add_to_ours(&visits.runtime, prepared, &change, site)?;
             }
             None => add_to_haproxy(prepared, site)?,
         }
@@ -121,19 +123,19 @@ fn probe(contender: &Contender, is_over: &AtomicBool) -> (usize, usize) {
     (probes, failed)
 }
 
-/// What the control plane does: the certificate, then the whole table, then a word to the proxy.
+/// What the control plane does: the certificate, then what changes in the table, then a word to the proxy.
 fn add_to_ours(
     runtime: &Runtime,
     prepared: &Prepared,
-    table: &RouteTable,
+    change: &RouteChange,
     site: &Site,
 ) -> Result<()> {
     product::write_certificate(&prepared.dir, site)?;
-    snapshot::write(&tose_proxy::routes_file(&prepared.dir), table)?;
+    snapshot::append(&tose_proxy::routes_file(&prepared.dir), change)?;
     let socket = tose_proxy::control_socket(&prepared.dir);
     runtime.block_on(async {
         let mut client = Client::connect(&socket).await?;
-        client.reload().await
+        client.use_routes(change.generation).await
     })?;
     Ok(())
 }
