@@ -26,7 +26,7 @@ use crate::gathered::Gathered;
 use crate::io::{Activity, Observed, Wire};
 use crate::limits::{Limits, MAX_LINGER_BYTES};
 use crate::meter::Tally;
-use crate::origin;
+use crate::origin::{self, LastForwarded};
 use crate::proxy_protocol;
 use crate::tls::{Secured, Tls};
 use crate::tunnel::Tunnel;
@@ -58,6 +58,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct Visitor {
     ip: Cell<IpAddr>,
     ip_value: RefCell<HeaderValue>,
+    last_forwarded: Rc<LastForwarded>,
     activity: Rc<Activity>,
     clock: Rc<Cell<u64>>,
     phase: Cell<Phase>,
@@ -82,6 +83,7 @@ impl Visitor {
         Self {
             ip: Cell::new(ip),
             ip_value: RefCell::new(origin::value_of(ip)),
+            last_forwarded: Rc::default(),
             activity: Rc::default(),
             phase: Cell::new(Phase::Head),
             since_ms: Cell::new(clock.get()),
@@ -107,6 +109,7 @@ impl Visitor {
         Self {
             ip: connection.ip.clone(),
             ip_value: connection.ip_value.clone(),
+            last_forwarded: Rc::clone(&connection.last_forwarded),
             activity: Rc::default(),
             phase: Cell::new(Phase::Waiting),
             since_ms: Cell::new(connection.clock.get()),
@@ -157,6 +160,11 @@ impl Visitor {
     pub(crate) fn set_ip(&self, ip: IpAddr) {
         self.ip.set(ip);
         *self.ip_value.borrow_mut() = origin::value_of(ip);
+    }
+
+    /// What `Forwarded` said of its last request.
+    pub(crate) fn last_forwarded(&self) -> &LastForwarded {
+        &self.last_forwarded
     }
 
     /// What moved for it.

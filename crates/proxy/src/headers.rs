@@ -46,35 +46,19 @@ pub(crate) fn prepare_request(
     if let Some(protocol) = &upgrade {
         ask_upgrade(headers, protocol.clone());
     }
-    let proto = if origin.is_secure { "https" } else { "http" };
     if let Some(host) = headers.get(HOST).cloned() {
-        if let Some(forwarded) = forwarded(&origin.ip_value, &host, proto) {
-            headers.insert(FORWARDED, forwarded);
-        }
         headers.insert(X_FORWARDED_HOST, host);
     }
+    if let Some(forwarded) = &origin.forwarded {
+        headers.insert(FORWARDED, forwarded.clone());
+    }
     headers.insert(X_FORWARDED_FOR, origin.ip_value.clone());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme()));
     headers.insert(X_REAL_IP, origin.ip_value.clone());
     if !has_good_request_id(headers) {
         headers.insert(X_REQUEST_ID, request_ids.next());
     }
     upgrade
-}
-
-/// The same in the one header that is standardized (RFC 7239). What holds a colon stands in quotes.
-fn forwarded(ip: &HeaderValue, host: &HeaderValue, proto: &str) -> Option<HeaderValue> {
-    let (ip, host) = (ip.to_str().ok()?, host.to_str().ok()?);
-    let (open, close) = if ip.contains(':') {
-        ("\"[", "]\"")
-    } else {
-        ("", "")
-    };
-    let quote = if host.contains(':') { "\"" } else { "" };
-    let parts = [
-        "for=", open, ip, close, ";host=", quote, host, quote, ";proto=", proto,
-    ];
-    HeaderValue::try_from(parts.concat()).ok()
 }
 
 /// HTTP/2 lets a cookie come in parts; HTTP/1.1 has one header for them (RFC 9113, section 8.2.3).
