@@ -168,8 +168,8 @@ impl ResponseBody {
     }
 
     /// Has the request written into its log once this has ended.
-    pub(crate) fn log(&mut self, draft: Draft) {
-        self.draft = Some(Box::new(draft));
+    pub(crate) fn log(&mut self, draft: Box<Draft>) {
+        self.draft = Some(draft);
     }
 
     /// A text of ours.

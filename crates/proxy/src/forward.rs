@@ -82,7 +82,7 @@ struct Exchange<'a> {
     /// What the request's host leads to, once that is known, and whether it came by HTTPS; only where
     /// the host has rules.
     host: RefCell<Option<(Arc<Target>, bool)>>,
-    draft: RefCell<Option<Draft>>,
+    draft: RefCell<Option<Box<Draft>>>,
 }
 
 /// Where a request goes once the rules of its host let it.
@@ -176,7 +176,7 @@ impl Exchange<'_> {
         *self.host.borrow_mut() = Some((Arc::clone(&host), origin.is_secure));
         if rules.access_log {
             let draft = Draft::new(self.worker, host.project_id, head, origin);
-            *self.draft.borrow_mut() = Some(draft);
+            *self.draft.borrow_mut() = Some(Box::new(draft));
         }
         let barred = |ruling| Failure::Ruled(Arc::clone(&host), ruling);
         ruled.check_address(origin.ip).map_err(barred)?;
