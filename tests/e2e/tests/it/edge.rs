@@ -224,7 +224,7 @@ async fn what_a_domains_owner_sets_is_what_visitors_meet() {
     let large = site.installation.path("large");
     std::fs::write(&large, vec![b'x'; 2 << 20]).expect("a file");
     let upload = format!("@{}", large.display());
-    let refused = curl(&["--data-binary", &upload], "/").await;
+    let refused = curl(&["--http1.1", "--data-binary", &upload], "/").await;
     assert!(refused.ends_with(" 413"), "{refused}");
     eventually("the request is in the log", async || {
         let log = shop.log_so_far().await;
