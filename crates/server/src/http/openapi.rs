@@ -40,9 +40,11 @@ impl Schemas {
         schema_of(&mut self.answers).to_value()
     }
 
+    /// A type that goes both ways is described as clients may send it, with what has a default left
+    /// out: every answer fits that as well, but not the other way round.
     fn into_definitions(mut self) -> Map<String, Value> {
-        let mut definitions = self.requests.take_definitions(true);
-        definitions.extend(self.answers.take_definitions(true));
+        let mut definitions = self.answers.take_definitions(true);
+        definitions.extend(self.requests.take_definitions(true));
         definitions
     }
 }
