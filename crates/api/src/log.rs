@@ -27,6 +27,23 @@ pub enum LogSource {
     System,
 }
 
+/// How severe a line is, from the least to the most. What apps call trace is `debug` here, and what
+/// they call fatal, critical or panic is `error`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// For those who look for a fault.
+    Debug,
+    /// What happens.
+    Info,
+    /// What somebody should look at.
+    Warn,
+    /// What went wrong.
+    Error,
+}
+
 /// A line, as `?format=json` answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLineView {

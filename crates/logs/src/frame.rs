@@ -8,14 +8,16 @@
 //! Invariant: whatever the bytes are, decoding neither panics nor allocates more than a small
 //! multiple of their number.
 //!
-//! Not here: files (see `segment`).
+//! Not here: files (see `segment`), and what a packed frame carries (see `pack`).
 
 use tose_api::Timestamp;
-use tose_api::log::LogSource;
-use tose_model::log::LogLine;
+use tose_api::log::{LogLevel, LogSource};
+use tose_model::log::{LogLine, detect_level, is_continuation};
 
-use crate::Record;
+use crate::block::{Block, LineMeta};
+use crate::bytes::{Input, checked, put_varint, unzigzag, zigzag};
 use crate::error::{Error, Result};
+use crate::pack;
 
 /// The size of a segment's header.
 pub(crate) const SEGMENT_HEADER_LEN: usize = 36;
@@ -25,15 +27,19 @@ pub(crate) const FRAME_HEADER_LEN: usize = 44;
 pub(crate) const MAX_LINE: usize = 1 << 20;
 /// The most bytes that a payload has. A header that promises more is damaged.
 pub(crate) const MAX_PAYLOAD: usize = 4 << 20;
-/// The most lines in a frame.
+/// The most lines in a frame that is not packed.
 const MAX_FRAME_LINES: usize = 1000;
 /// A frame that has this many bytes takes no further line.
 const FULL_FRAME: usize = 256 << 10;
 
 const MAGIC: [u8; 7] = *b"TOSELOG";
-const VERSION: u8 = 1;
+/// Version 1 had no levels and no packed frames, so it is read like version 2.
+const VERSION: u8 = 2;
+const OLDEST_VERSION: u8 = 1;
 /// The flag of the record that ends a stream.
 const FLAG_END: u32 = 1;
+/// The flag of a frame whose payload is packed.
+const FLAG_PACKED: u32 = 2;
 /// What is left free for the note at the end of a line that was cut.
 const CUT_NOTE_LEN: usize = 40;
 
@@ -122,7 +128,7 @@ impl SegmentHeader {
             return None;
         }
         let [version] = input.array()?;
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Some(SegmentStart::UnknownVersion(version));
         }
         Some(SegmentStart::Header(Self {
@@ -160,7 +166,24 @@ impl FrameHeader {
         self.flags & FLAG_END != 0
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// Whether the payload is packed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.flags & FLAG_PACKED != 0
+    }
+
+    /// The header of a packed frame.
+    pub(crate) fn packed(first_seq: u64, count: u32, span: Option<Span>, payload: &[u8]) -> Self {
+        Self {
+            payload_len: u32::try_from(payload.len()).expect("a block's text is limited"),
+            payload_crc: crc32fast::hash(payload),
+            first_seq,
+            count,
+            flags: FLAG_PACKED,
+            span,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(FRAME_HEADER_LEN);
         out.extend(self.payload_len.to_le_bytes());
         out.extend(self.payload_crc.to_le_bytes());
@@ -188,8 +211,12 @@ impl FrameHeader {
             flags: u32::from_le_bytes(input.array()?),
             span: Span::decode(&mut input)?,
         };
-        (header.count as usize <= MAX_FRAME_LINES && header.flags & !FLAG_END == 0)
-            .then_some(header)
+        let max_lines = match header.flags {
+            0 | FLAG_END => MAX_FRAME_LINES,
+            FLAG_PACKED => pack::MAX_LINES,
+            _ => return None,
+        };
+        (header.count as usize <= max_lines).then_some(header)
     }
 }
 
@@ -257,6 +284,8 @@ struct FrameBuilder {
     count: u32,
     span: Option<Span>,
     last_time: i64,
+    /// The level of the line before, and its pod: what goes on with it has the same.
+    last_level: Option<(usize, LogLevel)>,
 }
 
 impl FrameBuilder {
@@ -268,7 +297,8 @@ impl FrameBuilder {
         let time = line.time.as_nanos();
         let text = cut(line.text);
         let pod = self.pod_index(line.pod);
-        self.records.push(source_code(line.source));
+        let level = self.level(pod, &text);
+        self.records.push(kind_code(line.source, level));
         put_varint(&mut self.records, pod as u64);
         put_varint(&mut self.records, zigzag(time.wrapping_sub(self.last_time)));
         put_varint(&mut self.records, text.len() as u64);
@@ -276,6 +306,16 @@ impl FrameBuilder {
         self.last_time = time;
         self.span = Span::join(self.span, Some(Span::at(line.time)));
         self.count += 1;
+    }
+
+    fn level(&mut self, pod: usize, text: &[u8]) -> Option<LogLevel> {
+        let inherited = self
+            .last_level
+            .filter(|(owner, _)| *owner == pod && is_continuation(text))
+            .map(|(_, level)| level);
+        let level = inherited.or_else(|| detect_level(text));
+        self.last_level = level.map(|level| (pod, level));
+        level
     }
 
     fn pod_index(&mut self, pod: Box<str>) -> usize {
@@ -291,11 +331,7 @@ impl FrameBuilder {
 
     fn finish(self, first_seq: u64, out: &mut Vec<u8>) {
         let mut table = Vec::new();
-        put_varint(&mut table, self.pods.len() as u64);
-        for pod in &self.pods {
-            table.push(u8::try_from(pod.len()).expect("the lines were checked"));
-            table.extend(pod.as_bytes());
-        }
+        encode_pods(&self.pods, &mut table);
         let mut crc = crc32fast::Hasher::new();
         crc.update(&table);
         crc.update(&self.records);
@@ -314,115 +350,101 @@ impl FrameBuilder {
     }
 }
 
-/// A payload whose checksum was right.
-pub(crate) struct Payload<'a> {
-    header: &'a FrameHeader,
-    pods: Vec<&'a str>,
-    records: Input<'a>,
+/// A frame's lines; `None` if the payload is damaged, or its lines are not what the header promises.
+pub(crate) fn decode(header: &FrameHeader, payload: &[u8]) -> Option<Block> {
+    if payload.len() != header.payload_len() || crc32fast::hash(payload) != header.payload_crc {
+        return None;
+    }
+    if header.is_packed() {
+        return pack::decode(header, payload);
+    }
+    let mut input = Input(payload);
+    let mut block = Block::new(header.first_seq);
+    if header.count > 0 {
+        block.pods = decode_pods(&mut input)?;
+    }
+    decode_lines(header, input, &mut block)?;
+    Some(block)
 }
 
-impl<'a> Payload<'a> {
-    /// Checks a payload; `None` if it is damaged.
-    pub(crate) fn decode(header: &'a FrameHeader, bytes: &'a [u8]) -> Option<Self> {
-        if bytes.len() != header.payload_len() || crc32fast::hash(bytes) != header.payload_crc {
-            return None;
-        }
-        let mut input = Input(bytes);
-        let mut pods = Vec::new();
-        if header.count > 0 {
-            for _ in 0..input.varint()? {
-                let [len] = input.array()?;
-                pods.push(std::str::from_utf8(input.take(usize::from(len))?).ok()?);
-            }
-        }
-        Some(Self {
-            header,
-            pods,
-            records: input,
-        })
+pub(crate) fn decode_pods(input: &mut Input<'_>) -> Option<Vec<Box<str>>> {
+    let mut pods = Vec::new();
+    for _ in 0..input.varint()? {
+        let [len] = input.array()?;
+        pods.push(
+            std::str::from_utf8(input.take(usize::from(len))?)
+                .ok()?
+                .into(),
+        );
     }
+    Some(pods)
+}
 
-    pub(crate) fn has_pod(&self, pod: &str) -> bool {
-        self.pods.contains(&pod)
-    }
-
-    /// The lines; `None` if they are not what the header promises.
-    pub(crate) fn records(mut self) -> Option<Vec<Record>> {
-        let mut records = Vec::with_capacity(self.header.count as usize);
-        let mut time = 0_i64;
-        for index in 0..u64::from(self.header.count) {
-            let [source] = self.records.array()?;
-            let pod = *self
-                .pods
-                .get(usize::try_from(self.records.varint()?).ok()?)?;
-            time = time.wrapping_add(unzigzag(self.records.varint()?));
-            let len = usize::try_from(self.records.varint()?).ok()?;
-            records.push(Record {
-                seq: self.header.first_seq.checked_add(index)?,
-                line: LogLine {
-                    time: Timestamp::from_nanos(time),
-                    source: source_from(source)?,
-                    pod: pod.into(),
-                    text: self.records.take(len)?.to_vec(),
-                },
-            });
-        }
-        self.records.0.is_empty().then_some(records)
+pub(crate) fn encode_pods(pods: &[Box<str>], out: &mut Vec<u8>) {
+    put_varint(out, pods.len() as u64);
+    for pod in pods {
+        out.push(u8::try_from(pod.len()).expect("the lines were checked"));
+        out.extend(pod.as_bytes());
     }
 }
 
-/// Bytes that are read from the front.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
+fn decode_lines(header: &FrameHeader, mut input: Input<'_>, block: &mut Block) -> Option<()> {
+    header.first_seq.checked_add(u64::from(header.count))?;
+    let mut time = 0_i64;
+    block.lines.reserve(header.count as usize);
+    block.text.reserve(input.0.len());
+    for _ in 0..header.count {
+        let [kind] = input.array()?;
+        let (source, level) = kind_from(kind)?;
+        let pod = u32::try_from(input.varint()?).ok()?;
+        block.pods.get(pod as usize)?;
+        time = time.wrapping_add(unzigzag(input.varint()?));
+        let len = usize::try_from(input.varint()?).ok()?;
+        block.text.extend_from_slice(input.take(len)?);
+        block.lines.push(LineMeta {
+            time: Timestamp::from_nanos(time),
+            pod,
+            source,
+            level,
+            end: u32::try_from(block.text.len()).ok()?,
+        });
     }
+    input.0.is_empty().then_some(())
+}
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
+/// A line's source and level in one byte: the source in the low half, the level in the high one.
+pub(crate) fn kind_code(source: LogSource, level: Option<LogLevel>) -> u8 {
+    source_code(source) | level_index(level) << 4
+}
+
+/// What [`kind_code`] made a byte of.
+pub(crate) fn kind_from(code: u8) -> Option<(LogSource, Option<LogLevel>)> {
+    let level = match code >> 4 {
+        0 => None,
+        1 => Some(LogLevel::Debug),
+        2 => Some(LogLevel::Info),
+        3 => Some(LogLevel::Warn),
+        4 => Some(LogLevel::Error),
+        _ => return None,
+    };
+    Some((source_from(code & 0x0f)?, level))
+}
+
+/// The place of a level in a table of [`LEVELS`] numbers.
+pub(crate) fn level_index(level: Option<LogLevel>) -> u8 {
+    match level {
+        None => 0,
+        Some(LogLevel::Debug) => 1,
+        Some(LogLevel::Info) => 2,
+        Some(LogLevel::Warn) => 3,
+        Some(LogLevel::Error) => 4,
     }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0_u64;
-        for shift in (0..u64::BITS).step_by(7) {
-            let [byte] = self.array()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
 }
 
-/// The first `len` bytes without the checksum they end with, if it is right.
-fn checked(bytes: &[u8], len: usize) -> Option<&[u8]> {
-    let (content, crc) = bytes.get(..len)?.split_last_chunk()?;
-    (crc32fast::hash(content) == u32::from_le_bytes(*crc)).then_some(content)
-}
+/// How many levels there are, with the one of lines that name none.
+pub(crate) const LEVELS: usize = 5;
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
-}
-
-fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)).cast_unsigned()
-}
-
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
-}
-
-fn source_code(source: LogSource) -> u8 {
+pub(crate) fn source_code(source: LogSource) -> u8 {
     match source {
         LogSource::Stdout => 0,
         LogSource::Stderr => 1,

@@ -12,9 +12,14 @@
 //!
 //! Not here: who may read a log, what a line looks like to a client, and when old lines go.
 
+mod block;
+mod bytes;
 mod error;
+mod filter;
+mod find;
 mod follow;
 mod frame;
+mod pack;
 mod query;
 mod segment;
 mod stream;
@@ -25,9 +30,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tose_api::Timestamp;
+use tose_api::log::LogLevel;
 use tose_model::log::LogLine;
 
 pub use error::{Error, Result};
+pub use find::{Direction, Page, Query};
 pub use follow::{Event, FollowFrom, Follower};
 pub use stream_id::StreamId;
 
@@ -35,14 +42,16 @@ use crate::query::Cursor;
 use crate::stream::{Stream, Turn};
 use crate::streams::Streams;
 
-/// The size at which a segment is full.
-const SEGMENT_BYTES: u64 = 8 << 20;
+/// The size at which a stream's first segments are full; see `stream::full_at`.
+const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// A line and its number in its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The number: the first line has 1.
     pub seq: u64,
+    /// The level that its text names, or that of the line that it goes on with.
+    pub level: Option<LogLevel>,
     /// The line.
     pub line: LogLine,
 }
@@ -69,6 +78,29 @@ pub struct Stats {
     pub newest: Option<Timestamp>,
 }
 
+/// What a stream holds of a day (UTC).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Day {
+    /// Its first moment.
+    pub start: Timestamp,
+    /// The number of lines.
+    pub lines: u64,
+    /// How long their texts are, in bytes.
+    pub bytes: u64,
+    /// How many lines name the level `error`.
+    pub errors: u64,
+}
+
+/// When full segments are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    /// Soon after they are full.
+    InBackground,
+    /// When [`LogStore::compact`] is called.
+    #[cfg(test)]
+    OnRequest,
+}
+
 /// A directory of streams. Cloning it gives another handle to the same.
 #[derive(Clone)]
 pub struct LogStore {
@@ -78,11 +110,11 @@ pub struct LogStore {
 impl LogStore {
     /// Opens the store in this directory, which is made if it is not there.
     pub fn open(dir: &Path) -> Result<Self> {
-        Self::open_with(dir, SEGMENT_BYTES)
+        Self::open_with(dir, SEGMENT_BYTES, Packing::InBackground)
     }
 
-    fn open_with(dir: &Path, segment_bytes: u64) -> Result<Self> {
-        let streams = Streams::open(dir, segment_bytes)?;
+    fn open_with(dir: &Path, segment_bytes: u64, packing: Packing) -> Result<Self> {
+        let streams = Streams::open(dir, segment_bytes, packing)?;
         Ok(Self { streams })
     }
 
@@ -137,6 +169,36 @@ impl LogStore {
             query::read(stream, &view, &mut cursor, limit, usize::MAX)
         };
         self.streams.get(stream).run(read).await
+    }
+
+    /// The lines that a query finds, a page at a time.
+    pub async fn find(&self, stream: StreamId, query: Query) -> Result<Page> {
+        let find = move |stream: &Stream, turn: Turn<'_>| {
+            let view = turn.view(stream)?;
+            find::find(stream, &view, &query)
+        };
+        self.streams.get(stream).run(find).await
+    }
+
+    /// What the stream holds of each day, from the first to the last.
+    pub async fn daily(&self, stream: StreamId) -> Result<Vec<Day>> {
+        let daily = |stream: &Stream, turn: Turn<'_>| {
+            let view = turn.view(stream)?;
+            query::daily(stream, &view)
+        };
+        self.streams.get(stream).run(daily).await
+    }
+
+    /// Packs what is not packed yet and is not written to any more: full segments, and the newest one
+    /// if its last line is older than `idle_since` or the stream is finished.
+    pub async fn compact(&self, stream: StreamId, idle_since: Timestamp) -> Result<()> {
+        let stream = self.streams.get(stream);
+        stream::blocking(move || {
+            stream.close_idle(idle_since)?;
+            while stream.pack_next()? {}
+            Ok(())
+        })
+        .await
     }
 
     /// Reads the stream from there on, and goes on with what is added. Where that is, is settled

@@ -3,21 +3,35 @@
 //! Everything here works on a [`View`], without the stream's lock: the bytes that a view counts do
 //! not change. A segment that retention removed meanwhile reads as empty.
 
+use std::collections::BTreeMap;
+
 use tose_api::Timestamp;
-use tose_api::log::LogSource;
+use tose_api::log::{LogLevel, LogSource};
 
 use crate::error::Result;
-use crate::segment::{Frame, SegmentReader};
+use crate::frame::level_index;
+use crate::segment::{Form, Frame, SegmentReader};
 use crate::stream::{Segment, Stream, View, segment_path};
-use crate::{Position, Record};
+use crate::{Day, Position, Record};
+
+/// A day in nanoseconds.
+const DAY: i64 = 86_400_000_000_000;
 
 /// Where a reader is: at a line, and perhaps at the frame in which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// The number of the next line to read.
     pub(crate) next_seq: u64,
-    /// The number of a segment, and the offset of a frame in it that is not after that line.
-    hint: Option<(u32, u64)>,
+    /// The offset of a frame in a segment that is not after that line.
+    hint: Option<Hint>,
+}
+
+/// Where a frame is, as long as the segment has this form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hint {
+    number: u32,
+    form: Form,
+    offset: u64,
 }
 
 impl Cursor {
@@ -53,32 +67,42 @@ pub(crate) fn read(
         if view.end_seq(index) <= cursor.next_seq {
             continue;
         }
-        let offset = match cursor.hint {
-            Some((number, offset)) if number == segment.number => offset,
-            _ => 0,
+        let Some(mut reader) = open(stream, segment)? else {
+            continue;
         };
-        each_frame(stream, segment, offset, |reader, frame| {
+        let form = reader.form();
+        let hint = cursor
+            .hint
+            .filter(|hint| (hint.number, hint.form) == (segment.number, form));
+        let at = |offset| {
+            Some(Hint {
+                number: segment.number,
+                form,
+                offset,
+            })
+        };
+        reader.seek(hint.map_or(0, |hint| hint.offset));
+        visit_frames(stream, &mut reader, |reader, frame| {
             if frame.header.next_seq() <= cursor.next_seq {
                 return Ok(true);
             }
             if records.len() >= limit || bytes >= max_bytes {
                 return Ok(false);
             }
-            let Some(found) = frame_records(reader, &frame)? else {
+            let Some(block) = reader.block(&frame)? else {
                 return Ok(true);
             };
-            cursor.hint = Some((segment.number, frame.offset));
-            for record in found {
+            cursor.hint = at(frame.offset);
+            let known = cursor.next_seq.saturating_sub(block.first_seq());
+            for index in usize::try_from(known).unwrap_or(usize::MAX)..block.lines.len() {
                 if records.len() >= limit || bytes >= max_bytes {
                     return Ok(false);
                 }
-                if record.seq >= cursor.next_seq {
-                    cursor.next_seq = record.seq + 1;
-                    bytes = bytes.saturating_add(record.line.text.len());
-                    records.push(record);
-                }
+                cursor.next_seq = block.seq(index) + 1;
+                bytes = bytes.saturating_add(block.range(index).len());
+                records.push(block.record(index));
             }
-            cursor.hint = Some((segment.number, frame.end()));
+            cursor.hint = at(frame.end());
             Ok(true)
         })?;
     }
@@ -90,15 +114,21 @@ pub(crate) fn since(stream: &Stream, view: &View, time: Timestamp) -> Result<Cur
     let is_recent = |segment: &&Segment| segment.span.is_some_and(|span| span.latest >= time);
     for segment in view.segments.iter().filter(is_recent) {
         let mut found = None;
-        each_frame(stream, segment, 0, |reader, frame| {
+        each_frame(stream, segment, |reader, frame| {
             if frame.header.span.is_none_or(|span| span.latest < time) {
                 return Ok(true);
             }
-            let records = frame_records(reader, &frame)?.unwrap_or_default();
-            let first = records.iter().find(|record| record.line.time >= time);
-            found = first.map(|record| Cursor {
-                next_seq: record.seq,
-                hint: Some((segment.number, frame.offset)),
+            let Some(block) = reader.block(&frame)? else {
+                return Ok(true);
+            };
+            let first = block.lines.iter().position(|line| line.time >= time);
+            found = first.map(|index| Cursor {
+                next_seq: block.seq(index),
+                hint: Some(Hint {
+                    number: segment.number,
+                    form: reader.form(),
+                    offset: frame.offset,
+                }),
             });
             Ok(found.is_none())
         })?;
@@ -117,7 +147,7 @@ pub(crate) fn last_position(stream: &Stream, view: &View, pod: &str) -> Result<O
     let mut count = 0;
     let has_time = |segment: &&Segment| segment.span.is_some_and(|span| span.contains(time));
     for segment in view.segments.iter().filter(has_time) {
-        each_frame(stream, segment, 0, |reader, frame| {
+        each_frame(stream, segment, |reader, frame| {
             if frame.header.span.is_some_and(|span| span.contains(time)) {
                 let times = output_times(reader, &frame, pod)?;
                 count += times.iter().filter(|&&other| other == time).count();
@@ -131,7 +161,7 @@ pub(crate) fn last_position(stream: &Stream, view: &View, pod: &str) -> Result<O
 fn last_time(stream: &Stream, view: &View, pod: &str) -> Result<Option<Timestamp>> {
     for segment in view.segments.iter().rev() {
         let mut last = None;
-        each_frame(stream, segment, 0, |reader, frame| {
+        each_frame(stream, segment, |reader, frame| {
             last = output_times(reader, &frame, pod)?.last().copied().or(last);
             Ok(true)
         })?;
@@ -144,50 +174,108 @@ fn last_time(stream: &Stream, view: &View, pod: &str) -> Result<Option<Timestamp
 
 /// The times of a frame's lines of the pod's output.
 fn output_times(reader: &mut SegmentReader, frame: &Frame, pod: &str) -> Result<Vec<Timestamp>> {
-    let Some(payload) = reader.payload(frame)? else {
-        return Ok(Vec::new());
-    };
-    if !payload.has_pod(pod) {
+    if reader
+        .index(frame)?
+        .is_some_and(|index| !index.has_pod(pod))
+    {
         return Ok(Vec::new());
     }
-    let records = payload.records().unwrap_or_default();
-    let lines = records.iter().map(|record| &record.line);
+    let Some(block) = reader.block(frame)? else {
+        return Ok(Vec::new());
+    };
+    let Some(pod) = block.pods.iter().position(|known| &**known == pod) else {
+        return Ok(Vec::new());
+    };
     let is_output = |source| matches!(source, LogSource::Stdout | LogSource::Stderr);
-    let times = lines.filter(|line| &*line.pod == pod && is_output(line.source));
+    let lines = block.lines.iter();
+    let times = lines.filter(|line| line.pod as usize == pod && is_output(line.source));
     Ok(times.map(|line| line.time).collect())
 }
 
-/// A frame's lines; `None` if it is damaged.
-fn frame_records(reader: &mut SegmentReader, frame: &Frame) -> Result<Option<Vec<Record>>> {
-    let Some(payload) = reader.payload(frame)? else {
-        return Ok(None);
-    };
-    let records = payload.records();
-    if records.is_none() {
-        reader.damaged += 1;
+/// What there is of each day.
+pub(crate) fn daily(stream: &Stream, view: &View) -> Result<Vec<Day>> {
+    let mut days = BTreeMap::new();
+    for segment in &view.segments {
+        each_frame(stream, segment, |reader, frame| {
+            let Some(span) = frame.header.span else {
+                return Ok(true);
+            };
+            let is_one_day = day_of(span.earliest) == day_of(span.latest);
+            if is_one_day && let Some(index) = reader.index(&frame)? {
+                let errors = index.levels[usize::from(level_index(Some(LogLevel::Error)))];
+                let count = u64::from(frame.header.count);
+                add(&mut days, span.latest, count, index.text_len as u64, errors);
+            } else if let Some(block) = reader.block(&frame)? {
+                for (index, line) in block.lines.iter().enumerate() {
+                    let errors = u64::from(line.level == Some(LogLevel::Error));
+                    add(
+                        &mut days,
+                        line.time,
+                        1,
+                        block.range(index).len() as u64,
+                        errors,
+                    );
+                }
+            }
+            Ok(true)
+        })?;
     }
-    Ok(records)
+    Ok(days.into_values().collect())
 }
 
-/// Calls `visit` with the frames of a segment from this offset on, until it answers `false`.
+fn day_of(time: Timestamp) -> i64 {
+    time.as_nanos().div_euclid(DAY)
+}
+
+fn add(days: &mut BTreeMap<i64, Day>, time: Timestamp, lines: u64, bytes: u64, errors: u64) {
+    let number = day_of(time);
+    let day = days.entry(number).or_insert(Day {
+        start: Timestamp::from_nanos(number.saturating_mul(DAY)),
+        lines: 0,
+        bytes: 0,
+        errors: 0,
+    });
+    day.lines += lines;
+    day.bytes += bytes;
+    day.errors += errors;
+}
+
+/// Opens a segment in the form that it has now. `None` if retention removed it.
+pub(crate) fn open(stream: &Stream, segment: &Segment) -> Result<Option<SegmentReader>> {
+    let path = segment_path(&stream.dir, segment.number, segment.form);
+    if let Some(reader) = SegmentReader::open(&path, segment.form, segment.bytes)? {
+        return Ok(Some(reader));
+    }
+    // It may have been packed since the view was made. The lines are the same.
+    let path = segment_path(&stream.dir, segment.number, Form::Packed);
+    SegmentReader::open(&path, Form::Packed, u64::MAX)
+}
+
+/// Calls `visit` with the frames of a segment, until it answers `false`.
 fn each_frame(
     stream: &Stream,
     segment: &Segment,
-    offset: u64,
+    visit: impl FnMut(&mut SegmentReader, Frame) -> Result<bool>,
+) -> Result<()> {
+    match open(stream, segment)? {
+        Some(mut reader) => visit_frames(stream, &mut reader, visit),
+        None => Ok(()),
+    }
+}
+
+/// Calls `visit` with the frames from where the reader is on, until it answers `false`.
+pub(crate) fn visit_frames(
+    stream: &Stream,
+    reader: &mut SegmentReader,
     mut visit: impl FnMut(&mut SegmentReader, Frame) -> Result<bool>,
 ) -> Result<()> {
-    let path = segment_path(&stream.dir, segment);
-    let Some(mut reader) = SegmentReader::open(&path, segment.bytes)? else {
-        return Ok(());
-    };
-    reader.seek(offset);
     while let Some(frame) = reader.next_frame()? {
-        if !visit(&mut reader, frame)? {
+        if !visit(reader, frame)? {
             break;
         }
     }
     if reader.damaged > 0 {
-        stream.report_damage(&path, reader.damaged);
+        stream.report_damage(reader.path(), reader.damaged);
     }
     Ok(())
 }

@@ -14,23 +14,41 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::frame::{
-    FRAME_HEADER_LEN, FrameHeader, Payload, SEGMENT_HEADER_LEN, SegmentHeader, SegmentStart, Span,
+    self, FRAME_HEADER_LEN, FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader, SegmentStart, Span,
 };
+use crate::pack::{self, Index};
 
 /// How much is looked through at once for the next frame after damage.
 const SEARCH_WINDOW: usize = 64 << 10;
 
-/// The file name of a segment.
-pub(crate) fn file_name(number: u32) -> String {
-    format!("{number:08}.tlog")
+/// How the lines of a segment are kept. Its file's name says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Form {
+    /// As they came.
+    Plain,
+    /// Packed, once the segment was full.
+    Packed,
 }
 
-/// The number in a segment's file name; `None` if the file is no segment.
-pub(crate) fn parse_file_name(name: &str) -> Option<u32> {
-    let number = name.strip_suffix(".tlog")?.parse().ok()?;
-    (file_name(number) == name).then_some(number)
+/// The file name of a segment.
+pub(crate) fn file_name(number: u32, form: Form) -> String {
+    let extension = match form {
+        Form::Plain => "tlog",
+        Form::Packed => "tpack",
+    };
+    format!("{number:08}.{extension}")
+}
+
+/// The number in a segment's file name, and its form; `None` if the file is no segment.
+pub(crate) fn parse_file_name(name: &str) -> Option<(u32, Form)> {
+    let (number, _) = name.split_once('.')?;
+    let number = number.parse().ok()?;
+    let forms = [Form::Plain, Form::Packed].into_iter();
+    let mut found = forms.filter(|form| file_name(number, *form) == name);
+    found.next().map(|form| (number, form))
 }
 
 /// A frame and where it is.
@@ -54,6 +72,7 @@ impl Frame {
 /// A segment file, open for reading.
 pub(crate) struct SegmentReader {
     path: PathBuf,
+    form: Form,
     file: BufReader<File>,
     /// Where the file's buffered cursor is.
     cursor: u64,
@@ -69,7 +88,7 @@ pub(crate) struct SegmentReader {
 
 impl SegmentReader {
     /// Opens a segment of which `len` bytes count (all, if it is shorter). `None` if it is gone.
-    pub(crate) fn open(path: &Path, len: u64) -> Result<Option<Self>> {
+    pub(crate) fn open(path: &Path, form: Form, len: u64) -> Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -78,6 +97,7 @@ impl SegmentReader {
         let metadata = file.metadata().map_err(Error::io("examine", path))?;
         Ok(Some(Self {
             path: path.to_owned(),
+            form,
             file: BufReader::with_capacity(SEARCH_WINDOW, file),
             cursor: 0,
             offset: SEGMENT_HEADER_LEN as u64,
@@ -86,6 +106,14 @@ impl SegmentReader {
             damaged: 0,
             buffer: Vec::new(),
         }))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        self.form
     }
 
     /// How many bytes there are.
@@ -136,18 +164,36 @@ impl SegmentReader {
         }
     }
 
-    /// What a frame carries, for a frame that [`SegmentReader::next_frame`] gave; `None` if
-    /// that is damaged.
-    pub(crate) fn payload<'a>(&'a mut self, frame: &'a Frame) -> Result<Option<Payload<'a>>> {
+    /// The lines of a frame that [`SegmentReader::next_frame`] gave; `None` if it is damaged.
+    pub(crate) fn block(&mut self, frame: &Frame) -> Result<Option<Block>> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(frame.header.payload_len(), 0);
         self.read_exact(&mut buffer, frame.payload_offset())?;
+        let block = frame::decode(&frame.header, &buffer);
         self.buffer = buffer;
-        let payload = Payload::decode(&frame.header, &self.buffer);
-        if payload.is_none() {
+        if block.is_none() {
             self.damaged += 1;
         }
-        Ok(payload)
+        Ok(block)
+    }
+
+    /// What a packed frame says of itself; `None` if it says nothing or that is damaged.
+    pub(crate) fn index(&mut self, frame: &Frame) -> Result<Option<Index>> {
+        if !frame.header.is_packed() || frame.header.payload_len() < pack::PREFIX_LEN {
+            return Ok(None);
+        }
+        let mut prefix = [0; pack::PREFIX_LEN];
+        self.read_exact(&mut prefix, frame.payload_offset())?;
+        let len = pack::PREFIX_LEN + pack::index_len(prefix);
+        if len > frame.header.payload_len() {
+            return Ok(None);
+        }
+        let mut bytes = std::mem::take(&mut self.buffer);
+        bytes.resize(len, 0);
+        self.read_exact(&mut bytes, frame.payload_offset())?;
+        let index = pack::decode_index(&bytes);
+        self.buffer = bytes;
+        Ok(index)
     }
 
     fn read_header(&mut self) -> Result<Option<FrameHeader>> {
@@ -191,7 +237,7 @@ impl SegmentReader {
             return Ok(false);
         }
         let damaged = self.damaged;
-        let is_whole = self.payload(frame)?.is_some();
+        let is_whole = self.block(frame)?.is_some();
         self.damaged = damaged;
         Ok(is_whole)
     }
@@ -241,8 +287,8 @@ pub(crate) struct Scan {
 }
 
 /// Reads a segment's frames, without looking into them. `None` if the segment is gone.
-pub(crate) fn scan(path: &Path) -> Result<Option<Scan>> {
-    let Some(mut reader) = SegmentReader::open(path, u64::MAX)? else {
+pub(crate) fn scan(path: &Path, form: Form) -> Result<Option<Scan>> {
+    let Some(mut reader) = SegmentReader::open(path, form, u64::MAX)? else {
         return Ok(None);
     };
     let header = reader.header()?;

@@ -9,6 +9,7 @@
 //! Not here: reading lines (see `query`), and when to write through to the disk (see `sync`).
 
 mod load;
+mod packing;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -23,7 +24,7 @@ use tose_model::log::LogLine;
 
 use crate::error::{Error, Result};
 use crate::frame::{self, SEGMENT_HEADER_LEN, SegmentHeader, Span};
-use crate::segment;
+use crate::segment::{self, Form};
 use crate::{Stats, StreamId};
 
 /// The most bytes of a batch that go into one write.
@@ -36,6 +37,8 @@ pub(crate) struct Stream {
     segment_bytes: u64,
     /// Never locked across an `await`: somebody whose future nobody polls would hold all others up.
     state: Mutex<Option<State>>,
+    /// Held by the one who packs.
+    packing: Mutex<()>,
     /// Changes whenever a follower has something to look at.
     changes: watch::Sender<()>,
     /// How often the stream was removed.
@@ -60,6 +63,8 @@ pub(crate) struct State {
     is_dir_dirty: bool,
     /// Whether the end record is known to be on the disk.
     is_end_durable: bool,
+    /// Whether there may be segments to pack.
+    has_full: bool,
 }
 
 /// What readers need to know: which bytes count.
@@ -75,11 +80,14 @@ pub(crate) struct View {
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     pub(crate) number: u32,
+    pub(crate) form: Form,
     pub(crate) first_seq: u64,
     /// How many bytes count. The newest segment may have more, which were torn off.
     pub(crate) bytes: u64,
     /// The times of its lines.
     pub(crate) span: Option<Span>,
+    /// Whether nothing is added any more, though it is the newest.
+    pub(crate) is_closed: bool,
 }
 
 impl View {
@@ -109,6 +117,7 @@ impl Stream {
             dir: root.join(id.to_string()),
             segment_bytes,
             state: Mutex::default(),
+            packing: Mutex::default(),
             changes: watch::Sender::new(()),
             removals: AtomicU64::new(0),
             is_used: AtomicBool::new(true),
@@ -304,6 +313,7 @@ impl State {
             is_dirty: false,
             is_dir_dirty: false,
             is_end_durable: false,
+            has_full: true,
         })
     }
 
@@ -340,9 +350,12 @@ impl State {
 
     /// Writes frames at the end of the newest segment, or to a new one if they do not fit.
     fn write(&mut self, frames: &[u8]) -> Result<()> {
+        let full_at = full_at(self.segment_bytes, self.view.bytes());
         let is_full = self.view.segments.last().is_none_or(|newest| {
-            newest.bytes > SEGMENT_HEADER_LEN as u64
-                && newest.bytes + frames.len() as u64 > self.segment_bytes
+            newest.is_closed
+                || newest.form == Form::Packed
+                || (newest.bytes > SEGMENT_HEADER_LEN as u64
+                    && newest.bytes + frames.len() as u64 > full_at)
         });
         if is_full {
             self.start_segment()?;
@@ -390,10 +403,13 @@ impl State {
         let number = self.view.segments.last().map_or(0, |newest| newest.number) + 1;
         self.view.segments.push(Segment {
             number,
+            form: Form::Plain,
             first_seq: self.view.next_seq,
             bytes: 0,
             span: None,
+            is_closed: false,
         });
+        self.has_full = true;
         Ok(())
     }
 
@@ -451,12 +467,19 @@ impl State {
     }
 
     fn segment_path(&self, index: usize) -> PathBuf {
-        segment_path(&self.dir, &self.view.segments[index])
+        let segment = &self.view.segments[index];
+        segment_path(&self.dir, segment.number, segment.form)
     }
 }
 
-pub(crate) fn segment_path(dir: &Path, segment: &Segment) -> PathBuf {
-    dir.join(segment::file_name(segment.number))
+/// The size at which a segment of a stream with this many bytes is full: long streams have longer
+/// segments, so that there are not too many of them.
+fn full_at(segment_bytes: u64, stream_bytes: u64) -> u64 {
+    (stream_bytes / 128).clamp(segment_bytes, segment_bytes * 8)
+}
+
+pub(crate) fn segment_path(dir: &Path, number: u32, form: Form) -> PathBuf {
+    dir.join(segment::file_name(number, form))
 }
 
 /// Removes a stream's directory so that what is left after a crash is no stream.

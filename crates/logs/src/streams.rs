@@ -1,10 +1,10 @@
-//! The streams in use, and the thread that writes them through to the disk and forgets them.
+//! The streams in use, and the threads that write them through to the disk, forget and pack them.
 //!
 //! Guarantees: what was written is on the disk within a second (as fast as the disk is); a stream
 //! that nobody used for a while and nobody follows takes no memory and no file handle.
 //!
-//! The thread looks every [`PERIOD`] while there is a stream in use, sleeps otherwise, and ends,
-//! after a last look, when the last handle to the store is gone.
+//! They look every [`PERIOD`] while there is a stream in use, sleep otherwise, and end, after a last
+//! look, when the last handle to the store is gone.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::StreamId;
 use crate::error::{Error, Result};
 use crate::stream::{self, Stream};
+use crate::{Packing, StreamId};
 
 /// How long the thread rests between two looks.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -34,6 +34,9 @@ struct Shared {
     sync: Mutex<()>,
 }
 
+/// What a thread does until the store is closed, and its name.
+type Loop = (&'static str, fn(&Shared));
+
 #[derive(Default)]
 struct Table {
     streams: HashMap<StreamId, Arc<Stream>>,
@@ -41,7 +44,7 @@ struct Table {
 }
 
 impl Streams {
-    pub(crate) fn open(root: &Path, segment_bytes: u64) -> Result<Arc<Self>> {
+    pub(crate) fn open(root: &Path, segment_bytes: u64, packing: Packing) -> Result<Arc<Self>> {
         fs::create_dir_all(root).map_err(Error::io("create", root))?;
         for name in list_directories(root)? {
             if Path::new(&name)
@@ -58,11 +61,17 @@ impl Streams {
             changed: Condvar::new(),
             sync: Mutex::default(),
         });
-        let keeper = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("tose-logs".to_owned())
-            .spawn(move || keeper.keep())
-            .map_err(Error::io("start the thread of", root))?;
+        let mut loops: Vec<Loop> = vec![("tose-logs", Shared::keep)];
+        if packing == Packing::InBackground {
+            loops.push(("tose-logs-pack", Shared::pack));
+        }
+        for (name, run) in loops {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || run(&shared))
+                .map_err(Error::io("start a thread of", root))?;
+        }
         Ok(Arc::new(Self { shared }))
     }
 
@@ -70,7 +79,7 @@ impl Streams {
         let mut table = self.shared.table();
         let shared = &self.shared;
         let stream = table.streams.entry(id).or_insert_with(|| {
-            shared.changed.notify_one();
+            shared.changed.notify_all();
             Arc::new(Stream::new(id, &shared.root, shared.segment_bytes))
         });
         Arc::clone(stream)
@@ -97,7 +106,7 @@ impl Streams {
 impl Drop for Streams {
     fn drop(&mut self) {
         self.shared.table().is_closed = true;
-        self.shared.changed.notify_one();
+        self.shared.changed.notify_all();
     }
 }
 
@@ -106,17 +115,51 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread.
+    /// Waits until it is time to look. Answers whether the store is closed.
+    fn wait(&self) -> bool {
+        let is_idle = |table: &mut Table| !table.is_closed && table.streams.is_empty();
+        let is_open = |table: &mut Table| !table.is_closed;
+        let table = self.changed.wait_while(self.table(), is_idle);
+        let table = table.unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(table, PERIOD, is_open);
+        let (table, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        table.is_closed
+    }
+
+    fn streams(&self) -> Vec<Arc<Stream>> {
+        self.table().streams.values().cloned().collect()
+    }
+
+    /// The thread that packs full segments. It has one of its own, so that the disk does not wait.
+    fn pack(&self) {
+        while !self.wait() {
+            for stream in self.streams() {
+                self.pack_stream(&stream);
+            }
+        }
+    }
+
+    fn pack_stream(&self, stream: &Stream) {
+        while !self.table().is_closed {
+            match stream.pack_next() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(
+                        stream = %stream.id,
+                        error = &error as &dyn std::error::Error,
+                        "old log lines could not be packed"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The thread that writes through and forgets.
     fn keep(&self) {
         loop {
-            let is_idle = |table: &mut Table| !table.is_closed && table.streams.is_empty();
-            let is_open = |table: &mut Table| !table.is_closed;
-            let table = self.changed.wait_while(self.table(), is_idle);
-            let table = table.unwrap_or_else(PoisonError::into_inner);
-            let waited = self.changed.wait_timeout_while(table, PERIOD, is_open);
-            let (table, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            let is_closed = table.is_closed;
-            drop(table);
+            let is_closed = self.wait();
             if let Err(error) = self.sync() {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -133,9 +176,8 @@ impl Shared {
     /// Writes every stream through. A failure of one does not keep the others from it.
     fn sync(&self) -> Result<()> {
         let _one_at_a_time = self.sync.lock().unwrap_or_else(PoisonError::into_inner);
-        let streams: Vec<_> = self.table().streams.values().cloned().collect();
         let mut result = Ok(());
-        for stream in streams {
+        for stream in self.streams() {
             result = result.and(stream.sync());
         }
         result

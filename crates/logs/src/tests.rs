@@ -3,6 +3,7 @@
 mod damage;
 mod follow;
 mod model;
+mod packing;
 
 use std::path::PathBuf;
 
@@ -26,7 +27,8 @@ impl Fixture {
     /// With segments of another size.
     fn with_segments(segment_bytes: u64) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let store = LogStore::open_with(dir.path(), segment_bytes).expect("a store");
+        let store =
+            LogStore::open_with(dir.path(), segment_bytes, Packing::OnRequest).expect("a store");
         Self {
             dir,
             store,
@@ -36,7 +38,8 @@ impl Fixture {
 
     /// Opens the directory anew, as after a restart.
     fn reopen(&mut self) {
-        self.store = LogStore::open_with(self.dir.path(), self.segment_bytes).expect("a store");
+        self.store = LogStore::open_with(self.dir.path(), self.segment_bytes, Packing::OnRequest)
+            .expect("a store");
     }
 
     async fn append(&self, texts: &[&str]) {
@@ -418,7 +421,8 @@ async fn a_failed_write_is_told_and_leaves_the_stream_as_it_was() {
 
 #[tokio::test]
 async fn batches_larger_than_a_segment_are_stored_whole() {
-    let mut fixture = Fixture::new();
+    let segment_bytes = 8 << 20;
+    let mut fixture = Fixture::with_segments(segment_bytes);
     let text = "x".repeat(1 << 19);
     let lines: Vec<_> = (0..40).map(|nanos| line(nanos, "web", &text)).collect();
     fixture
@@ -431,7 +435,7 @@ async fn batches_larger_than_a_segment_are_stored_whole() {
     assert!(stored.into_iter().map(|record| record.line).eq(lines));
     assert!(fixture.segments().len() > 2);
     for path in fixture.segments() {
-        assert!(std::fs::metadata(path).expect("a segment").len() <= SEGMENT_BYTES);
+        assert!(std::fs::metadata(path).expect("a segment").len() <= segment_bytes);
     }
 }
 

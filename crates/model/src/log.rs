@@ -1,7 +1,14 @@
-//! A line of output, as drivers give it and the log store keeps it.
+//! Lines of output: as drivers give them and the log store keeps them, how severe they are, and
+//! what finds them.
+
+mod level;
+mod search;
 
 use tose_api::Timestamp;
 use tose_api::log::LogSource;
+
+pub use level::{detect_level, is_continuation};
+pub use search::{MAX_SEARCH_CHARS, Search, words};
 
 /// One line, without its line end. The text is whatever the app wrote, valid UTF-8 or not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

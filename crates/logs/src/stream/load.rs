@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use super::{Segment, Stream, View};
 use crate::error::{Error, Result};
 use crate::frame::SegmentHeader;
-use crate::segment::{self, Scan, SegmentReader};
+use crate::segment::{self, Form, Scan, SegmentReader};
 
 /// A segment file.
 struct Found {
     path: PathBuf,
     number: u32,
+    form: Form,
     bytes: u64,
     header: Option<SegmentHeader>,
     /// If it was read whole.
@@ -39,9 +40,11 @@ pub(super) fn load_view(stream: &Stream) -> Result<View> {
         end_seq = first_seq.unwrap_or(end_seq);
         segments.push(Segment {
             number: file.number,
+            form: file.form,
             first_seq: end_seq,
             bytes: file.scan.as_ref().map_or(file.bytes, |scan| scan.valid_len),
             span: file.scan.as_ref().map_or(described, |scan| scan.span),
+            is_closed: false,
         });
         described = file.header.and_then(|header| header.previous);
     }
@@ -60,7 +63,7 @@ fn scan_where_necessary(stream: &Stream, found: &mut [Found]) -> Result<()> {
     let mut is_described = false;
     for file in found.iter_mut().rev() {
         if !is_described || file.header.is_none() {
-            file.scan = segment::scan(&file.path)?;
+            file.scan = segment::scan(&file.path, file.form)?;
         }
         if let Some(scan) = file.scan.as_ref().filter(|scan| scan.damaged > 0) {
             stream.report_damage(&file.path, scan.damaged);
@@ -80,7 +83,7 @@ fn find_segments(dir: &Path) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(Error::io("list", dir))?;
-        let Some(number) = entry
+        let Some((number, form)) = entry
             .file_name()
             .to_str()
             .and_then(segment::parse_file_name)
@@ -88,9 +91,10 @@ fn find_segments(dir: &Path) -> Result<Vec<Found>> {
             continue;
         };
         let path = entry.path();
-        if let Some(reader) = SegmentReader::open(&path, u64::MAX)? {
+        if let Some(reader) = SegmentReader::open(&path, form, u64::MAX)? {
             found.push(Found {
                 number,
+                form,
                 bytes: reader.len(),
                 header: reader.header()?,
                 scan: None,
@@ -98,6 +102,16 @@ fn find_segments(dir: &Path) -> Result<Vec<Found>> {
             });
         }
     }
-    found.sort_unstable_by_key(|file| file.number);
+    found.sort_unstable_by_key(|file| (file.number, file.form));
+    // Where a segment is there in both forms, the packed one is whole: it gets its name last.
+    found.dedup_by(|packed, plain| {
+        let is_same = packed.number == plain.number;
+        if is_same {
+            std::mem::swap(packed, plain);
+            // Whoever packed it was killed before the other went. The next one tries again.
+            let _ = fs::remove_file(&packed.path);
+        }
+        is_same
+    });
     Ok(found)
 }

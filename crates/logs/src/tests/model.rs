@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 
+use tose_api::log::LogLevel;
+use tose_model::log::{Search, detect_level, is_continuation};
+
 use super::*;
 
 /// What the store should hold.
@@ -14,12 +17,41 @@ struct Model {
 
 impl Model {
     fn append(&mut self, lines: Vec<LogLine>) {
+        let mut before: Option<(Box<str>, LogLevel)> = None;
         for line in lines {
+            let inherited =
+                before.filter(|(pod, _)| *pod == line.pod && is_continuation(&line.text));
+            let level = inherited
+                .map(|(_, level)| level)
+                .or_else(|| detect_level(&line.text));
+            before = level.map(|level| (line.pod.clone(), level));
             self.last_seq += 1;
             self.records.push(Record {
                 seq: self.last_seq,
+                level,
                 line,
             });
+        }
+    }
+
+    fn find(&self, query: &Query) -> Vec<Record> {
+        let fits = |record: &&Record| {
+            let line = &record.line;
+            query.start.is_none_or(|start| line.time >= start)
+                && query.end.is_none_or(|end| line.time < end)
+                && query.source.is_none_or(|source| line.source == source)
+                && query.pod.as_ref().is_none_or(|pod| *line.pod == **pod)
+                && query
+                    .level
+                    .is_none_or(|level| record.level.unwrap_or(LogLevel::Info) >= level)
+                && query
+                    .search
+                    .finds(&line.text, &line.text.to_ascii_lowercase())
+        };
+        let found = self.records.iter().filter(fits).cloned();
+        match query.direction {
+            Direction::Forward => found.collect(),
+            Direction::Backward => found.rev().collect(),
         }
     }
 
@@ -45,6 +77,8 @@ enum Step {
     LastPosition(String),
     Retain(u64, i64),
     Since(i64),
+    Compact(i64),
+    Find(Query),
     Finish,
 }
 
@@ -56,13 +90,93 @@ fn any_line() -> impl Strategy<Value = LogLine> {
         LogSource::System,
     ];
     let source = proptest::sample::select(sources.to_vec());
-    let text = proptest::collection::vec(any::<u8>(), 0..40);
+    let pieces = [
+        "error",
+        "Warn:",
+        " ",
+        "a1",
+        "ERROR",
+        "\tat x",
+        "{\"level\":\"warn\",\"n\":1}",
+        "aa",
+        "a",
+        "k=7",
+    ];
+    let text = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..40),
+        proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..5)
+            .prop_map(|pieces| pieces.concat().into_bytes()),
+    ];
     (0..50_i64, source, "web-[1-3]", text).prop_map(|(nanos, source, pod, text)| LogLine {
         time: time(nanos),
         source,
         pod: pod.into(),
         text,
     })
+}
+
+fn any_query() -> impl Strategy<Value = Query> {
+    let searches = [
+        "",
+        "error",
+        "-error",
+        "aa",
+        "a1 error",
+        "warn*",
+        "*a*",
+        "level:warn",
+        "n:>0",
+        "k:7",
+        "\"a1 \"",
+        "-k:*",
+    ];
+    let time_range = (0..50_i64, proptest::option::of(0..50_i64));
+    let levels = [
+        LogLevel::Debug,
+        LogLevel::Info,
+        LogLevel::Warn,
+        LogLevel::Error,
+    ];
+    (
+        any::<bool>(),
+        time_range,
+        proptest::sample::select(searches.to_vec()),
+        proptest::option::of(proptest::sample::select(levels.to_vec())),
+        proptest::option::of(Just(LogSource::Stderr)),
+        proptest::option::of("web-[1-3]"),
+        1..10_usize,
+    )
+        .prop_map(
+            |(is_forward, (start, end), search, level, source, pod, limit)| Query {
+                direction: if is_forward {
+                    Direction::Forward
+                } else {
+                    Direction::Backward
+                },
+                cursor: None,
+                start: (start > 10).then(|| time(start)),
+                end: end.map(time),
+                search: Search::parse(search).expect("a search"),
+                level,
+                source,
+                pod,
+                limit,
+            },
+        )
+}
+
+/// All pages of a query, each of which has at most its limit of lines.
+async fn find_all(store: &LogStore, mut query: Query) -> Vec<Record> {
+    let mut records = Vec::new();
+    loop {
+        let page = store.find(stream(), query.clone()).await.expect("a page");
+        assert!(page.records.len() <= query.limit);
+        records.extend(page.records);
+        query.cursor = page.cursor;
+        if query.cursor.is_none() {
+            return records;
+        }
+    }
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -76,6 +190,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => "web-[1-4]".prop_map(Step::LastPosition),
         1 => (0..2000_u64, 0..20_i64).prop_map(|(bytes, nanos)| Step::Retain(bytes, nanos)),
         1 => (0..60_i64).prop_map(Step::Since),
+        2 => (0..60_i64).prop_map(Step::Compact),
+        4 => any_query().prop_map(Step::Find),
     ]
 }
 
@@ -126,6 +242,16 @@ async fn take(step: Step, fixture: &mut Fixture, model: &mut Model) {
                 "{lines:?}"
             );
         }
+        Step::Compact(nanos) => {
+            store.compact(stream(), time(nanos)).await.expect("packed");
+        }
+        Step::Find(query) => {
+            assert_eq!(
+                find_all(&store, query.clone()).await,
+                model.find(&query),
+                "{query:?}"
+            );
+        }
         Step::Finish => {
             store.finish(stream()).await.expect("finished");
             model.is_finished = true;
@@ -172,6 +298,7 @@ proptest! {
                 assert_eq!(drain(&fixture.store, FollowFrom::Start).await, model.records);
                 let is_finished = fixture.store.is_finished(stream()).await.expect("an answer");
                 assert_eq!(is_finished, model.is_finished);
+                fixture.store.compact(stream(), time(100)).await.expect("packed");
                 fixture.reopen();
             }
         });

@@ -16,7 +16,7 @@ use tose_model::log::LogLine;
 
 /// In the child's environment: the store's directory.
 const CHILD_DIR: &str = "TOSE_LOGS_TEST_CHILD_DIR";
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 200;
 
 fn stream() -> StreamId {
     StreamId::Project(
@@ -29,7 +29,7 @@ fn stream() -> StreamId {
 /// The line with this number. Its text is from nothing to some kilobytes, so that a kill can hit
 /// short writes and long ones.
 fn line(seq: u64) -> LogLine {
-    let filler = "x".repeat((seq.wrapping_mul(7919) % 4000) as usize);
+    let filler = "x".repeat((seq.wrapping_mul(7919) % 2500) as usize);
     LogLine {
         time: Timestamp::from_nanos(seq as i64),
         source: LogSource::Stdout,
@@ -43,7 +43,9 @@ fn killing_the_process_loses_and_doubles_no_acknowledged_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut stored = 0;
     for round in 0..ROUNDS {
-        let acknowledged = run_and_kill(dir.path(), (round * round * 37) % 101);
+        // Some live long enough to pack a few segments.
+        let batches = if round % 10 == 9 { 500 } else { 0 };
+        let acknowledged = run_and_kill(dir.path(), batches + (round * round * 37) % 101);
         let records = read_after(dir.path(), stored);
         for (record, seq) in records.iter().zip(stored + 1..) {
             assert_eq!(record.seq, seq, "round {round}");
@@ -57,6 +59,11 @@ fn killing_the_process_loses_and_doubles_no_acknowledged_line() {
     }
     let records = read_after(dir.path(), 0);
     assert!(records.iter().map(|record| record.seq).eq(1..=stored));
+    assert!(records.iter().all(|record| record.line == line(record.seq)));
+    let files = std::fs::read_dir(dir.path().join(stream().to_string())).expect("a directory");
+    let names = files.map(|file| file.expect("a file").file_name());
+    let packed = names.filter(|name| name.to_string_lossy().ends_with(".tpack"));
+    assert!(packed.count() > 10, "nothing was packed");
 }
 
 /// Starts a child, kills it once it acknowledged some batches, and answers the number of the last
@@ -105,6 +112,18 @@ fn appends_until_killed_if_it_is_the_child() {
         return;
     };
     let store = LogStore::open(dir.as_ref()).expect("a store");
+    let packer = store.clone();
+    std::thread::spawn(move || {
+        // So often that many a kill hits it.
+        let forever = async {
+            while packer
+                .compact(stream(), Timestamp::from_nanos(0))
+                .await
+                .is_ok()
+            {}
+        };
+        runtime().block_on(forever);
+    });
     runtime().block_on(async {
         let last = store.tail(stream(), 1).await.expect("a line");
         let mut next_seq = last.first().map_or(1, |record| record.seq + 1);

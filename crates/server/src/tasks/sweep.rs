@@ -15,6 +15,8 @@ use tose_model::error::Result;
 use crate::app::Platform;
 use crate::tasks::disk;
 
+/// How long a log has to be quiet until its last lines are packed.
+const LOG_REST: Duration = Duration::from_secs(600);
 /// How often everything is looked at.
 const PERIOD: Duration = Duration::from_secs(30);
 /// How long to wait before the engine is asked for its events again.
@@ -196,11 +198,17 @@ async fn sweep_networks(platform: &Platform, networks: Vec<WorkspaceId>) -> Resu
 async fn sweep_logs(platform: &Platform) -> Result<()> {
     let retention = platform.config.log_retention;
     let older_than = platform.now().saturating_sub(retention.age);
+    let idle_since = platform.now().saturating_sub(LOG_REST);
     let failed = |error| tose_model::Error::internal("the log store failed", error);
     for stream in platform.logs.list_streams().await.map_err(failed)? {
         platform
             .logs
             .enforce_retention(stream, retention.bytes, older_than)
+            .await
+            .map_err(failed)?;
+        platform
+            .logs
+            .compact(stream, idle_since)
             .await
             .map_err(failed)?;
     }
