@@ -12,6 +12,7 @@ mod growth;
 mod h2load;
 mod http;
 mod load;
+mod logs;
 mod process;
 mod proxy;
 mod ratio;
@@ -39,6 +40,8 @@ enum Bench {
     DeployCrowd(deploy::crowd::Arguments),
     /// Start, memory and CPU at rest with more and more projects, beside PocketBase.
     Growth(growth::Arguments),
+    /// The log store against VictoriaLogs: taking lines, size, queries.
+    Logs(logs::Arguments),
     /// The proxy against HAProxy and nginx: HTTP, HTTPS, HTTP/2, handshakes, domains, WebSockets.
     Proxy(proxy::Arguments),
     /// The app behind the proxies; the proxy bench starts it.
@@ -47,6 +50,9 @@ enum Bench {
     /// The proxy from this crate's own build; the proxy bench starts it.
     #[command(hide = true)]
     ServeProxy(proxy::product::Arguments),
+    /// The log store behind HTTP; the logs bench starts it.
+    #[command(hide = true)]
+    ServeLogs(logs::store::Arguments),
     /// A load of fresh connections; the proxy bench starts it.
     #[command(hide = true)]
     ShakeHands(proxy::handshakes::Arguments),
@@ -58,6 +64,8 @@ fn main() -> anyhow::Result<()> {
         Bench::Deploy(arguments) => deploy::run(&arguments),
         Bench::DeployCrowd(arguments) => deploy::crowd::run(&arguments),
         Bench::Growth(arguments) => growth::run(&arguments),
+        Bench::Logs(arguments) => logs::run(&arguments),
+        Bench::ServeLogs(arguments) => logs::store::serve(&arguments),
         Bench::Proxy(arguments) => proxy::run(&arguments),
         Bench::ServeApp(arguments) => app::serve(&arguments),
         Bench::ServeProxy(arguments) => proxy::product::serve(&arguments),

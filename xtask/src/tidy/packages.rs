@@ -54,7 +54,7 @@ const PACKAGES: [Package; 12] = [
     package("tests/e2e", &["tose-api"], &[]),
     package(
         "tests/bench",
-        &["tose-api", "tose-model", "tose-proxy"],
+        &["tose-api", "tose-model", "tose-logs", "tose-proxy"],
         &[],
     ),
     package("xtask", &[], &[]),
