@@ -6,6 +6,7 @@
 //! Not here: SQL (`tose-store`), the engine (`tose-driver-docker`), HTTP (`tose-server`).
 
 pub mod access;
+pub mod analysis;
 pub mod build_secret;
 pub mod clock;
 pub mod command;
