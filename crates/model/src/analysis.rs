@@ -21,14 +21,15 @@ use std::sync::LazyLock;
 use scan::{Findings, Matcher, Seen, Since, scan};
 use table::{HINT, LIKELY, Pattern};
 use template::{Held, fill};
-use text::{clean, shorten};
+use text::{clean, shorten, without_passwords};
 
 /// The most lines that are looked at: the last ones.
 const MAX_LINES: usize = 200_000;
 /// The most causes that are named.
 const MAX_CAUSES: usize = 5;
-/// What a cause loses that seems to be over.
+/// What a cause loses that seems to be over, and what it needs to be named.
 const LOSS: u8 = 30;
+const MIN_CONFIDENCE: u8 = HINT;
 /// Where the last output begins within a deployment's reason.
 const LAST_OUTPUT: &str = ". Its last output: ";
 
@@ -126,10 +127,12 @@ fn rank(findings: &Findings, lines: &[&str]) -> Vec<Cause> {
 /// How sure one can be of a pattern after all that happened since; `None` if it is over.
 fn confidence(findings: &Findings, seen: &Seen) -> Option<u8> {
     let pattern = MATCHER.pattern(&seen.last);
-    let lowered = pattern.confidence.saturating_sub(LOSS).max(1);
+    let lowered = Some(pattern.confidence.saturating_sub(LOSS));
     match findings.since(seen) {
         Since::Well if pattern.passes => None,
-        Since::Well | Since::WellForAWhile if !pattern.stays => Some(lowered),
+        Since::Well | Since::WellForAWhile if !pattern.stays => {
+            lowered.filter(|confidence| *confidence >= MIN_CONFIDENCE)
+        }
         _ => Some(pattern.confidence),
     }
 }
@@ -141,7 +144,7 @@ fn describe(seen: &Seen, confidence: u8, lines: &[&str]) -> Cause {
     } else {
         seen.last
     };
-    let line = clean(lines[sighting.line]);
+    let line = without_passwords(&clean(lines[sighting.line]));
     let held: Held<'_> = MATCHER.held(&sighting, &line);
     Cause {
         pattern: pattern.id,

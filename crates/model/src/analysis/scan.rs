@@ -93,7 +93,7 @@ enum Role {
 #[derive(Debug)]
 pub(super) struct Matcher {
     patterns: Vec<&'static Pattern>,
-    /// Each with the place of its pattern.
+    /// Each with the place of its pattern. What says most comes first.
     templates: Vec<(usize, Template)>,
     roles: Vec<Role>,
     finder: Finder,
@@ -102,12 +102,15 @@ pub(super) struct Matcher {
 impl Matcher {
     pub(super) fn new() -> Self {
         let patterns: Vec<&'static Pattern> = all().collect();
-        let templates: Vec<(usize, Template)> = patterns
+        let mut templates: Vec<(usize, Template)> = patterns
             .iter()
             .enumerate()
             .flat_map(|(at, pattern)| pattern.texts.iter().map(move |text| (at, *text)))
             .map(|(at, text)| (at, Template::parse(text)))
             .collect();
+        templates.sort_by_key(|(at, template)| {
+            std::cmp::Reverse((patterns[*at].confidence, template.weight()))
+        });
         let words = [
             (TROUBLE, Role::Trouble),
             (HARMLESS, Role::Harmless),
@@ -228,7 +231,7 @@ pub(super) fn scan(matcher: &Matcher, lines: &[&str]) -> Findings {
     findings
 }
 
-/// Of all templates that are found in the line the one that says most.
+/// The first template that is found in the line: of several it says most.
 fn best_template(
     matcher: &Matcher,
     lines: &[&str],
@@ -236,17 +239,13 @@ fn best_template(
     line: &str,
     found: &[usize],
 ) -> Option<usize> {
-    let candidates = found.iter().filter_map(|text| match matcher.roles[*text] {
+    let mut candidates = found.iter().filter_map(|text| match matcher.roles[*text] {
         Role::Template(template) => Some(template),
         _ => None,
     });
-    let fitting = candidates.filter(|template| {
+    candidates.find(|template| {
         let (pattern, text) = &matcher.templates[*template];
         text.find(line).is_some() && fits(matcher.patterns[*pattern], lines, at)
-    });
-    fitting.max_by_key(|template| {
-        let (pattern, text) = &matcher.templates[*template];
-        (matcher.patterns[*pattern].confidence, text.weight())
     })
 }
 

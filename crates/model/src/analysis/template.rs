@@ -11,6 +11,8 @@ use super::text::cut;
 
 /// The most that one hole holds, in bytes.
 const MAX_HELD: usize = 256;
+/// The most that is shown of it, in bytes.
+const MAX_FILLED: usize = 160;
 /// How many places a template is tried at within one line, and how many steps that may take in all.
 const MAX_PLACES: usize = 8;
 const MAX_STEPS: u32 = 2_000;
@@ -137,19 +139,37 @@ fn follow<'a>(parts: &[Part], line: &'a str, held: &mut Held<'a>, steps: &mut u3
             held.push((name, text));
             !text.is_empty()
         }
-        [Part::Hole(name, kind), rest @ ..] => {
-            let room = cut(line, MAX_HELD);
-            ends(room, *kind, line, rest).into_iter().any(|end| {
-                let count = held.len();
-                held.push((name, trimmed(&line[..end])));
-                let follows = follow(rest, &line[end..], held, steps);
-                if !follows {
-                    held.truncate(count);
-                }
-                follows
-            })
-        }
+        [Part::Hole(name, kind), rest @ ..] => follow_hole((name, *kind), rest, line, held, steps),
     }
+}
+
+/// Tries each place where the hole may end: a word is as long as it can be, anything as short.
+fn follow_hole<'a>(
+    (name, kind): (&'static str, Kind),
+    rest: &[Part],
+    line: &'a str,
+    held: &mut Held<'a>,
+    steps: &mut u32,
+) -> bool {
+    let Some(Part::Text(next)) = rest.first() else {
+        return false;
+    };
+    let mut fits_at = |end: usize| {
+        let count = held.len();
+        held.push((name, trimmed(&line[..end])));
+        let follows = end > 0 && follow(rest, &line[end..], held, steps);
+        if !follows {
+            held.truncate(count);
+        }
+        follows
+    };
+    // The text that ends the hole may lie beyond what the hole may hold.
+    let room = cut(line, reach(line, kind).len() + next.len());
+    if kind == Kind::Anything {
+        return room.match_indices(next.as_str()).any(|(at, _)| fits_at(at));
+    }
+    room.rmatch_indices(next.as_str())
+        .any(|(at, _)| fits_at(at))
 }
 
 /// What comes after `text` at the beginning of `line`. A number that goes on is another number.
@@ -158,25 +178,6 @@ fn after_text<'a>(text: &str, line: &'a str) -> Option<&'a str> {
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     let goes_on = is_digit(text.chars().next_back()) && is_digit(rest.chars().next());
     (!goes_on).then_some(rest)
-}
-
-/// Where a hole of `kind` may end, the best place first: a word is as long as it can be, anything as short.
-fn ends(room: &str, kind: Kind, line: &str, rest: &[Part]) -> Vec<usize> {
-    let Some(Part::Text(next)) = rest.first() else {
-        return Vec::new();
-    };
-    let length = reach(room, kind).len();
-    let is_end = |at: usize| at > 0 && at <= length && line[at..].starts_with(next.as_str());
-    if kind == Kind::Anything {
-        let found = line.match_indices(next.as_str()).map(|(at, _)| at);
-        let near = found.take_while(|at| *at <= length);
-        return near.filter(|at| is_end(*at)).take(MAX_PLACES).collect();
-    }
-    let mut places: Vec<usize> = room.char_indices().map(|(at, _)| at).collect();
-    places.push(room.len());
-    places.retain(|at| is_end(*at));
-    places.reverse();
-    places
 }
 
 /// The longest beginning of `text` that a hole of `kind` may hold.
@@ -227,7 +228,14 @@ pub(super) fn fill(text: &str, held: &Held<'_>) -> String {
             continue;
         };
         let found = held.iter().find(|(other, _)| *other == name);
-        filled.push_str(found.map_or(otherwise.unwrap_or_default(), |(_, text)| text));
+        match found {
+            Some((_, text)) if text.len() > MAX_FILLED => {
+                filled.push_str(cut(text, MAX_FILLED));
+                filled.push('…');
+            }
+            Some((_, text)) => filled.push_str(text),
+            None => filled.push_str(otherwise.unwrap_or_default()),
+        }
         rest = after_hole;
     }
     filled.push_str(rest);

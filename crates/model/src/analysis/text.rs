@@ -26,9 +26,9 @@ pub(super) fn clean(line: &str) -> Cow<'_, str> {
     Cow::Owned(without_controls(line))
 }
 
-/// The line as evidence shows it.
+/// The line as evidence shows it, without the passwords of addresses in it.
 pub(super) fn shorten(line: &str) -> String {
-    let line = clean(line);
+    let line = without_passwords(&clean(line));
     let line = line.trim();
     let mut chars = line.chars();
     let mut shown: String = chars.by_ref().take(MAX_SHOWN).collect();
@@ -36,6 +36,29 @@ pub(super) fn shorten(line: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// The line with `***` in place of each password within an address: `scheme://user:password@host`.
+pub(super) fn without_passwords(line: &str) -> String {
+    let mut parts = line.split("://");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("://");
+        let ends = |c: char| c.is_whitespace() || "/'\"`<>".contains(c);
+        let authority = &part[..part.find(ends).unwrap_or(part.len())];
+        let password = authority
+            .rfind('@')
+            .and_then(|end| Some((authority[..end].find(':')? + 1, end)));
+        match password {
+            Some((start, end)) => {
+                text.push_str(&part[..start]);
+                text.push_str("***");
+                text.push_str(&part[end..]);
+            }
+            None => text.push_str(part),
+        }
+    }
+    text
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -95,6 +118,23 @@ mod tests {
             ("größe\t1", "größe\t1"),
         ] {
             assert_eq!(clean(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_of_addresses_are_not_shown() {
+        for (line, expected) in [
+            (
+                "to postgres://app:a@b@db:5432/x",
+                "to postgres://app:***@db:5432/x",
+            ),
+            (
+                "redis://:secret@cache http://a/b:c@d",
+                "redis://:***@cache http://a/b:c@d",
+            ),
+            ("http://user@host:80 x:y@z", "http://user@host:80 x:y@z"),
+        ] {
+            assert_eq!(without_passwords(line), expected);
         }
     }
 

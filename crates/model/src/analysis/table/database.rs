@@ -297,7 +297,7 @@ pub(super) const TABLE: &[Pattern] = &[
             "MongoServerError: Authentication failed",
             "bad auth : authentication failed",
             "bad auth : Authentication failed",
-            "requires authentication",
+            "ommand {command} requires authentication",
             "pymongo.errors.OperationFailure: Authentication failed",
             "not authorized on {database} to execute command",
             "auth error: sasl conversation error",

@@ -56,7 +56,7 @@ pub(super) const TABLE: &[Pattern] = &[
         id: "dockerfile-from",
         title: "A FROM of the Dockerfile names no image",
         texts: &[
-            "should not be blank",
+            "base name ({name}) should not be blank",
             "failed to parse stage name \"{name}\"",
             "no build stage in current context",
             "requires either one or three arguments",

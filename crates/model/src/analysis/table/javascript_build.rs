@@ -1,6 +1,6 @@
 //! Builds with npm, pnpm, Yarn, Bun and Deno, and what bundlers and compilers say.
 
-use super::{BASE, CERTAIN, HINT, LIKELY, POSSIBLE, Pattern};
+use super::{BASE, CERTAIN, HINT, LIKELY, Pattern};
 
 pub(super) const TABLE: &[Pattern] = &[
     Pattern {
@@ -99,7 +99,7 @@ pub(super) const TABLE: &[Pattern] = &[
             "npm ERR! 404 Not Found - GET {package}",
             "ERR_PNPM_FETCH_404",
             "error Couldn't find package \"{package}\" on the",
-            "error: GET {package} - 404",
+            "error: GET https://{package} - 404",
         ],
         fix: "Check its name in package.json. A private package needs an .npmrc with its registry and a token that the build gets as a secret.",
         confidence: CERTAIN,
@@ -269,13 +269,22 @@ pub(super) const TABLE: &[Pattern] = &[
         title: "The bundler cannot read a file: {what}",
         texts: &[
             "RollupError: {what*}",
-            "[vite:{plugin}] {what*}",
             "Module parse failed: {what*}",
             "SyntaxError: /{what*}",
             "[ERROR] {what*} [plugin ",
-            "Error: x {what*}",
             "Transform failed with {what*}",
         ],
+        fix: "Correct the place that is shown below it.",
+        confidence: LIKELY,
+        is_first: true,
+        more: 4,
+        ..BASE
+    },
+    Pattern {
+        id: "vite-plugin",
+        title: "Vite could not build: {what}",
+        texts: &["[vite:{plugin}] {what*}", "[plugin {plugin}] {what*}"],
+        near: &["error during build", "Build failed in"],
         fix: "Correct the place that is shown below it.",
         confidence: LIKELY,
         is_first: true,
@@ -408,7 +417,7 @@ pub(super) const TABLE: &[Pattern] = &[
             "error Command failed with exit code {code#}",
         ],
         fix: "Look at the first error above it.",
-        confidence: POSSIBLE - 20,
+        confidence: HINT,
         ..BASE
     },
 ];
