@@ -1340,6 +1340,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The lines that its replicas wrote, the newest first
+         * @description `search` finds words (`timeout`), parts of words (`time*`), phrases (`"connection refused"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same. Needs the role member in the workspace.
+         */
+        get: operations["find_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/logs/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same lines as a file, the oldest first
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["download_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/logs/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many lines there are, in all and of each day
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_log_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/metrics": {
         parameters: {
             query?: never;
@@ -2136,6 +2196,7 @@ export interface components {
          *       "complete": true,
          *       "lines": [
          *         {
+         *           "level": "debug",
          *           "message": "text",
          *           "pod": "text",
          *           "stream": "stdout",
@@ -2982,6 +3043,34 @@ export interface components {
             timeout_seconds: number;
         };
         /**
+         * @description What a project's log holds of a day.
+         * @example {
+         *       "bytes": 0,
+         *       "errors": 0,
+         *       "lines": 0,
+         *       "start": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        LogDay: {
+            /**
+             * Format: uint64
+             * @description How long their texts are, in bytes.
+             */
+            bytes: number;
+            /**
+             * Format: uint64
+             * @description How many lines name the level `error`.
+             */
+            errors: number;
+            /**
+             * Format: uint64
+             * @description The number of lines.
+             */
+            lines: number;
+            /** @description The day's first moment. */
+            start: components["schemas"]["Timestamp"];
+        };
+        /**
          * @description Body of `POST /api/auth/login`.
          * @example {
          *       "code": "123456",
@@ -3001,8 +3090,14 @@ export interface components {
             password: string;
         };
         /**
+         * @description How severe a line is, from the least to the most. What apps call trace is `debug` here, and what
+         *     they call fatal, critical or panic is `error`.
+         */
+        LogLevel: "debug" | "info" | "warn" | "error";
+        /**
          * @description A line, as `?format=json` answers it.
          * @example {
+         *       "level": "debug",
          *       "message": "text",
          *       "pod": "text",
          *       "stream": "stdout",
@@ -3010,6 +3105,8 @@ export interface components {
          *     }
          */
         LogLineView: {
+            /** @description How severe it is, where its text says so. */
+            level?: components["schemas"]["LogLevel"] | null;
             /** @description The text, without a line end. */
             message: string;
             /** @description The replica that wrote it, or the deployment that built. */
@@ -3019,8 +3116,73 @@ export interface components {
             /** @description When it was written. */
             timestamp: components["schemas"]["Timestamp"];
         };
+        /**
+         * @description Some of the lines that were asked for.
+         * @example {
+         *       "cursor": "text",
+         *       "lines": [
+         *         {
+         *           "level": "debug",
+         *           "message": "text",
+         *           "pod": "text",
+         *           "stream": "stdout",
+         *           "timestamp": "2026-01-31T08:00:00Z"
+         *         }
+         *       ]
+         *     }
+         */
+        LogPage: {
+            /** @description Where the next page begins; null when there is none. */
+            cursor: string | null;
+            /**
+             * @description In the order that was asked for. There may be fewer than `limit`, even none, before all was looked
+             *     through: a page takes a bounded time.
+             */
+            lines: components["schemas"]["LogLineView"][];
+        };
         /** @description Where a line came from. */
         LogSource: "stdout" | "stderr" | "build" | "system";
+        /**
+         * @description What a project's log holds.
+         * @example {
+         *       "bytes": 0,
+         *       "days": [
+         *         {
+         *           "bytes": 0,
+         *           "errors": 0,
+         *           "lines": 0,
+         *           "start": "2026-01-31T08:00:00Z"
+         *         }
+         *       ],
+         *       "lines": 0,
+         *       "newest": "2026-01-31T08:00:00Z",
+         *       "oldest": "2026-01-31T08:00:00Z",
+         *       "stored_bytes": 0
+         *     }
+         */
+        LogStats: {
+            /**
+             * Format: uint64
+             * @description How long their texts are, in bytes.
+             */
+            bytes: number;
+            /** @description Each day (UTC) that has lines, the first one first. */
+            days: components["schemas"]["LogDay"][];
+            /**
+             * Format: uint64
+             * @description The number of lines.
+             */
+            lines: number;
+            /** @description The latest time. */
+            newest: components["schemas"]["Timestamp"] | null;
+            /** @description The earliest time. */
+            oldest: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: uint64
+             * @description What they take on the disk, in bytes.
+             */
+            stored_bytes: number;
+        };
         /**
          * @description Answer of `POST /api/invitations/:token/accept`.
          * @example {
@@ -7568,6 +7730,7 @@ export interface operations {
                      *         "complete": true,
                      *         "lines": [
                      *           {
+                     *             "level": "debug",
                      *             "message": "text",
                      *             "pod": "text",
                      *             "stream": "stdout",
@@ -10935,6 +11098,7 @@ export interface operations {
                      *         "complete": true,
                      *         "lines": [
                      *           {
+                     *             "level": "debug",
                      *             "message": "text",
                      *             "pod": "text",
                      *             "stream": "stdout",
@@ -11081,6 +11245,218 @@ export interface operations {
                 content?: never;
             };
             400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    find_logs: {
+        parameters: {
+            query?: {
+                /** @description Goes on after another answer, with its `cursor`; the rest of the query has to be the same */
+                cursor?: number;
+                /** @description `backward` begins with the newest line, `forward` with the oldest */
+                direction?: "backward" | "forward";
+                /** @description The time before which lines have to be */
+                end?: string;
+                /** @description The least level; a line that names none counts as `info` */
+                level?: "debug" | "info" | "warn" | "error";
+                /** @description How many lines at most */
+                limit?: number;
+                /** @description The replica that wrote them */
+                pod?: string;
+                /** @description Words, phrases and fields that have to be in the line */
+                search?: string;
+                /** @description Where they came from */
+                source?: "stdout" | "stderr" | "build" | "system";
+                /** @description The earliest time */
+                start?: string;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "cursor": "text",
+                     *         "lines": [
+                     *           {
+                     *             "level": "debug",
+                     *             "message": "text",
+                     *             "pod": "text",
+                     *             "stream": "stdout",
+                     *             "timestamp": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogPage"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    download_logs: {
+        parameters: {
+            query?: {
+                /** @description The time before which lines have to be */
+                end?: string;
+                /** @description `text` has a time, a pod and the text in each line, `json` an object */
+                format?: "text" | "json";
+                /** @description The least level; a line that names none counts as `info` */
+                level?: "debug" | "info" | "warn" | "error";
+                /** @description The replica that wrote them */
+                pod?: string;
+                /** @description Words, phrases and fields that have to be in the line */
+                search?: string;
+                /** @description Where they came from */
+                source?: "stdout" | "stderr" | "build" | "system";
+                /** @description The earliest time */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_log_stats: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "bytes": 0,
+                     *         "days": [
+                     *           {
+                     *             "bytes": 0,
+                     *             "errors": 0,
+                     *             "lines": 0,
+                     *             "start": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "lines": 0,
+                     *         "newest": "2026-01-31T08:00:00Z",
+                     *         "oldest": "2026-01-31T08:00:00Z",
+                     *         "stored_bytes": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogStats"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             401: components["responses"]["401"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];

@@ -38,9 +38,10 @@ pub use crate::envelope::Paging;
 pub use error::{Error, Refusal, Result};
 pub use exec::{ExecChunk, ExecInput, ExecOutput, ExecQuery, ExecStream, TerminalSize};
 pub use key::{ApiKey, InvalidApiKey};
-pub use log::{LogEvent, LogFormat, LogQuery, LogStream};
+pub use log::{FindLogs, LogEvent, LogFilter, LogFormat, LogQuery, LogStream};
 pub use project::MetricsQuery;
 pub use server_url::{InvalidServerUrl, ServerUrl};
+pub use transport::Download;
 
 use transport::Transport;
 

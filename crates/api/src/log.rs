@@ -53,6 +53,49 @@ pub struct LogLineView {
     pub pod: String,
     /// Where it came from.
     pub stream: LogSource,
+    /// How severe it is, where its text says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<LogLevel>,
     /// The text, without a line end.
     pub message: String,
+}
+
+/// Some of the lines that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogPage {
+    /// In the order that was asked for. There may be fewer than `limit`, even none, before all was looked
+    /// through: a page takes a bounded time.
+    pub lines: Vec<LogLineView>,
+    /// Where the next page begins; null when there is none.
+    pub cursor: Option<String>,
+}
+
+/// What a project's log holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogStats {
+    /// The number of lines.
+    pub lines: u64,
+    /// How long their texts are, in bytes.
+    pub bytes: u64,
+    /// What they take on the disk, in bytes.
+    pub stored_bytes: u64,
+    /// The earliest time.
+    pub oldest: Option<Timestamp>,
+    /// The latest time.
+    pub newest: Option<Timestamp>,
+    /// Each day (UTC) that has lines, the first one first.
+    pub days: Vec<LogDay>,
+}
+
+/// What a project's log holds of a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogDay {
+    /// The day's first moment.
+    pub start: Timestamp,
+    /// The number of lines.
+    pub lines: u64,
+    /// How long their texts are, in bytes.
+    pub bytes: u64,
+    /// How many lines name the level `error`.
+    pub errors: u64,
 }

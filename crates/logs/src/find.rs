@@ -55,6 +55,33 @@ pub struct Query {
     pub limit: usize,
 }
 
+impl Query {
+    /// Whether the query finds this line, wherever it is.
+    pub fn finds(&self, record: &Record) -> bool {
+        let line = &record.line;
+        let level = record.level.unwrap_or(LogLevel::Info);
+        self.start.is_none_or(|start| line.time >= start)
+            && self.end.is_none_or(|end| line.time < end)
+            && self.source.is_none_or(|source| line.source == source)
+            && self.level.is_none_or(|least| level >= least)
+            && self.pod.as_ref().is_none_or(|pod| *line.pod == **pod)
+            && (self.search.is_empty()
+                || self
+                    .search
+                    .finds(&line.text, &line.text.to_ascii_lowercase()))
+    }
+
+    /// Whether every line is wanted.
+    pub fn is_everything(&self) -> bool {
+        self.search.is_empty()
+            && self.level.is_none()
+            && self.source.is_none()
+            && self.pod.is_none()
+            && self.start.is_none()
+            && self.end.is_none()
+    }
+}
+
 /// Some of the lines that a query finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {

@@ -21,6 +21,7 @@ mod hook;
 mod idempotency;
 mod job;
 mod kept;
+mod log;
 mod log_socket;
 mod member;
 mod metrics;

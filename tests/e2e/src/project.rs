@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tose_api::client::{LogQuery, LogStream};
+use tose_api::client::{LogFilter, LogQuery, LogStream};
 
 use crate::api::Api;
 use crate::engine::{Container, containers};
@@ -182,7 +182,7 @@ impl Project {
         let stream = self
             .api
             .typed()
-            .stream_live_logs(&workspace, &slug, query)
+            .stream_live_logs(&workspace, &slug, query, &LogFilter::default())
             .await;
         stream.expect("the log opens")
     }

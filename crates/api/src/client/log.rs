@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use futures_util::SinkExt;
 use reqwest::Url;
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::socket::{Frame, Socket, receive};
+use super::transport::Download;
 use super::{Client, Result};
-use crate::log::{END, ERROR_PREFIX};
+use crate::log::{END, ERROR_PREFIX, LogLevel, LogPage, LogSource, LogStats};
 use crate::{DeploymentId, Slug, Timestamp};
 
 /// How long the answer to a closing frame may take.
@@ -21,6 +23,80 @@ pub enum LogFormat {
     Text,
     /// A [`crate::log::LogLineView`] as JSON.
     Json,
+}
+
+impl LogFormat {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// What lines have to be. What is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct LogFilter {
+    /// Words, phrases and fields, see `GET P/logs`.
+    pub search: Option<String>,
+    /// The least level.
+    pub level: Option<LogLevel>,
+    /// Where they came from.
+    pub source: Option<LogSource>,
+    /// The replica that wrote them.
+    pub pod: Option<String>,
+}
+
+impl LogFilter {
+    fn add_to(&self, url: &mut Url) {
+        let name = |value: Option<serde_json::Value>| Some(value?.as_str()?.to_owned());
+        let parameters = [
+            ("search", self.search.clone()),
+            ("level", name(self.level.map(|level| json!(level)))),
+            ("source", name(self.source.map(|source| json!(source)))),
+            ("pod", self.pod.clone()),
+        ];
+        add(url, parameters);
+    }
+}
+
+fn add<const N: usize>(url: &mut Url, parameters: [(&str, Option<String>); N]) {
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            url.query_pairs_mut().append_pair(name, &value);
+        }
+    }
+}
+
+/// Which lines of a project's log are wanted, and in which order.
+#[derive(Debug, Clone, Default)]
+pub struct FindLogs {
+    /// The most lines of a page, 5000 at most; the server's default when absent.
+    pub limit: Option<u32>,
+    /// Whether the oldest line comes first; otherwise the newest does.
+    pub forward: bool,
+    /// The earliest time.
+    pub start: Option<Timestamp>,
+    /// The time before which lines have to be.
+    pub end: Option<Timestamp>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// What they have to be.
+    pub filter: LogFilter,
+}
+
+impl FindLogs {
+    fn add_to(&self, url: &mut Url) {
+        let parameters = [
+            ("limit", self.limit.map(|limit| limit.to_string())),
+            ("direction", self.forward.then(|| "forward".to_owned())),
+            ("start", self.start.map(|start| start.to_string())),
+            ("end", self.end.map(|end| end.to_string())),
+            ("cursor", self.cursor.clone()),
+        ];
+        add(url, parameters);
+        self.filter.add_to(url);
+    }
 }
 
 /// Which lines a stream carries.
@@ -47,13 +123,7 @@ impl LogQuery {
             query.append_pair("since", &since.to_string());
         }
         query.append_pair("follow", if self.follow { "true" } else { "false" });
-        query.append_pair(
-            "format",
-            match self.format {
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            },
-        );
+        query.append_pair("format", self.format.name());
     }
 }
 
@@ -64,9 +134,43 @@ impl Client {
         workspace: &Slug,
         project: &Slug,
         query: LogQuery,
+        filter: &LogFilter,
     ) -> Result<LogStream> {
-        let url = self.project_url(workspace, project, &["live-logs"]);
+        let mut url = self.project_url(workspace, project, &["live-logs"]);
+        filter.add_to(&mut url);
         self.open_log(url, query).await
+    }
+
+    /// `GET P/logs`: a page of the lines that are there.
+    pub async fn find_logs(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        query: &FindLogs,
+    ) -> Result<LogPage> {
+        let mut url = self.project_url(workspace, project, &["logs"]);
+        query.add_to(&mut url);
+        self.transport.get(url).await
+    }
+
+    /// `GET P/logs/download`: all of them as a gzipped file, of which `limit` and order do not count.
+    pub async fn download_logs(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        query: &FindLogs,
+        format: LogFormat,
+    ) -> Result<Download> {
+        let mut url = self.project_url(workspace, project, &["logs", "download"]);
+        query.add_to(&mut url);
+        url.query_pairs_mut().append_pair("format", format.name());
+        self.transport.download(url).await
+    }
+
+    /// `GET P/logs/stats`: how many lines there are.
+    pub async fn get_log_stats(&self, workspace: &Slug, project: &Slug) -> Result<LogStats> {
+        let url = self.project_url(workspace, project, &["logs", "stats"]);
+        self.transport.get(url).await
     }
 
     /// `WS P/deployments/:id/build-logs`: what is said about a deployment, from its first line.

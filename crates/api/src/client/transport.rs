@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The same for a source tree that is sent; the server gives it 15 minutes.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+/// The same for a file that is fetched.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a `GET` is sent again when no connection came about.
 const CONNECT_RETRIES: u32 = 2;
 /// Before each of these.
@@ -124,6 +126,22 @@ impl Transport {
             .timeout(UPLOAD_TIMEOUT)
             .body(archive);
         self.data(request, 0).await
+    }
+
+    /// Begins to fetch a file.
+    pub(super) async fn download(&self, url: Url) -> Result<Download> {
+        let request = self
+            .request(Method::GET, url, None)
+            .timeout(DOWNLOAD_TIMEOUT);
+        let response = self.dispatch(request, CONNECT_RETRIES).await?;
+        if !response.status().is_success() {
+            let answer = self.read(response).await?;
+            return Err(self.refusal(&answer));
+        }
+        Ok(Download {
+            transport: self.clone(),
+            response,
+        })
     }
 
     /// Opens a WebSocket. The HTTP client makes the connection, so that certificates, proxies and
@@ -271,6 +289,22 @@ impl Transport {
                 server,
                 source: source.into(),
             }
+        }
+    }
+}
+
+/// A file that is fetched.
+pub struct Download {
+    transport: Transport,
+    response: Response,
+}
+
+impl Download {
+    /// The next bytes; `None` at the end of the file.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        match self.response.chunk().await {
+            Ok(chunk) => Ok(chunk.map(|chunk| chunk.to_vec())),
+            Err(error) => Err(self.transport.failed(error)),
         }
     }
 }

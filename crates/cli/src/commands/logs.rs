@@ -1,12 +1,20 @@
 //! `tose logs`: what the project's replicas write, or how a deployment went.
+//!
+//! Lines come over a WebSocket, which can be followed. A time to end at, and a file to write to,
+//! need no following, so they are asked for page by page and as a download.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
-use tose_api::client::{self, Client, LogEvent, LogFormat, LogQuery, LogStream, Paging};
-use tose_api::log::LogLineView;
+use clap::{Args, ValueEnum};
+use tempfile::NamedTempFile;
+use tose_api::client::{
+    self, Client, FindLogs, LogEvent, LogFilter, LogFormat, LogQuery, LogStream, Paging,
+};
+use tose_api::log::{LogLevel, LogLineView, LogSource};
 use tose_api::{DeploymentId, Kind, Timestamp};
 
 use crate::clock;
@@ -14,6 +22,10 @@ use crate::context::{Context, Target};
 use crate::error::Error;
 use crate::replay::{Replay, split_frame};
 
+/// How many lines are shown when nothing else is said.
+const DEFAULT_TAIL: u32 = 100;
+/// The most lines that one call answers.
+const MAX_PAGE: u32 = 5000;
 /// Before a broken stream is opened again; twice as long after each attempt that fails.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 /// The longest such pause.
@@ -25,7 +37,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, short)]
     follow: bool,
     /// Show the log of a deployment, its build above all
-    #[arg(long, conflicts_with_all = ["tail", "since"])]
+    #[arg(long, conflicts_with_all = ["tail", "since", "until", "search", "level", "source", "pod", "download"])]
     build: bool,
     /// Whose log; otherwise the newest deployment's
     #[arg(long, value_name = "ID", requires = "build")]
@@ -36,6 +48,59 @@ pub(crate) struct LogsArgs {
     /// Show the lines from this time on: 30s, 10m, 2h, 1d or 2026-01-31T08:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<Since>,
+    /// Show the lines before this time, written like that of --since
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    until: Option<Since>,
+    /// Show the lines with these words: timeout, time*, "connection refused", status:500, took:>=100, -healthz
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    search: Option<String>,
+    /// Show the lines of this level or a graver one
+    #[arg(long)]
+    level: Option<Level>,
+    /// Show the lines that came from here
+    #[arg(long)]
+    source: Option<Source>,
+    /// Show the lines of this replica
+    #[arg(long, value_name = "NAME")]
+    pod: Option<String>,
+    /// Write all of these lines to a gzipped file; - writes it to the standard output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["follow", "tail"])]
+    download: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Source {
+    Stdout,
+    Stderr,
+    System,
+}
+
+impl LogsArgs {
+    fn filter(&self) -> LogFilter {
+        LogFilter {
+            search: self.search.clone(),
+            level: self.level.map(|level| match level {
+                Level::Debug => LogLevel::Debug,
+                Level::Info => LogLevel::Info,
+                Level::Warn => LogLevel::Warn,
+                Level::Error => LogLevel::Error,
+            }),
+            source: self.source.map(|source| match source {
+                Source::Stdout => LogSource::Stdout,
+                Source::Stderr => LogSource::Stderr,
+                Source::System => LogSource::System,
+            }),
+            pod: self.pod.clone(),
+        }
+    }
 }
 
 /// A point in time as a person gives it.
@@ -43,6 +108,15 @@ pub(crate) struct LogsArgs {
 enum Since {
     Ago(Duration),
     At(Timestamp),
+}
+
+impl Since {
+    fn time(self) -> Timestamp {
+        match self {
+            Self::Ago(duration) => clock::now().saturating_sub(duration),
+            Self::At(time) => time,
+        }
+    }
 }
 
 impl FromStr for Since {
@@ -79,23 +153,34 @@ struct Log<'a> {
     /// Whose log; the project's own when absent.
     deployment: Option<DeploymentId>,
     query: LogQuery,
+    filter: LogFilter,
 }
 
 pub(crate) async fn run(ctx: &Context, args: LogsArgs) -> Result<()> {
     let client = &ctx.client()?;
     let target = &ctx.target(client).await?;
-    let deployment = match args.deployment {
-        None if args.build => Some(newest_deployment(client, target).await?),
-        given => given,
-    };
-    let since = args.since.map(|since| match since {
-        Since::Ago(duration) => clock::now().saturating_sub(duration),
-        Since::At(time) => time,
-    });
+    let filter = args.filter();
+    let since = args.since.map(Since::time);
     let format = if ctx.output.is_json() {
         LogFormat::Json
     } else {
         LogFormat::Text
+    };
+    if args.until.is_some() || args.download.is_some() {
+        let query = FindLogs {
+            start: since,
+            end: args.until.map(Since::time),
+            filter,
+            ..FindLogs::default()
+        };
+        return match &args.download {
+            Some(path) => download(ctx, client, target, &query, path, format).await,
+            None => show_until(ctx, client, target, query, args.tail, format).await,
+        };
+    }
+    let deployment = match args.deployment {
+        None if args.build => Some(newest_deployment(client, target).await?),
+        given => given,
     };
     let query = LogQuery {
         tail: args.tail,
@@ -110,9 +195,90 @@ pub(crate) async fn run(ctx: &Context, args: LogsArgs) -> Result<()> {
             target,
             deployment,
             query,
+            filter,
         },
     )
     .await
+}
+
+/// Shows the lines up to a time: all from a begin on, or the last ones.
+async fn show_until(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    mut query: FindLogs,
+    tail: Option<u32>,
+    format: LogFormat,
+) -> Result<()> {
+    let Target { workspace, project } = target;
+    query.forward = query.start.is_some();
+    let mut wanted = match query.forward {
+        true => usize::MAX,
+        false => tail.unwrap_or(DEFAULT_TAIL) as usize,
+    };
+    let mut backward = Vec::new();
+    while wanted > 0 {
+        query.limit = Some(u32::try_from(wanted).unwrap_or(MAX_PAGE).min(MAX_PAGE));
+        let page = client.find_logs(workspace, project, &query).await?;
+        wanted -= page.lines.len().min(wanted);
+        match query.forward {
+            true => print_lines(ctx, page.lines.iter(), format)?,
+            false => backward.extend(page.lines),
+        }
+        query.cursor = page.cursor;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    print_lines(ctx, backward.iter().rev(), format)
+}
+
+fn print_lines<'a>(
+    ctx: &Context,
+    lines: impl Iterator<Item = &'a LogLineView>,
+    format: LogFormat,
+) -> Result<()> {
+    for line in lines {
+        match format {
+            LogFormat::Text => ctx
+                .output
+                .line(&format!("{} {}", line.timestamp, line.message))?,
+            LogFormat::Json => ctx.output.line(&serde_json::to_string(line)?)?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the lines to a file as they come. One that breaks off is not left behind under its name.
+async fn download(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    query: &FindLogs,
+    path: &Path,
+    format: LogFormat,
+) -> Result<()> {
+    let Target { workspace, project } = target;
+    let mut file = client
+        .download_logs(workspace, project, query, format)
+        .await?;
+    if path == Path::new("-") {
+        while let Some(bytes) = file.next().await? {
+            ctx.output.raw(&bytes)?;
+        }
+        return Ok(());
+    }
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut part = NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))?;
+    let mut size = 0;
+    while let Some(bytes) = file.next().await? {
+        part.write_all(&bytes)?;
+        size += bytes.len();
+    }
+    part.persist(path)?;
+    let path = path.display();
+    ctx.output.note(&format!("{path}: {size} bytes"));
+    Ok(())
 }
 
 async fn newest_deployment(client: &Client, target: &Target) -> Result<DeploymentId> {
@@ -158,7 +324,7 @@ impl Log<'_> {
             }
             None => {
                 self.client
-                    .stream_live_logs(workspace, project, self.query)
+                    .stream_live_logs(workspace, project, self.query, &self.filter)
                     .await
             }
         }

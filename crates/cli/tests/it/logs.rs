@@ -148,3 +148,54 @@ fn without_a_deployment_there_is_no_build_to_show() {
     error: the project has no deployment so far: run `tose deploy`
     ");
 }
+
+/// A page of `GET P/logs`.
+fn log_page(messages: &[&str], cursor: Option<&str>) -> Answer {
+    let line = |message: &&str| serde_json::json!({"timestamp": "2026-01-01T00:00:01Z", "pod": "p", "stream": "stdout", "message": message});
+    let lines: Vec<_> = messages.iter().map(line).collect();
+    crate::stand_in::data(&serde_json::json!({"lines": lines, "cursor": cursor}))
+}
+
+#[test]
+fn lines_are_narrowed_down_by_the_server() {
+    let server = StandIn::start(|_, _, _| frames(&[LINE_1, "[END]"]));
+    let arguments = ["logs", "--search", "-healthz \"a b\"", "--level", "warn"];
+    let more = ["--source", "stderr", "--pod", "web-1"];
+    Sandbox::linked(&server)
+        .run(&[&arguments[..], &more].concat())
+        .ok();
+    assert_snapshot!(server.transcript(), @"");
+}
+
+#[test]
+fn the_last_lines_before_a_time_come_in_their_order() {
+    let server = StandIn::start(|_, url, _| match url.contains("cursor=7") {
+        true => log_page(&["one"], None),
+        false => log_page(&["three", "two"], Some("7")),
+    });
+    let sandbox = Sandbox::linked(&server);
+    let outcome = sandbox
+        .run(&["logs", "--until", "2026-01-02T00:00:00Z"])
+        .ok();
+    let texts = ["one", "two", "three"].map(|text| format!("2026-01-01T00:00:01Z {text}\n"));
+    assert_eq!(outcome.stdout, texts.concat());
+    assert_snapshot!(server.transcript(), @"");
+}
+
+#[test]
+fn a_range_of_time_comes_page_by_page() {
+    let server = StandIn::start(|_, url, _| match url.contains("cursor=7") {
+        true => log_page(&["three"], None),
+        false => log_page(&["one", "two"], Some("7")),
+    });
+    let sandbox = Sandbox::linked(&server);
+    let range = [
+        "--since",
+        "2026-01-01T00:00:00Z",
+        "--until",
+        "2026-01-02T00:00:00Z",
+    ];
+    let outcome = sandbox.run(&[&["logs"][..], &range].concat()).ok();
+    let texts = ["one", "two", "three"].map(|text| format!("2026-01-01T00:00:01Z {text}\n"));
+    assert_eq!(outcome.stdout, texts.concat());
+}

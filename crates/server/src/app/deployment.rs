@@ -272,10 +272,7 @@ impl Platform {
         Ok(DeploymentLogView {
             next: records.last().map(|record| record.seq).or(after),
             complete: is_finished && is_whole,
-            lines: records
-                .into_iter()
-                .map(|record| crate::app::log::line_view(&record.line))
-                .collect(),
+            lines: records.iter().map(crate::app::log::line_view).collect(),
         })
     }
 

@@ -2,25 +2,102 @@
 
 use tose_api::DeploymentId;
 use tose_api::envelope::Paging;
-use tose_api::log::LogLineView;
-use tose_logs::{FollowFrom, Follower, StreamId};
+use tose_api::log::{LogDay, LogLineView, LogPage, LogStats};
+use tose_logs::{Direction, FollowFrom, Follower, LogStore, Query, Record, StreamId};
 use tose_model::access::Access;
 use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
-use tose_model::log::LogLine;
 
 use crate::app::Platform;
 
 impl Platform {
-    /// The project's own output.
+    /// The project's own output: the last lines that the query finds, as many as its limit, and what comes.
     pub(crate) async fn follow_project_log(
         &self,
         access: &Access,
         slug: &str,
-        from: FollowFrom,
+        query: &Query,
     ) -> Result<Follower> {
         let project = self.find_project(access, slug).await?;
-        Ok(self.logs.follow(StreamId::Project(project.id), from))
+        let stream = StreamId::Project(project.id);
+        let from = match query.start {
+            Some(start) => FollowFrom::Since(start),
+            None if query.is_everything() => FollowFrom::Tail(query.limit),
+            None => self.nth_last(stream, query).await?,
+        };
+        Ok(self.logs.follow(stream, from))
+    }
+
+    /// Where the last lines begin that the query finds, as many as its limit.
+    async fn nth_last(&self, stream: StreamId, query: &Query) -> Result<FollowFrom> {
+        let mut first = None;
+        let mut query = Query {
+            direction: Direction::Backward,
+            ..query.clone()
+        };
+        // Whatever is said from now on comes after this line.
+        let newest = self.logs.tail(stream, 1).await.map_err(log_error)?;
+        let newest = newest.last().map_or(0, |record| record.seq);
+        while query.limit > 0 {
+            let page = self.logs.find(stream, query.clone()).await;
+            let page = page.map_err(log_error)?;
+            query.limit -= page.records.len().min(query.limit);
+            first = page.records.last().map(|record| record.seq).or(first);
+            query.cursor = page.cursor;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(FollowFrom::After(first.map_or(newest, |first| first - 1)))
+    }
+
+    /// A page of the lines that the query finds in the project's log.
+    pub(crate) async fn find_log(
+        &self,
+        access: &Access,
+        slug: &str,
+        query: Query,
+    ) -> Result<LogPage> {
+        let project = self.find_project(access, slug).await?;
+        let stream = StreamId::Project(project.id);
+        let page = self.logs.find(stream, query).await.map_err(log_error)?;
+        Ok(LogPage {
+            lines: page.records.iter().map(line_view).collect(),
+            cursor: page.cursor.map(|seq| seq.to_string()),
+        })
+    }
+
+    /// The project's log and the store that has it, for one who reads all that a query finds.
+    pub(crate) async fn open_log(
+        &self,
+        access: &Access,
+        slug: &str,
+    ) -> Result<(LogStore, StreamId)> {
+        let project = self.find_project(access, slug).await?;
+        Ok((self.logs.clone(), StreamId::Project(project.id)))
+    }
+
+    /// What the project's log holds.
+    pub(crate) async fn log_stats(&self, access: &Access, slug: &str) -> Result<LogStats> {
+        let (logs, stream) = self.open_log(access, slug).await?;
+        let stats = logs.stats(stream).await.map_err(log_error)?;
+        let days = logs.daily(stream).await.map_err(log_error)?;
+        Ok(LogStats {
+            lines: stats.lines,
+            bytes: days.iter().map(|day| day.bytes).sum(),
+            stored_bytes: stats.bytes,
+            oldest: stats.oldest,
+            newest: stats.newest,
+            days: days
+                .into_iter()
+                .map(|day| LogDay {
+                    start: day.start,
+                    lines: day.lines,
+                    bytes: day.bytes,
+                    errors: day.errors,
+                })
+                .collect(),
+        })
     }
 
     /// A deployment's log from its first line; the newest deployment's when none is named.
@@ -75,11 +152,17 @@ impl Platform {
 }
 
 /// How a line is shown as JSON.
-pub(crate) fn line_view(line: &LogLine) -> LogLineView {
+pub(crate) fn line_view(record: &Record) -> LogLineView {
+    let line = &record.line;
     LogLineView {
         timestamp: line.time,
         pod: line.pod.to_string(),
         stream: line.source,
+        level: record.level,
         message: String::from_utf8_lossy(&line.text).into_owned(),
     }
+}
+
+pub(crate) fn log_error(error: tose_logs::Error) -> Error {
+    Error::internal("the log store failed", error)
 }

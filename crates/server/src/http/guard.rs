@@ -52,6 +52,8 @@ pub(crate) enum KeyPlace {
     Header,
     /// In a header, or as `?api_key=`: browsers cannot set headers on a WebSocket.
     HeaderOrQuery,
+    /// The same for a file that is downloaded, for which browsers set none either.
+    HeaderOrQueryOfDownload,
     /// In a header, or as the password of `Authorization: Basic`, which is what Git sends.
     HeaderOrPassword,
 }

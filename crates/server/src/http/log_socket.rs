@@ -14,9 +14,9 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
-use tose_api::log::{END, ERROR_PREFIX, LogSource};
+use tose_api::log::{END, ERROR_PREFIX, LogLevel, LogSource};
 use tose_api::{DeploymentId, Timestamp};
-use tose_logs::{Event, FollowFrom, Follower};
+use tose_logs::{Event, Follower, Record};
 use tose_model::Error;
 use tose_model::access::Access;
 use tose_model::log::LogLine;
@@ -25,6 +25,7 @@ use crate::app::Platform;
 use crate::app::log::line_view;
 use crate::http::deployment::DeploymentPath;
 use crate::http::error::{ApiError, Transport};
+use crate::http::log::LineQuery;
 use crate::http::project::ProjectPath;
 use crate::http::reply::Reply;
 
@@ -37,13 +38,18 @@ const DEFAULT_TAIL: usize = 100;
 /// The most old lines that can be asked for.
 const MAX_TAIL: usize = 5000;
 
-/// `?tail=&since=&format=&follow=`; the key may stand there too and is the guard's.
+/// `?tail=&since=&format=&follow=&search=&level=&source=&pod=`; the key may stand there too and is the
+/// guard's. A build's log is always whole.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct LogQuery {
     tail: Option<usize>,
     since: Option<Timestamp>,
     format: Option<Format>,
     follow: Option<bool>,
+    search: Option<String>,
+    level: Option<LogLevel>,
+    source: Option<LogSource>,
+    pod: Option<String>,
 }
 
 /// How a line is written.
@@ -67,18 +73,28 @@ pub(crate) async fn live(
     query: LogQueryResult,
     upgrade: Upgrade,
 ) -> Reply {
-    let query = parse(query)?;
+    let mut query = parse(query)?;
     let tail = query.tail.unwrap_or(DEFAULT_TAIL);
     if tail > MAX_TAIL {
         let problem = format!("must be a number from 0 to {MAX_TAIL}");
         return Err(Error::invalid_field("tail", problem).into());
     }
-    let from = match query.since {
-        Some(since) => FollowFrom::Since(since),
-        None => FollowFrom::Tail(tail),
+    let lines = LineQuery {
+        search: query.search.take(),
+        level: query.level,
+        source: query.source,
+        pod: query.pod.take(),
     };
-    let follower = platform.follow_project_log(&access, &project, from).await?;
-    let stream = Stream::new(follower, &query, None);
+    let wanted = tose_logs::Query {
+        start: query.since,
+        limit: tail,
+        ..lines.parse()?
+    };
+    let follower = platform
+        .follow_project_log(&access, &project, &wanted)
+        .await?;
+    let mut stream = Stream::new(follower, &query, None);
+    stream.wanted = wanted;
     accept(&platform, &access, upgrade, stream)
 }
 
@@ -128,7 +144,7 @@ fn parse(query: LogQueryResult) -> Result<LogQuery, ApiError> {
     match query {
         Ok(Query(query)) => Ok(query),
         Err(_) => Err(Error::invalid(
-            "the query cannot be read: tail is a number, since a time such as 2026-01-31T08:00:00Z, format text or json, follow true or false",
+            "the query cannot be read: tail is a number, since a time such as 2026-01-31T08:00:00Z, format text or json, follow true or false, level debug, info, warn or error, source stdout, stderr or system",
         )
         .into()),
     }
@@ -172,6 +188,8 @@ struct Stream {
     format: Format,
     stays: bool,
     outcome: Option<Outcome>,
+    /// Which lines are sent.
+    wanted: tose_logs::Query,
     /// The time of the last line that was sent: what the reader misses came after it.
     last_time: Timestamp,
 }
@@ -186,6 +204,7 @@ impl Stream {
             format: query.format.unwrap_or_default(),
             stays: query.follow.unwrap_or(true),
             outcome,
+            wanted: tose_logs::Query::default(),
             last_time: Timestamp::from_nanos(0),
         }
     }
@@ -218,7 +237,9 @@ impl Stream {
                 Ok(Some(Event::Records(records))) => {
                     for record in records {
                         self.last_time = record.line.time;
-                        send(socket, self.frame(&record.line)).await?;
+                        if self.wanted.is_everything() || self.wanted.finds(&record) {
+                            send(socket, self.frame(&record)).await?;
+                        }
                     }
                 }
                 Ok(Some(Event::Missed(count))) => {
@@ -255,21 +276,26 @@ impl Stream {
         close(socket, close_code::NORMAL).await
     }
 
-    fn frame(&self, line: &LogLine) -> Message {
-        let text = String::from_utf8_lossy(&line.text);
+    fn frame(&self, record: &Record) -> Message {
+        let text = String::from_utf8_lossy(&record.line.text);
         let text = match self.format {
-            Format::Text => format!("{} {text}", line.time),
-            Format::Json => serde_json::to_string(&line_view(line)).unwrap_or_default(),
+            Format::Text => format!("{} {text}", record.line.time),
+            Format::Json => serde_json::to_string(&line_view(record)).unwrap_or_default(),
         };
         Message::Text(text.into())
     }
 
     fn note(&self, text: String) -> Message {
-        self.frame(&LogLine {
+        let line = LogLine {
             time: self.last_time,
             source: LogSource::System,
             pod: "tose".into(),
             text: text.into_bytes(),
+        };
+        self.frame(&Record {
+            seq: 0,
+            level: None,
+            line,
         })
     }
 }

@@ -26,12 +26,14 @@ use tose_api::github::{
     ConnectGithub, GithubConnectView, GithubInstallationView, GithubRepositoryView,
 };
 use tose_api::job::{CreateJob, JobView};
+use tose_api::log::{LogPage, LogStats};
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
 use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::schedule::{ScheduleView, SetSchedule};
 use tose_api::workspace::*;
+use tose_model::log::MAX_SEARCH_CHARS;
 
 use crate::app::Platform;
 use crate::http::doc::{Doc, Gives, doc};
@@ -40,7 +42,8 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, github, hook, job,
-    log_socket, member, metrics, openapi, project, push, registry, schedule, system, workspace,
+    log, log_socket, member, metrics, openapi, project, push, registry, schedule, system,
+    workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -207,6 +210,9 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", p("/webhooks/deploy"), ADMIN, delete(hook::delete), doc("delete_deploy_hook", "Take the deploy hook away").gives::<Deleted>()),
         route("POST", p("/webhooks/deploy/{token}"), ANYBODY, post(hook::call), doc("call_deploy_hook", "Deploy, for CI systems").accepts::<DeploymentView>().text("The token is the proof.").conflict("no_source", "there is no repository").conflict(QUOTA.0, QUOTA.1)),
 
+        route("GET", p("/logs"), MEMBER, get(log::list), which_lines(doc("find_logs", "The lines that its replicas wrote, the newest first").gives::<LogPage>()).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100})).query("direction", "`backward` begins with the newest line, `forward` with the oldest", json!({"type": "string", "enum": ["backward", "forward"], "default": "backward"})).query("cursor", "Goes on after another answer, with its `cursor`; the rest of the query has to be the same", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).text("`search` finds words (`timeout`), parts of words (`time*`), phrases (`\"connection refused\"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same.")),
+        download(p("/logs/download"), MEMBER, get(log::download), which_lines(doc("download_logs", "The same lines as a file, the oldest first").raw("application/gzip")).query("format", "`text` has a time, a pod and the text in each line, `json` an object", json!({"type": "string", "enum": ["text", "json"], "default": "text"}))),
+        route("GET", p("/logs/stats"), MEMBER, get(log::stats), doc("get_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
         socket(p("/live-logs"), MEMBER, get(log_socket::live), doc("live_logs", "What the replicas write")),
         socket(p("/build-logs"), MEMBER, get(log_socket::newest_build), doc("newest_build_log", "The newest deployment's log from its first line")),
         socket(p("/deployments/{id}/build-logs"), MEMBER, get(log_socket::build), doc("build_log", "A deployment's log from its first line")),
@@ -229,6 +235,41 @@ fn route(
         is_kept: false,
         time_limit: accept::HANDLER_TIMEOUT,
         handler,
+    }
+}
+
+/// With the parameters that say which lines of a log are wanted.
+fn which_lines(doc: Doc) -> Doc {
+    let time = || json!({"type": "string", "format": "date-time"});
+    doc.query("start", "The earliest time", time())
+        .query("end", "The time before which lines have to be", time())
+        .query(
+            "search",
+            "Words, phrases and fields that have to be in the line",
+            json!({"type": "string", "maxLength": MAX_SEARCH_CHARS}),
+        )
+        .query(
+            "level",
+            "The least level; a line that names none counts as `info`",
+            json!({"type": "string", "enum": ["debug", "info", "warn", "error"]}),
+        )
+        .query(
+            "source",
+            "Where they came from",
+            json!({"type": "string", "enum": ["stdout", "stderr", "build", "system"]}),
+        )
+        .query(
+            "pod",
+            "The replica that wrote them",
+            json!({"type": "string", "maxLength": 255}),
+        )
+}
+
+/// A file, for which a browser sends no header either.
+fn download(path: String, needs: Needs, handler: MethodRouter<Arc<Platform>>, doc: Doc) -> Route {
+    Route {
+        key_place: KeyPlace::HeaderOrQueryOfDownload,
+        ..route("GET", path, needs, handler, doc)
     }
 }
 
@@ -372,16 +413,28 @@ mod tests {
     }
 
     #[test]
-    fn only_sockets_take_the_key_from_the_query() {
+    fn only_sockets_and_downloads_take_the_key_from_the_query() {
         for route in routes() {
-            let is_socket = route.method == "WS";
-            assert_eq!(
-                route.key_place == KeyPlace::HeaderOrQuery,
-                is_socket,
-                "{:?}",
-                route.paths
-            );
+            let expected = match (route.method, route.paths[0].ends_with("/download")) {
+                ("WS", _) => KeyPlace::HeaderOrQuery,
+                ("GET", true) => KeyPlace::HeaderOrQueryOfDownload,
+                _ => continue,
+            };
+            assert_eq!(route.key_place, expected, "{:?}", route.paths);
         }
+        let is_in_query = |route: &Route| {
+            !matches!(
+                route.key_place,
+                KeyPlace::Header | KeyPlace::HeaderOrPassword
+            )
+        };
+        let routes = routes();
+        let others = routes.iter().filter(|route| is_in_query(route));
+        assert!(
+            others
+                .into_iter()
+                .all(|route| route.method == "WS" || route.paths[0].ends_with("/download"))
+        );
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod input;
 mod job;
 mod kill;
 mod liveness;
+mod log;
 mod log_socket;
 mod member;
 mod metrics;

@@ -55,7 +55,7 @@ async fn a_stream_carries_lines_up_to_its_end() {
     };
     let client = async {
         let mut stream = client
-            .stream_live_logs(&workspace, &project, query)
+            .stream_live_logs(&workspace, &project, query, &LogFilter::default())
             .await
             .expect("a stream");
         let mut events = Vec::new();

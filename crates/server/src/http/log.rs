@@ -1,0 +1,243 @@
+//! `…/projects/:project_slug/logs`: finding lines, downloading them, and what there is.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query as UrlQuery, State};
+use axum::response::IntoResponse;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tose_api::Timestamp;
+use tose_api::log::{LogLevel, LogSource};
+use tose_logs::{Direction, LogStore, Query, Record, StreamId};
+use tose_model::Error;
+use tose_model::access::Access;
+use tose_model::log::Search;
+
+use crate::app::Platform;
+use crate::app::log::{line_view, log_error};
+use crate::http::project::ProjectPath;
+use crate::http::reply::{Reply, ok};
+
+/// How many lines a page has.
+const DEFAULT_LIMIT: usize = 100;
+/// The most lines of a page.
+const MAX_LIMIT: usize = 5000;
+/// How many lines of a download are in memory at once.
+const DOWNLOAD_LINES: usize = 20_000;
+
+/// Which lines: what every route has that reads a project's log.
+#[derive(Debug, Default)]
+pub(crate) struct LineQuery {
+    pub(crate) search: Option<String>,
+    pub(crate) level: Option<LogLevel>,
+    pub(crate) source: Option<LogSource>,
+    pub(crate) pod: Option<String>,
+}
+
+impl LineQuery {
+    /// As a query of the store, without times.
+    pub(crate) fn parse(self) -> Result<Query, Error> {
+        let search = Search::parse(self.search.as_deref().unwrap_or_default());
+        Ok(Query {
+            search: search.map_err(|problem| Error::invalid_field("search", problem))?,
+            level: self.level,
+            source: self.source,
+            pod: self.pod.filter(|pod| !pod.is_empty()),
+            ..Query::default()
+        })
+    }
+}
+
+/// `?limit=&direction=&start=&end=&search=&level=&source=&pod=&cursor=&format=`
+///
+/// The fields of [`LineQuery`] stand here again: a query with numbers cannot be flattened.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct LogsQuery {
+    limit: Option<usize>,
+    direction: Option<Order>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    cursor: Option<u64>,
+    format: Option<Format>,
+    search: Option<String>,
+    level: Option<LogLevel>,
+    source: Option<LogSource>,
+    pod: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Order {
+    #[serde(alias = "desc")]
+    Backward,
+    #[serde(alias = "asc")]
+    Forward,
+}
+
+/// How a downloaded line is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    /// `TIMESTAMP POD TEXT`.
+    #[default]
+    Text,
+    /// A JSON object with timestamp, pod, stream, level and message.
+    Json,
+}
+
+type RawLogsQuery = Result<UrlQuery<LogsQuery>, QueryRejection>;
+
+fn parse(query: RawLogsQuery) -> Result<(Query, Format), Error> {
+    let UrlQuery(query) = query.map_err(|_| {
+        Error::invalid(
+            "the query cannot be read: limit is a number from 1 to 5000, direction backward or forward, start and end times such as 2026-01-31T08:00:00Z, level debug, info, warn or error, source stdout, stderr, build or system, cursor what an answer gave, format text or json",
+        )
+    })?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let problem = format!("must be a number from 1 to {MAX_LIMIT}");
+        return Err(Error::invalid_field("limit", problem));
+    }
+    if let (Some(start), Some(end)) = (query.start, query.end)
+        && start >= end
+    {
+        return Err(Error::invalid_field("end", "must be after start"));
+    }
+    let lines = LineQuery {
+        search: query.search,
+        level: query.level,
+        source: query.source,
+        pod: query.pod,
+    };
+    let direction = match query.direction {
+        Some(Order::Forward) => Direction::Forward,
+        Some(Order::Backward) | None => Direction::Backward,
+    };
+    let found = Query {
+        direction,
+        cursor: query.cursor,
+        start: query.start,
+        end: query.end,
+        limit,
+        ..lines.parse()?
+    };
+    Ok((found, query.format.unwrap_or_default()))
+}
+
+pub(crate) async fn list(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+    query: RawLogsQuery,
+) -> Reply {
+    let (query, _) = parse(query)?;
+    ok(platform.find_log(&access, &project, query).await?)
+}
+
+pub(crate) async fn stats(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+) -> Reply {
+    ok(platform.log_stats(&access, &project).await?)
+}
+
+/// All that is found, the oldest first, as a compressed file that is made while it is sent.
+pub(crate) async fn download(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+    query: RawLogsQuery,
+) -> Reply {
+    let (mut query, format) = parse(query)?;
+    query.direction = Direction::Forward;
+    query.cursor = None;
+    query.limit = DOWNLOAD_LINES;
+    // What is written from now on is not waited for.
+    query.end = query.end.or(Some(platform.now()));
+    let place = platform.limits.socket(access.scope().id())?;
+    let (logs, stream) = platform.open_log(&access, &project).await?;
+    let download = Download {
+        logs,
+        stream,
+        query: Some(query),
+        format,
+        encoder: GzEncoder::new(Vec::new(), Compression::fast()),
+        _place: place,
+    };
+    let name = match format {
+        Format::Text => format!("attachment; filename=\"{project}.log.gz\""),
+        Format::Json => format!("attachment; filename=\"{project}.jsonl.gz\""),
+    };
+    let chunks = stream::try_unfold(download, Download::next);
+    let headers = [
+        (CONTENT_TYPE, "application/gzip".to_owned()),
+        (CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, Body::from_stream(chunks)).into_response())
+}
+
+/// A download under way.
+struct Download {
+    logs: LogStore,
+    stream: StreamId,
+    /// What comes next; `None` when all was read.
+    query: Option<Query>,
+    format: Format,
+    encoder: GzEncoder<Vec<u8>>,
+    /// Among the connections that a workspace may keep open.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Download {
+    /// The next compressed bytes; none at the end.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Error> {
+        while let Some(mut query) = self.query.take() {
+            let page = self.logs.find(self.stream, query.clone()).await;
+            let page = page.map_err(log_error)?;
+            let is_last = page.cursor.is_none();
+            self = tokio::task::spawn_blocking(move || self.write(&page.records, is_last))
+                .await
+                .map_err(|error| Error::internal("lines could not be compressed", error))?
+                .map_err(|error| Error::internal("lines could not be compressed", error))?;
+            if !is_last {
+                query.cursor = page.cursor;
+                self.query = Some(query);
+            }
+            let bytes = std::mem::take(self.encoder.get_mut());
+            if !bytes.is_empty() {
+                return Ok(Some((bytes.into(), self)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn write(mut self, records: &[Record], is_last: bool) -> std::io::Result<Self> {
+        let mut text = Vec::new();
+        for record in records {
+            text.clear();
+            match self.format {
+                Format::Text => {
+                    let line = &record.line;
+                    write!(text, "{} {} ", line.time, line.pod)?;
+                    text.extend(&line.text);
+                }
+                Format::Json => serde_json::to_writer(&mut text, &line_view(record))?,
+            }
+            text.push(b'\n');
+            self.encoder.write_all(&text)?;
+        }
+        if is_last {
+            self.encoder.try_finish()?;
+        }
+        Ok(self)
+    }
+}
