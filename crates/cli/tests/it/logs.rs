@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use tose_api::deployment::DeploymentStatus;
 
 use crate::harness::Sandbox;
-use crate::stand_in::{Answer, StandIn, failure, frames, page};
+use crate::stand_in::{Answer, StandIn, failure, frames, page, success};
 use crate::views::{DEPLOYMENT_ID, deployment};
 
 const LINE_1: &str = "2026-01-01T00:00:01Z one";
@@ -153,7 +153,7 @@ fn without_a_deployment_there_is_no_build_to_show() {
 fn log_page(messages: &[&str], cursor: Option<&str>) -> Answer {
     let line = |message: &&str| serde_json::json!({"timestamp": "2026-01-01T00:00:01Z", "pod": "p", "stream": "stdout", "message": message});
     let lines: Vec<_> = messages.iter().map(line).collect();
-    crate::stand_in::data(&serde_json::json!({"lines": lines, "cursor": cursor}))
+    success(serde_json::json!({"lines": lines, "cursor": cursor}))
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn lines_are_narrowed_down_by_the_server() {
     Sandbox::linked(&server)
         .run(&[&arguments[..], &more].concat())
         .ok();
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(server.transcript(), @"GET /api/workspaces/demo/projects/hello/live-logs?search=-healthz+%22a+b%22&level=warn&source=stderr&pod=web-1&follow=false&format=text");
 }
 
 #[test]
@@ -179,7 +179,10 @@ fn the_last_lines_before_a_time_come_in_their_order() {
         .ok();
     let texts = ["one", "two", "three"].map(|text| format!("2026-01-01T00:00:01Z {text}\n"));
     assert_eq!(outcome.stdout, texts.concat());
-    assert_snapshot!(server.transcript(), @"");
+    assert_snapshot!(server.transcript(), @"
+    GET /api/workspaces/demo/projects/hello/logs?limit=100&end=2026-01-02T00%3A00%3A00Z
+    GET /api/workspaces/demo/projects/hello/logs?limit=98&end=2026-01-02T00%3A00%3A00Z&cursor=7
+    ");
 }
 
 #[test]
