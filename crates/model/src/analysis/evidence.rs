@@ -18,6 +18,7 @@ const FOREIGN: &[&str] = &[
     "site-packages",
     "dist-packages",
     "<frozen ",
+    "File \"<",
     "/usr/local/",
     "/usr/lib",
     "/usr/share/",
@@ -69,11 +70,8 @@ fn frame_before(lines: &[&str], at: usize) -> Vec<usize> {
         }
         if line.starts_with("File \"") && is_own(line) {
             let source = place + 1;
-            return if source < at {
-                vec![place, source]
-            } else {
-                vec![place]
-            };
+            let is_source = source < at && !lines[source].trim_start().starts_with("File \"");
+            return (place..=place + usize::from(is_source)).collect();
         }
         if !lines[place].starts_with([' ', '\t']) && at - place > 3 {
             break;

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 /// The fewest bytes of a text.
 pub(super) const MIN_TEXT: usize = 4;
-const BITS: usize = 1 << 16;
+/// The words of the table of bits: one bit for each value of 16 bits.
+const WORDS: usize = (1 << 16) / 64;
 
 /// A set of texts, each known by its place in the list that it was made of.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(super) struct Finder {
     texts: Vec<Box<[u8]>>,
     /// Sorted by the four bytes.
     heads: Vec<Head>,
-    bits: Box<[u64]>,
+    bits: Box<[u64; WORDS]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +46,7 @@ impl Finder {
             .filter_map(|(text, bytes)| head(text, bytes, &counts))
             .collect();
         heads.sort_unstable();
-        let mut bits = vec![0; BITS / 64].into_boxed_slice();
+        let mut bits = Box::new([0; WORDS]);
         for head in &heads {
             let bit = bit_of(head.bytes);
             bits[bit / 64] |= 1 << (bit % 64);

@@ -78,6 +78,7 @@ const NOT_WELL: &[&str] = &[
     "onnected to the internet",
     "ake sure",
     "Is the server",
+    "ontrol socket",
 ];
 
 #[derive(Debug, Clone, Copy)]

@@ -72,7 +72,7 @@ fn without_controls(line: &str) -> String {
         match c {
             ESCAPE => skip_sequence(&mut chars),
             '\t' => text.push('\t'),
-            '\r' => text.push(' '),
+            '\r' | '\u{a0}' | '\u{2000}'..='\u{200a}' => text.push(' '),
             c if c.is_control() || turns_direction(c) => {}
             c => text.push(c),
         }
@@ -116,6 +116,7 @@ mod tests {
             ("\u{1b}[", ""),
             ("\u{1b}", ""),
             ("größe\t1", "größe\t1"),
+            ("\u{2009}ERR_PNPM\u{2009} x", " ERR_PNPM  x"),
         ] {
             assert_eq!(clean(line), expected, "{line:?}");
         }

@@ -26,7 +26,7 @@ pub(super) const TABLE: &[Pattern] = &[
             "error Command \"{script}\" not found",
             "Couldn't find a script named \"{script}\"",
             "error: Script not found \"{script}\"",
-            "ERR_PNPM_NO_SCRIPT  Missing script: {script}",
+            "ERR_PNPM_NO_SCRIPT_OR_SERVER  Missing script {script} or",
             "ERR_PNPM_RECURSIVE_EXEC_FIRST_FAIL  Command \"{script}\" not found",
         ],
         fix: "Add {script} to `scripts` in package.json, or name another command in the project's settings.",
@@ -388,7 +388,7 @@ pub(super) const TABLE: &[Pattern] = &[
         texts: &[
             "error: Module not found \"{module}\"",
             "Relative import path \"{module}\" not prefixed with / or ./ or ../",
-            "Import \"{module}\" not a dependency and not in import map",
+            "Import \"{module}\" not a dependency",
         ],
         fix: "Commit the file, or add {module} to `imports` in deno.json (`deno add`).",
         confidence: CERTAIN,

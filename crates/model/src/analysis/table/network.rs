@@ -20,6 +20,8 @@ pub(super) const TABLE: &[Pattern] = &[
             "Error 111 connecting to localhost:{port#}. Connection refused",
             "Error 111 connecting to 127.0.0.1:{port#}. Connection refused",
             "localhost:{port#}: [Errno 111] Connection refused",
+            "Error 99 connecting to localhost:{port#}",
+            "dial tcp [::1]:{port#}: connect: cannot assign requested address",
             "Can't connect to MySQL server on 'localhost",
             "Can't connect to local server through socket",
             "Can't connect to local MySQL server through socket",

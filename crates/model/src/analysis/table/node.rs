@@ -9,6 +9,7 @@ pub(super) const TABLE: &[Pattern] = &[
         texts: &[
             "Cannot find module '{module}'",
             "Cannot find package '{module}' imported from",
+            "Cannot find package '{module}' from",
             "Cannot find package '{module}'",
         ],
         unless: &[
@@ -207,6 +208,8 @@ pub(super) const TABLE: &[Pattern] = &[
             "Cannot read property '{property}' of null",
             "Cannot set properties of undefined (setting '{property}')",
             "Cannot destructure property '{property}' of",
+            "undefined is not an object (evaluating '{property*}')",
+            "null is not an object (evaluating '{property*}')",
         ],
         fix: "Look at the shown line of the app: what comes before .{property} is undefined there, often a variable or an answer that is missing.",
         confidence: LIKELY,

@@ -181,7 +181,7 @@ pub(super) const TABLE: &[Pattern] = &[
     Pattern {
         id: "pipenv-lock",
         title: "Pipfile.lock does not fit the Pipfile",
-        texts: &["Your Pipfile.lock ({hash}) is out of date"],
+        texts: &["Your Pipfile.lock"],
         fix: "Run `pipenv lock` and commit Pipfile.lock.",
         confidence: CERTAIN,
         ..BASE
