@@ -60,6 +60,7 @@ pub struct Analysis {
 pub struct Cause {
     /// The pattern that was recognised, such as `node-missing-module`.
     pub pattern: &'static str,
+    /// What is wrong, in the words of a heading.
     pub title: String,
     /// From 1 to 100.
     pub confidence: u8,

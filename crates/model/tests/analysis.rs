@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use tose_model::analysis::{Analysis, Facts, analyze, patterns};
@@ -46,7 +47,9 @@ fn parse(name: String, text: &str) -> Sample {
     sample
 }
 
-fn samples() -> Vec<Sample> {
+static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(read_samples);
+
+fn read_samples() -> Vec<Sample> {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/analysis");
     let mut samples: Vec<Sample> = std::fs::read_dir(dir)
         .expect("the folder")
@@ -91,8 +94,8 @@ fn complaint(sample: &Sample) -> Option<String> {
 #[test]
 fn each_sample_has_the_cause_that_it_names() {
     let mut wrong = String::new();
-    for sample in samples() {
-        if let Some(complaint) = complaint(&sample) {
+    for sample in SAMPLES.iter() {
+        if let Some(complaint) = complaint(sample) {
             writeln!(wrong, "{}: {complaint}", sample.name).expect("a text");
         }
     }
@@ -101,8 +104,7 @@ fn each_sample_has_the_cause_that_it_names() {
 
 #[test]
 fn each_pattern_is_the_first_cause_of_a_sample() {
-    let samples = samples();
-    let expected: BTreeSet<&str> = samples
+    let expected: BTreeSet<&str> = SAMPLES
         .iter()
         .flat_map(|sample| sample.expected.iter().map(String::as_str))
         .collect();
@@ -112,7 +114,7 @@ fn each_pattern_is_the_first_cause_of_a_sample() {
 
 #[test]
 fn output_of_well_apps_has_no_cause() {
-    let healthy = samples()
+    let healthy = SAMPLES
         .iter()
         .filter(|sample| sample.expected == ["none"])
         .count();
@@ -121,7 +123,7 @@ fn output_of_well_apps_has_no_cause() {
 
 #[test]
 fn every_cause_is_complete() {
-    for sample in samples() {
+    for sample in SAMPLES.iter() {
         for cause in analyze_text(&sample.text).causes {
             let name = &sample.name;
             assert!(!cause.title.contains(['{', '}']), "{name}: {}", cause.title);
@@ -199,8 +201,7 @@ proptest! {
     fn no_mixture_makes_it_panic(
         places in prop::collection::vec((any::<prop::sample::Index>(), 0..200_usize), 0..60),
     ) {
-        let texts: Vec<String> = samples().into_iter().map(|sample| sample.text).collect();
-        let all: Vec<&str> = texts.iter().flat_map(|text| text.lines()).collect();
+        let all: Vec<&str> = SAMPLES.iter().flat_map(|sample| sample.text.lines()).collect();
         let lines: Vec<&str> = places
             .iter()
             .map(|(index, cut)| {

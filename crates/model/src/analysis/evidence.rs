@@ -7,7 +7,7 @@ use super::text::shorten;
 /// How far a frame may be from the line.
 const FRAMES_BEFORE: usize = 60;
 const FRAMES_AFTER: usize = 40;
-/// How far before a message Node.js writes the place in the source.
+/// How far before a message the place in the source may be.
 const PLACE_BEFORE: usize = 6;
 
 /// Texts of frames that are of no help to the author of an app.
@@ -80,14 +80,17 @@ fn frame_before(lines: &[&str], at: usize) -> Vec<usize> {
     Vec::new()
 }
 
-/// The place in the source that Node.js writes some lines before a syntax error: `/app/server.js:12`.
+/// The place in the source that compilers write some lines before a message: `/app/server.js:12`, or
+/// `./app/page.tsx` of a bundler.
 fn place_before(lines: &[&str], at: usize) -> Option<usize> {
     let from = at.saturating_sub(PLACE_BEFORE);
     (from..at).rev().find(|place| {
         let line = lines[*place].trim();
-        let is_path = line.starts_with('/') || line.starts_with("file:///");
+        let is_whole = line.starts_with('/') || line.starts_with("file:///");
         let number = line.rsplit_once(':').map_or("", |(_, number)| number);
-        is_path && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && is_own(line)
+        let is_numbered = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        let is_relative = line.starts_with("./") && !line.contains(' ');
+        (is_whole && is_numbered || is_relative) && is_own(line)
     })
 }
 
@@ -169,6 +172,11 @@ mod tests {
             ],
             4,
             &["/app/a.js:3", "SyntaxError: y"],
+        );
+        check(
+            &["./app/page.tsx:1:40", "Type error: x"],
+            1,
+            &["./app/page.tsx:1:40", "Type error: x"],
         );
         check(
             &["thread 'main' panicked at src/main.rs:2:5:", "no file"],

@@ -41,6 +41,8 @@ const TROUBLE: &[&str] = &[
 ];
 /// What a line holds that only looks like it.
 const HARMLESS: &[&str] = &[
+    "-error",
+    "/error",
     "0 error",
     "no error",
     "No error",

@@ -96,19 +96,20 @@ pub(super) const TABLE: &[Pattern] = &[
     },
     Pattern {
         id: "image-unknown",
-        title: "The image {image} is not there, or may not be pulled",
+        title: "The image {image|that the build names} is not there, or may not be pulled",
         texts: &[
             "pull access denied for {image}",
             "manifest for {image} not found",
             "failed to resolve source metadata for {image}: not found",
             "{image}: failed to resolve source metadata for",
             "{image}: manifest unknown",
-            "{image}: pull access denied, repository does not exist",
+            "{image}: pull access denied, repository does not exist or may require authorization",
+            "pull access denied, repository does not exist or may require authorization",
             "No such image: {image}",
             "failed to resolve reference \"{image}\"",
             "repository {image} not found: does not exist or no pull access",
         ],
-        fix: "Check name and tag of {image}; a private image needs the credentials of its registry.",
+        fix: "Check name and tag of {image|the image}; a private image needs the credentials of its registry. A name after --from that is no stage of the Dockerfile is taken for an image.",
         confidence: CERTAIN,
         ..BASE
     },

@@ -90,6 +90,7 @@ pub(super) const TABLE: &[Pattern] = &[
         texts: &[
             "The lock file is not up to date with the latest changes in composer.json",
             "is not present in the lock file",
+            "Your lock file does not contain a compatible set of packages",
         ],
         fix: "Run `composer update --lock` and commit composer.lock.",
         confidence: LIKELY,

@@ -19,6 +19,7 @@ pub(super) const TABLE: &[Pattern] = &[
             "Could not find {gem} in any of the sources",
             "Could not find gem '{gem*}' in",
             "can't find gem {gem}",
+            "Could not find '{gem}' ({version}) required by your",
             "Could not find gem '{gem*}' with platform",
         ],
         fix: "Run `bundle install` for {gem} in the image that runs the app, add the platform with `bundle lock --add-platform x86_64-linux`, and commit Gemfile.lock.",
