@@ -143,7 +143,7 @@ fn describe(seen: &Seen, confidence: u8, lines: &[&str]) -> Cause {
     let sighting = if pattern.is_first {
         seen.first
     } else {
-        seen.last
+        seen.best
     };
     let line = without_passwords(&clean(lines[sighting.line]));
     let held: Held<'_> = MATCHER.held(&sighting, &line);

@@ -44,6 +44,9 @@ const FOREIGN: &[&str] = &[
     "at Microsoft.",
     "at <anonymous>",
     "[internal function]",
+    "{main}",
+    "(ext:",
+    "(index ",
 ];
 
 /// The lines that show the cause that was recognised in line `at`, which `more` lines after it belong to.

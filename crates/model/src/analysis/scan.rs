@@ -166,7 +166,31 @@ pub(super) struct Sighting {
 pub(super) struct Seen {
     pub(super) first: Sighting,
     pub(super) last: Sighting,
+    /// Where the message says most, of those places that are near the last one.
+    pub(super) best: Sighting,
 }
+
+impl Seen {
+    fn at(sighting: Sighting) -> Self {
+        Self {
+            first: sighting,
+            last: sighting,
+            best: sighting,
+        }
+    }
+
+    /// Templates that say more come first.
+    fn see(&mut self, sighting: Sighting) {
+        let is_near = sighting.line - self.last.line <= SAME_ERROR;
+        if !is_near || sighting.template <= self.best.template {
+            self.best = sighting;
+        }
+        self.last = sighting;
+    }
+}
+
+/// Two messages so many lines apart at most belong to one error.
+const SAME_ERROR: usize = 30;
 
 /// What the pass found.
 #[derive(Debug, Default)]
@@ -223,10 +247,9 @@ pub(super) fn scan(matcher: &Matcher, lines: &[&str]) -> Findings {
                 template,
                 normal_before: findings.normal,
             };
-            let first = sighting;
             seen[matcher.templates[template].0]
-                .get_or_insert(Seen { first, last: first })
-                .last = sighting;
+                .get_or_insert(Seen::at(sighting))
+                .see(sighting);
         }
         note(matcher, &found, best.is_some(), at, &mut findings);
     }

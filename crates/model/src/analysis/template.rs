@@ -135,7 +135,7 @@ fn follow<'a>(parts: &[Part], line: &'a str, held: &mut Held<'a>, steps: &mut u3
             after_text(text, line).is_some_and(|line| follow(rest, line, held, steps))
         }
         [Part::Hole(name, kind)] => {
-            let text = trimmed(reach(line, *kind));
+            let text = trimmed(reach(line, *kind), *kind);
             held.push((name, text));
             !text.is_empty()
         }
@@ -156,7 +156,7 @@ fn follow_hole<'a>(
     };
     let mut fits_at = |end: usize| {
         let count = held.len();
-        held.push((name, trimmed(&line[..end])));
+        held.push((name, trimmed(&line[..end], kind)));
         let follows = end > 0 && follow(rest, &line[end..], held, steps);
         if !follows {
             held.truncate(count);
@@ -197,7 +197,7 @@ fn held_before(before: &str, kind: Kind) -> Option<&str> {
         .take_while(|(_, c)| may_hold(kind, *c))
         .last()?
         .0;
-    Some(trimmed(&before[start..])).filter(|text| !text.is_empty())
+    Some(trimmed(&before[start..], kind)).filter(|text| !text.is_empty())
 }
 
 fn may_hold(kind: Kind, c: char) -> bool {
@@ -209,11 +209,12 @@ fn may_hold(kind: Kind, c: char) -> bool {
 }
 
 /// Without the punctuation of the sentence around it.
-fn trimmed(text: &str) -> &str {
-    let ends = |c: char| c.is_whitespace() || "'\"`,;:.\\".contains(c);
+fn trimmed(text: &str, kind: Kind) -> &str {
+    let ends = |c: char| c.is_whitespace() || ",;:.\\".contains(c);
+    let is_quote = |c: char| kind != Kind::Anything && "'\"`".contains(c);
     text.trim_start()
-        .trim_start_matches(['\'', '"', '`'])
-        .trim_end_matches(ends)
+        .trim_start_matches(is_quote)
+        .trim_end_matches(|c| ends(c) || is_quote(c))
 }
 
 /// A title or a fix with what was held. What was not held, and has no other words, is left out.

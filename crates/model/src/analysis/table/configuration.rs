@@ -322,7 +322,6 @@ pub(super) const TABLE: &[Pattern] = &[
         ],
         fix: "Set the variable that the address comes from, with https:// before it: it is empty, undefined or incomplete.",
         confidence: LIKELY,
-        more: 3,
         ..BASE
     },
     Pattern {

@@ -103,7 +103,6 @@ pub(super) const TABLE: &[Pattern] = &[
         ],
         fix: "Check its name in package.json. A private package needs an .npmrc with its registry and a token that the build gets as a secret.",
         confidence: CERTAIN,
-        is_first: true,
         ..BASE
     },
     Pattern {

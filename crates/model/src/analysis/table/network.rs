@@ -165,7 +165,7 @@ pub(super) const TABLE: &[Pattern] = &[
             "failed (111: Connection refused) while connecting to upstream",
             "System.Net.Sockets.SocketException (111): Connection refused",
         ],
-        fix: "Check that the service at {host|this address} runs, listens on port {port|of the address}, and that the variable with its address is right.",
+        fix: "Check that the service at {host|this address} runs and listens there, and that the variable with its address is right.",
         confidence: POSSIBLE,
         passes: true,
         ..BASE

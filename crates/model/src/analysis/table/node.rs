@@ -28,12 +28,20 @@ pub(super) const TABLE: &[Pattern] = &[
         texts: &[
             "Cannot find module './{file}'",
             "Cannot find module '../{file}'",
-            "Cannot find module '/{file}'",
             "Cannot find module '/{file}' imported from",
             "Cannot find module 'file:{file}'",
         ],
         unless: &["error TS2307", ".node'"],
         fix: "Check that {file} is committed and written with the same upper and lower case, that the build has made it, and that the start command names it where the build puts it. In an ES module an import needs the ending, such as .js.",
+        confidence: CERTAIN,
+        ..BASE
+    },
+    Pattern {
+        id: "node-start-file",
+        title: "The program wants the file /{file}, which is not in the image",
+        texts: &["Cannot find module '/{file}'"],
+        unless: &["imported from", "error TS2307", ".node'"],
+        fix: "Name the file in the start command where the build puts it (dist, build or src), as seen from the folder that the app starts in, and check that it is committed or built.",
         confidence: CERTAIN,
         ..BASE
     },
@@ -208,10 +216,19 @@ pub(super) const TABLE: &[Pattern] = &[
             "Cannot read property '{property}' of null",
             "Cannot set properties of undefined (setting '{property}')",
             "Cannot destructure property '{property}' of",
-            "undefined is not an object (evaluating '{property*}')",
-            "null is not an object (evaluating '{property*}')",
         ],
         fix: "Look at the shown line of the app: what comes before .{property} is undefined there, often a variable or an answer that is missing.",
+        confidence: LIKELY,
+        ..BASE
+    },
+    Pattern {
+        id: "bun-undefined",
+        title: "The code uses a value that is not there: {expression}",
+        texts: &[
+            "undefined is not an object (evaluating '{expression*}')",
+            "null is not an object (evaluating '{expression*}')",
+        ],
+        fix: "Look at the shown line of the app: a part of {expression} is undefined there, often a variable or an answer that is missing.",
         confidence: LIKELY,
         ..BASE
     },

@@ -5,7 +5,7 @@ use super::{BASE, CERTAIN, LIKELY, POSSIBLE, Pattern};
 pub(super) const TABLE: &[Pattern] = &[
     Pattern {
         id: "port-in-use",
-        title: "Port {port|that the app wants} is in use already",
+        title: "The port {port|that the app wants} is in use already",
         texts: &[
             "listen EADDRINUSE: address already in use {address}:{port#}",
             "Address already in use",
@@ -26,7 +26,7 @@ pub(super) const TABLE: &[Pattern] = &[
             "Is port {port#} in use?",
         ],
         unless: &["trying another", "using available port"],
-        fix: "Listen once only, on the port in the variable PORT: two parts of the app want port {port|that is taken}. A second server in the same container needs a port of its own.",
+        fix: "Listen once only, on the port in the variable PORT: two parts of the app want {port|it}. A second server in the same container needs a port of its own.",
         confidence: CERTAIN,
         ..BASE
     },

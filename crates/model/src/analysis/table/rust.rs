@@ -1,6 +1,6 @@
 //! Rust: programs and builds.
 
-use super::{BASE, CERTAIN, HINT, LIKELY, Pattern};
+use super::{BASE, CERTAIN, HINT, LIKELY, POSSIBLE, Pattern};
 
 pub(super) const TABLE: &[Pattern] = &[
     Pattern {
@@ -40,6 +40,24 @@ pub(super) const TABLE: &[Pattern] = &[
         confidence: LIKELY,
         is_first: true,
         more: 2,
+        ..BASE
+    },
+    Pattern {
+        id: "rust-error",
+        title: "The Rust source does not compile: {what}",
+        texts: &["error: {what*}"],
+        near: &["--> src/", "--> crates/"],
+        unless: &[
+            "could not compile",
+            "aborting due to",
+            "linker",
+            "linking with",
+            "query macros",
+        ],
+        fix: "Correct the place that is shown; `cargo check` shows the same at home.",
+        confidence: POSSIBLE,
+        is_first: true,
+        more: 1,
         ..BASE
     },
     Pattern {

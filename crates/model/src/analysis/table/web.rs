@@ -65,6 +65,7 @@ pub(super) const TABLE: &[Pattern] = &[
         ],
         fix: "Correct the line that it names. A directive that it does not know needs its module: `a2enmod rewrite`, for example.",
         confidence: LIKELY,
+        is_first: true,
         more: 1,
         ..BASE
     },
