@@ -180,7 +180,7 @@ impl Limits {
 }
 
 /// Whom the platform's own lines in a project's log are from: no replica has this name.
-const PLATFORM_POD: &str = "tose";
+pub(crate) const PLATFORM_POD: &str = "tose";
 
 /// When a WebSocket that found no place may be tried again.
 const SOCKET_RETRY: Duration = Duration::from_secs(5);

@@ -279,6 +279,8 @@ pub struct Limits {
     pub build_disk_bytes: u64,
     /// What a build may write into its log.
     pub build_log: LogLimit,
+    /// What a project's replicas may write into its log; 0: as much as they like.
+    pub log_bytes_per_second: u64,
     /// A source tree that is fetched, with what Git keeps beside it, in bytes.
     pub max_source_bytes: u64,
     /// From a version's first start until it is ready.
@@ -409,6 +411,7 @@ struct LimitsTable {
     build_disk_mb: Option<u32>,
     build_log_lines: Option<u32>,
     build_log_mb: Option<u32>,
+    log_kb_per_second: Option<u32>,
     max_source_mb: Option<u32>,
     start_timeout_seconds: Option<u32>,
     drain_seconds: Option<u32>,
@@ -704,6 +707,7 @@ impl LimitsTable {
                     self.build_log_mb.unwrap_or(16),
                 )?) << 20,
             },
+            log_bytes_per_second: u64::from(self.log_kb_per_second.unwrap_or(1024)) << 10,
             max_source_bytes: u64::from(at_least_one(
                 "limits.max_source_mb",
                 self.max_source_mb.unwrap_or(1024),

@@ -1,26 +1,33 @@
 //! Capture: from the engine's logs into the log store.
 //!
-//! Guarantees: a line is stored once. The place to go on from is read from the log store itself, so a
+//! Guarantees: a line is stored once, or counted among those that a flood leaves out (see `flood`). The place to go on from is read from the log store itself, so a
 //! line and the position behind it are written together: what is stored of the last moments is read,
 //! the engine is asked for its lines from there on, and what is known is left out.
 //! Assumptions: the engine keeps a replica's lines until the replica is removed, and gives each the
 //! same time whenever it is asked. Standard output and standard error are stamped one by one, so
 //! lines may be out of order, but by less than [`OVERLAP`].
 
+mod flood;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 use tose_api::Timestamp;
+use tose_api::log::LogLevel;
 use tose_logs::{Event, FollowFrom, StreamId};
-use tose_model::driver::{DriverError, ObservedReplica, ReplicaKey, ReplicaName, ReplicaState};
-use tose_model::error::{Error, Result};
-use tose_model::log::LogLine;
+use tose_model::driver::{
+    DriverError, DriverResult, ObservedReplica, ReplicaKey, ReplicaName, ReplicaState,
+};
+use tose_model::error::Result;
+use tose_model::log::{LogLine, detect_level, is_continuation};
 
 use crate::app::Platform;
+use crate::app::log::log_error;
 use crate::tasks::Spawner;
+use crate::tasks::capture::flood::Flood;
 
 /// Where what a replica writes is stored.
 pub(crate) fn stream_of(key: &ReplicaKey) -> StreamId {
@@ -32,6 +39,10 @@ pub(crate) fn stream_of(key: &ReplicaKey) -> StreamId {
 
 /// How many lines are written at once when many are waiting.
 const BATCH: usize = 512;
+/// How long a stack trace is waited for whose end has not come, and how many lines it may have: lines
+/// that are written at once stay together.
+const TRACE_PAUSE: Duration = Duration::from_millis(20);
+const TRACE_LINES: usize = 1000;
 /// How far back the engine is asked again for lines that may be stored already.
 const OVERLAP: Duration = Duration::from_millis(20);
 /// How long the removal of a replica waits for its last lines.
@@ -42,6 +53,8 @@ pub(crate) struct Capture {
     platform: Arc<Platform>,
     spawner: Spawner,
     replicas: Mutex<HashMap<ReplicaName, Following>>,
+    /// What the projects may print that somebody follows.
+    floods: Mutex<HashMap<StreamId, Weak<Mutex<Flood>>>>,
 }
 
 struct Following {
@@ -57,12 +70,13 @@ impl Capture {
             platform,
             spawner,
             replicas: Mutex::new(HashMap::new()),
+            floods: Mutex::new(HashMap::new()),
         }
     }
 
     /// Makes sure that the replica's output is followed, or was read to its end.
     pub(crate) fn ensure(self: &Arc<Self>, replica: &ObservedReplica) {
-        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut replicas = lock(&self.replicas);
         if let Some(following) = replicas.get(&replica.name) {
             let is_over = *following.is_done.borrow();
             let has_ended = !matches!(replica.state, ReplicaState::Running);
@@ -90,7 +104,7 @@ impl Capture {
     /// Waits until what the replica wrote before it ended is stored; then forgets it.
     pub(crate) async fn finish(&self, name: &ReplicaName) {
         let following = {
-            let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut replicas = lock(&self.replicas);
             replicas.remove(name)
         };
         if let Some(mut following) = following {
@@ -107,7 +121,7 @@ impl Capture {
     /// Waits until what an ended replica wrote is stored.
     pub(crate) async fn catch_up(&self, name: &ReplicaName) {
         let is_done = {
-            let replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+            let replicas = lock(&self.replicas);
             replicas
                 .get(name)
                 .map(|following| following.is_done.clone())
@@ -135,8 +149,10 @@ impl Capture {
             Err(DriverError::NotFound(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        let mut batches = lines.ready_chunks(BATCH);
-        while let Some(batch) = batches.next().await {
+        let flood = self.flood(stream_id);
+        let mut last_time = None;
+        let mut batches = lines.ready_chunks(BATCH).fuse();
+        while let Some(batch) = next_batch(&mut batches).await {
             let mut fresh: Vec<LogLine> = Vec::with_capacity(batch.len());
             for line in batch {
                 let line = line?;
@@ -145,11 +161,34 @@ impl Capture {
                     _ => fresh.push(line),
                 }
             }
-            if !fresh.is_empty() {
-                logs.append(stream_id, fresh).await.map_err(log_error)?;
+            last_time = fresh.last().map(|line| line.time).or(last_time);
+            let now = self.platform.now();
+            let kept = lock(&flood).sift(now, fresh);
+            if !kept.is_empty() {
+                logs.append(stream_id, kept).await.map_err(log_error)?;
             }
         }
+        let now = self.platform.now();
+        let note = last_time.and_then(|time| lock(&flood).take_note(now, time));
+        if let Some(note) = note {
+            logs.append(stream_id, vec![note])
+                .await
+                .map_err(log_error)?;
+        }
         Ok(())
+    }
+
+    /// What the replicas of a project may print together.
+    fn flood(&self, stream_id: StreamId) -> Arc<Mutex<Flood>> {
+        let mut floods = lock(&self.floods);
+        floods.retain(|_, flood| flood.strong_count() > 0);
+        if let Some(flood) = floods.get(&stream_id).and_then(Weak::upgrade) {
+            return flood;
+        }
+        let rate = self.platform.config.limits.log_bytes_per_second;
+        let flood = Arc::new(Mutex::new(Flood::new(rate, self.platform.now())));
+        floods.insert(stream_id, Arc::downgrade(&flood));
+        flood
     }
 
     /// The replica's stored lines from `since` on, with how often each is there.
@@ -184,6 +223,28 @@ impl Capture {
     }
 }
 
-fn log_error(error: tose_logs::Error) -> Error {
-    Error::internal("the log store failed", error)
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The next lines. If they end within what looks like a stack trace, its rest is waited for a little.
+async fn next_batch(
+    batches: &mut (impl Stream<Item = Vec<DriverResult<LogLine>>> + Unpin),
+) -> Option<Vec<DriverResult<LogLine>>> {
+    let mut batch = batches.next().await?;
+    while batch.len() < TRACE_LINES && batch.last().is_some_and(may_go_on) {
+        match tokio::time::timeout(TRACE_PAUSE, batches.next()).await {
+            Ok(Some(more)) => batch.extend(more),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    Some(batch)
+}
+
+fn may_go_on(line: &DriverResult<LogLine>) -> bool {
+    let Ok(line) = line else { return false };
+    is_continuation(&line.text) || detect_level(&line.text) == Some(LogLevel::Error)
+}
+
+#[cfg(test)]
+mod tests;

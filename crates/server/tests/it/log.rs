@@ -249,3 +249,35 @@ async fn a_live_log_can_be_narrowed_down() {
     let refused = read(&lab, "live-logs?search=%22open", owner.key.as_deref()).await;
     assert_eq!(refused, Err(400));
 }
+
+#[tokio::test]
+async fn a_flood_is_capped_and_says_how_many_lines_are_left_out() {
+    let lab = Lab::start_with(|config| config.limits.log_bytes_per_second = 1 << 10).await;
+    let owner = lab.owner("demo").await;
+    let acts = vec![Act::Count { lines: 2000 }, Act::Serve { status: 200 }];
+    lab.driver.add_image("app:1", Program::new(acts));
+    owner.project("shop", "app:1").await;
+    let id = owner.deploy("shop").await;
+    owner.deployment_is("shop", &id, "running").await;
+    // What was left out is told when the output ends.
+    owner.post("projects/shop/stop", json!({})).await;
+    let note = eventually("the platform says so", async || {
+        let found = find(&owner, "source=system&limit=5000").await;
+        let note = found.iter().find(|text| text.contains("left out"));
+        note.cloned().ok_or(format!("{found:?}"))
+    })
+    .await;
+    let left_out: usize = note
+        .split(' ')
+        .next()
+        .expect("a word")
+        .parse()
+        .expect("a number");
+    let kept = find(&owner, "source=stdout&limit=5000&direction=forward").await;
+    assert_eq!(kept.len() + left_out, 2000);
+    let expected: Vec<_> = (0..kept.len())
+        .map(|number| format!("line {number}"))
+        .collect();
+    assert_eq!(kept, expected);
+    assert!((300..500).contains(&kept.len()), "{} lines", kept.len());
+}
