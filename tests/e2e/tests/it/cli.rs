@@ -65,6 +65,16 @@ async fn the_walkthrough_works_from_login_to_down_and_up_again() {
     assert_eq!(status["pods"]["ready"], 1, "{status}");
     let logs = desk.tose(&["logs"]).await.ok();
     assert!(logs.ends_with(" hello from the app"), "{logs}");
+    let found = desk
+        .tose(&["logs", "--search", "hello -goodbye"])
+        .await
+        .ok();
+    assert_eq!(found, logs);
+    let until = ["logs", "--since", "1d", "--until", "0s", "--level", "info"];
+    assert_eq!(desk.tose(&until).await.ok(), logs);
+    desk.tose(&["logs", "--download", "all.log.gz"]).await.ok();
+    let file = fs::read(site.path("desk").join("all.log.gz")).expect("a file");
+    assert!(file.starts_with(&[0x1f, 0x8b]) && file.len() > 40);
     let build = desk.tose(&["logs", "--build"]).await.ok();
     assert!(build.contains("COPY . ."), "{build}");
 

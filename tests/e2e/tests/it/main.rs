@@ -20,6 +20,7 @@ mod https;
 mod lifecycle;
 mod live_log;
 mod liveness;
+mod log_search;
 mod mail;
 mod pages;
 mod preview;
