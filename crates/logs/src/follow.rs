@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a [`Follower`] gives every line of its stream once and in order from its start on,
 //! or says how many are gone; dropping a call's future loses nothing; a follower that is slow costs
-//! the writer nothing, because it reads the lines from the files when it is asked for them.
+//! the writer nothing, because it reads the lines from the files when it is asked for them. One that
+//! is up to date gets them from memory, together with all others (see `batch`).
 //!
 //! How the seam holds: the follower marks the stream's changes as seen before it looks at the
 //! files, so what comes after its look wakes it.
@@ -12,15 +13,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tose_api::Timestamp;
 
-use crate::Record;
+use crate::batch::{Batch, FULL_BATCH, Known, MAX_LINES};
 use crate::error::Result;
 use crate::query::{self, Cursor};
 use crate::stream::{Stream, Turn, View};
-
-/// The most lines in a batch.
-const MAX_LINES: usize = 1000;
-/// A batch that has this many bytes of text takes no further line.
-const FULL_BATCH: usize = 1 << 20;
 
 /// Where a follower begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +35,7 @@ pub enum FollowFrom {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The next lines: at least one, at most 1000, numbered without a gap.
-    Records(Vec<Record>),
+    Records(Arc<Batch>),
     /// This many lines are gone: retention removed them before they were read, or the file is
     /// damaged.
     Missed(u64),
@@ -88,6 +84,9 @@ impl Follower {
 
     /// What comes next if it is stored already.
     pub async fn next_ready(&mut self) -> Result<Option<Event>> {
+        if let Some(known) = self.look_into_memory() {
+            return Ok(known);
+        }
         let (place, removals) = (self.place, self.removals);
         let find = move |stream: &Stream, turn: Turn<'_>| {
             let look = look(stream, &turn.view(stream)?, place)?;
@@ -102,6 +101,28 @@ impl Follower {
         self.place = Place::At(look.cursor);
         self.is_caught_up = look.is_caught_up;
         Ok(look.event)
+    }
+
+    /// What memory says comes next; `None` if the files have to be asked.
+    fn look_into_memory(&mut self) -> Option<Option<Event>> {
+        let Place::At(cursor) = self.place else {
+            return None;
+        };
+        if self.stream.removals() != self.removals {
+            return None;
+        }
+        match self.stream.recent.look(cursor.next_seq) {
+            Known::Unknown => None,
+            Known::Nothing => {
+                self.is_caught_up = true;
+                Some(None)
+            }
+            Known::Batch(batch, is_newest) => {
+                self.place = Place::At(Cursor::at(batch.next_seq()));
+                self.is_caught_up = is_newest;
+                Some(Some(Event::Records(batch)))
+            }
+        }
     }
 
     /// Whether everything was given that was stored when the last event was asked for.
@@ -163,5 +184,5 @@ fn look_from(stream: &Stream, view: &View, cursor: &mut Cursor) -> Result<Option
         records.truncate(whole);
         *cursor = Cursor::at(from.next_seq + whole as u64);
     }
-    Ok(Some(Event::Records(records)))
+    Ok(Some(Event::Records(Arc::new(Batch::new(records)))))
 }

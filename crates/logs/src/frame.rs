@@ -14,6 +14,7 @@ use tose_api::Timestamp;
 use tose_api::log::{LogLevel, LogSource};
 use tose_model::log::{LogLine, detect_level, is_continuation};
 
+use crate::Record;
 use crate::block::{Block, LineMeta};
 use crate::bytes::{Input, checked, put_varint, unzigzag, zigzag};
 use crate::error::{Error, Result};
@@ -261,6 +262,21 @@ pub(crate) fn encode(
         frame.finish(frame_seq, &mut encoded.bytes);
     }
     (encoded.count > 0).then_some(encoded)
+}
+
+/// The lines of frames that [`encode`] made, one after the other.
+pub(crate) fn decode_all(mut bytes: &[u8]) -> Vec<Record> {
+    let mut records = Vec::new();
+    while let Some(header) = FrameHeader::decode(bytes) {
+        let end = FRAME_HEADER_LEN + header.payload_len();
+        let payload = bytes.get(FRAME_HEADER_LEN..end).unwrap_or_default();
+        let Some(block) = decode(&header, payload) else {
+            break;
+        };
+        records.extend((0..block.lines.len()).map(|index| block.record(index)));
+        bytes = bytes.get(end..).unwrap_or_default();
+    }
+    records
 }
 
 /// The frame that ends a stream.

@@ -12,6 +12,7 @@
 //!
 //! Not here: who may read a log, what a line looks like to a client, and when old lines go.
 
+mod batch;
 mod block;
 mod bytes;
 mod error;
@@ -33,6 +34,7 @@ use tose_api::Timestamp;
 use tose_api::log::LogLevel;
 use tose_model::log::LogLine;
 
+pub use batch::Batch;
 pub use error::{Error, Result};
 pub use find::{Direction, Page, Query};
 pub use follow::{Event, FollowFrom, Follower};

@@ -22,10 +22,11 @@ use tokio::sync::watch;
 use tose_api::Timestamp;
 use tose_model::log::LogLine;
 
+use crate::batch::Recent;
 use crate::error::{Error, Result};
 use crate::frame::{self, SEGMENT_HEADER_LEN, SegmentHeader, Span};
 use crate::segment::{self, Form};
-use crate::{Stats, StreamId};
+use crate::{Record, Stats, StreamId};
 
 /// The most bytes of a batch that go into one write.
 const MAX_WRITE: usize = 4 << 20;
@@ -41,6 +42,8 @@ pub(crate) struct Stream {
     packing: Mutex<()>,
     /// Changes whenever a follower has something to look at.
     changes: watch::Sender<()>,
+    /// What was added last, for followers.
+    pub(crate) recent: Recent,
     /// How often the stream was removed.
     removals: AtomicU64,
     /// Whether it was used since the last look.
@@ -119,6 +122,7 @@ impl Stream {
             state: Mutex::default(),
             packing: Mutex::default(),
             changes: watch::Sender::new(()),
+            recent: Recent::default(),
             removals: AtomicU64::new(0),
             is_used: AtomicBool::new(true),
             is_damage_reported: AtomicBool::new(false),
@@ -158,7 +162,21 @@ impl Stream {
 
     /// Adds lines.
     pub(crate) fn append(&self, mut turn: Turn<'_>, lines: Vec<LogLine>) -> Result<()> {
-        let result = turn.state(self)?.append(lines);
+        let is_followed = self.changes.receiver_count() > 0;
+        let result = turn.state(self)?.append(lines, is_followed);
+        let result = match result {
+            Ok(added) if is_followed => {
+                added
+                    .into_iter()
+                    .for_each(|records| self.recent.push(records));
+                Ok(())
+            }
+            // Whoever begins to follow now looks into the files first.
+            other => {
+                self.recent.clear();
+                other.map(drop)
+            }
+        };
         drop(turn);
         // Also after a failure: a first part of the lines may be there.
         self.changes.send_replace(());
@@ -168,6 +186,7 @@ impl Stream {
     /// Adds the end record, and writes everything through to the disk.
     pub(crate) fn finish(&self, mut turn: Turn<'_>) -> Result<()> {
         let result = turn.state(self)?.finish();
+        self.recent.clear();
         drop(turn);
         self.changes.send_replace(());
         result
@@ -188,6 +207,7 @@ impl Stream {
         *turn.0 = None;
         remove_stream_dir(&self.dir)?;
         self.removals.fetch_add(1, Ordering::Release);
+        self.recent.clear();
         drop(turn);
         self.changes.send_replace(());
         Ok(())
@@ -233,6 +253,9 @@ impl Stream {
     /// Closes the file if nobody used the stream since the last call, and tells whether the stream
     /// can be forgotten if nobody holds it.
     pub(crate) fn rest(&self) -> bool {
+        if self.changes.receiver_count() == 0 {
+            self.recent.clear();
+        }
         if self.is_used.swap(false, Ordering::Relaxed) {
             return false;
         }
@@ -317,19 +340,24 @@ impl State {
         })
     }
 
-    fn append(&mut self, lines: Vec<LogLine>) -> Result<()> {
+    /// Writes lines, and answers them as they were written if somebody wants to know.
+    fn append(&mut self, lines: Vec<LogLine>, is_followed: bool) -> Result<Vec<Vec<Record>>> {
         if self.view.is_finished {
             return Err(Error::Finished(self.id));
         }
         frame::check(&lines)?;
+        let mut added = Vec::new();
         let mut lines = lines.into_iter();
         while let Some(encoded) = frame::encode(&mut lines, self.view.next_seq, MAX_WRITE) {
             self.write(&encoded.bytes)?;
             self.view.next_seq += encoded.count;
             let newest = self.view.segments.last_mut().expect("written to");
             newest.span = Span::join(newest.span, encoded.span);
+            if is_followed {
+                added.push(frame::decode_all(&encoded.bytes));
+            }
         }
-        Ok(())
+        Ok(added)
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Record;
 
 fn line(time: i64, source: LogSource, pod: &str, text: &[u8]) -> LogLine {
     LogLine {
@@ -29,19 +28,6 @@ fn any_line() -> impl Strategy<Value = LogLine> {
         text,
     )
         .prop_map(|(time, source, pod, text)| line(time, source, &pod, &text))
-}
-
-/// Reads frames that follow each other, all of which have to be right.
-fn decode_all(mut bytes: &[u8]) -> Vec<Record> {
-    let mut records = Vec::new();
-    while !bytes.is_empty() {
-        let header = FrameHeader::decode(bytes).expect("a header");
-        let (payload, rest) = bytes[FRAME_HEADER_LEN..].split_at(header.payload_len());
-        let block = decode(&header, payload).expect("a block");
-        records.extend((0..block.lines.len()).map(|index| block.record(index)));
-        bytes = rest;
-    }
-    records
 }
 
 fn numbered(records: &[Record]) -> Vec<(u64, LogLine)> {

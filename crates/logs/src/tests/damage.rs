@@ -195,7 +195,7 @@ async fn check_follower(store: &LogStore, expected: &[Record], context: &str) {
                         .eq(next_seq..next_seq + records.len() as u64)
                 );
                 next_seq += records.len() as u64;
-                found.extend(records);
+                found.extend(records.iter().cloned());
             }
             Event::Missed(n) => next_seq += n,
             Event::End => break,

@@ -265,7 +265,7 @@ async fn drain(store: &LogStore, from: FollowFrom) -> Vec<Record> {
     let mut records = Vec::new();
     while let Some(event) = follower.next_ready().await.expect("an event") {
         match event {
-            Event::Records(batch) => records.extend(batch),
+            Event::Records(batch) => records.extend(batch.iter().cloned()),
             Event::Missed(n) => panic!("{n} lines missed"),
             Event::End => break,
         }

@@ -300,7 +300,7 @@ impl Push {
             };
             match event {
                 Ok(Event::Records(records)) => {
-                    for record in records {
+                    for record in records.iter() {
                         let text = String::from_utf8_lossy(&record.line.text);
                         self.client.say(&text).await;
                     }

@@ -4,19 +4,20 @@
 //! app can pass for `[END]` or `[ERROR] …`. A slow reader slows nobody: it is read for from the log
 //! store at its own pace, and told how many lines it missed if they are gone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use futures_util::SinkExt;
 use serde::Deserialize;
 use tose_api::log::{END, ERROR_PREFIX, LogLevel, LogSource};
 use tose_api::{DeploymentId, Timestamp};
-use tose_logs::{Event, Follower, Record};
+use tose_logs::{Batch, Event, Follower, Record};
 use tose_model::Error;
 use tose_model::access::Access;
 use tose_model::log::LogLine;
@@ -31,8 +32,10 @@ use crate::http::reply::Reply;
 
 /// How often a quiet connection is tried.
 const PING_PERIOD: Duration = Duration::from_secs(30);
-/// How long one frame may take to leave; after that the reader is taken for gone.
+/// How long some frames may take to leave; after that the reader is taken for gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many lines have to leave within that time.
+const CHUNK: usize = 100;
 /// How many old lines a live stream begins with.
 const DEFAULT_TAIL: usize = 100;
 /// The most old lines that can be asked for.
@@ -234,13 +237,9 @@ impl Stream {
                 self.follower.next_ready().await
             };
             match event {
-                Ok(Some(Event::Records(records))) => {
-                    for record in records {
-                        self.last_time = record.line.time;
-                        if self.wanted.is_everything() || self.wanted.finds(&record) {
-                            send(socket, self.frame(&record)).await?;
-                        }
-                    }
+                Ok(Some(Event::Records(batch))) => {
+                    self.last_time = batch.last().map_or(self.last_time, |last| last.line.time);
+                    self.send_batch(socket, &batch).await?;
                 }
                 Ok(Some(Event::Missed(count))) => {
                     let text = format!(
@@ -262,6 +261,29 @@ impl Stream {
         }
     }
 
+    /// Sends the lines that are wanted, many with one write. Their frames are made once for all readers.
+    async fn send_batch(&self, socket: &mut WebSocket, batch: &Batch) -> Result<(), Gone> {
+        let Some(frames) = batch.made(|_| Frames::default()) else {
+            return Err(Gone);
+        };
+        let frames = frames.of(self.format, batch);
+        for (records, frames) in batch.chunks(CHUNK).zip(frames.chunks(CHUNK)) {
+            let send = async {
+                for (record, frame) in records.iter().zip(frames) {
+                    if self.wanted.is_everything() || self.wanted.finds(record) {
+                        socket.feed(Message::Text(frame.clone())).await?;
+                    }
+                }
+                socket.flush().await
+            };
+            match tokio::time::timeout(SEND_TIMEOUT, send).await {
+                Ok(Ok(())) => {}
+                _ => return Err(Gone),
+            }
+        }
+        Ok(())
+    }
+
     async fn end(&self, socket: &mut WebSocket) -> Result<(), Gone> {
         if let Some(outcome) = &self.outcome
             && let Some(reason) = outcome.error().await
@@ -276,15 +298,6 @@ impl Stream {
         close(socket, close_code::NORMAL).await
     }
 
-    fn frame(&self, record: &Record) -> Message {
-        let text = String::from_utf8_lossy(&record.line.text);
-        let text = match self.format {
-            Format::Text => format!("{} {text}", record.line.time),
-            Format::Json => serde_json::to_string(&line_view(record)).unwrap_or_default(),
-        };
-        Message::Text(text.into())
-    }
-
     fn note(&self, text: String) -> Message {
         let line = LogLine {
             time: self.last_time,
@@ -292,12 +305,39 @@ impl Stream {
             pod: "tose".into(),
             text: text.into_bytes(),
         };
-        self.frame(&Record {
+        let record = Record {
             seq: 0,
             level: None,
             line,
-        })
+        };
+        Message::Text(frame(self.format, &record))
     }
+}
+
+/// A batch's frames, in each form that a reader asked for.
+#[derive(Default)]
+struct Frames {
+    text: OnceLock<Vec<Utf8Bytes>>,
+    json: OnceLock<Vec<Utf8Bytes>>,
+}
+
+impl Frames {
+    fn of(&self, format: Format, records: &[Record]) -> &[Utf8Bytes] {
+        let slot = match format {
+            Format::Text => &self.text,
+            Format::Json => &self.json,
+        };
+        slot.get_or_init(|| records.iter().map(|record| frame(format, record)).collect())
+    }
+}
+
+fn frame(format: Format, record: &Record) -> Utf8Bytes {
+    let text = String::from_utf8_lossy(&record.line.text);
+    let text = match format {
+        Format::Text => format!("{} {text}", record.line.time),
+        Format::Json => serde_json::to_string(&line_view(record)).unwrap_or_default(),
+    };
+    text.into()
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {

@@ -206,13 +206,9 @@ impl Capture {
         while let Some(event) = stored.next_ready().await.map_err(log_error)? {
             match event {
                 Event::Records(records) => {
-                    let is_ours = |line: &LogLine| *line.pod == *name.as_str();
-                    for line in records
-                        .into_iter()
-                        .map(|record| record.line)
-                        .filter(is_ours)
-                    {
-                        *known.entry(line).or_default() += 1;
+                    let lines = records.iter().map(|record| &record.line);
+                    for line in lines.filter(|line| *line.pod == *name.as_str()) {
+                        *known.entry(line.clone()).or_default() += 1;
                     }
                 }
                 Event::Missed(_) => {}
