@@ -8,6 +8,7 @@
 mod api;
 mod app;
 mod deploy;
+mod fanout;
 mod growth;
 mod h2load;
 mod http;
@@ -38,6 +39,8 @@ enum Bench {
     Deploy(deploy::Arguments),
     /// Requests that fail while versions replace each other under load.
     DeployCrowd(deploy::crowd::Arguments),
+    /// Live logs to many readers against nginx with nchan.
+    Fanout(fanout::Arguments),
     /// Start, memory and CPU at rest with more and more projects, beside PocketBase.
     Growth(growth::Arguments),
     /// The log store against VictoriaLogs: taking lines, size, queries.
@@ -63,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Api(arguments) => api::run(&arguments),
         Bench::Deploy(arguments) => deploy::run(&arguments),
         Bench::DeployCrowd(arguments) => deploy::crowd::run(&arguments),
+        Bench::Fanout(arguments) => fanout::run(&arguments),
         Bench::Growth(arguments) => growth::run(&arguments),
         Bench::Logs(arguments) => logs::run(&arguments),
         Bench::ServeLogs(arguments) => logs::store::serve(&arguments),

@@ -17,8 +17,7 @@ use crate::process::{Running, free_addr, program};
 /// Calls that seed run side by side in so many threads.
 const SEEDERS: usize = 8;
 /// A server for benches asks nobody to wait.
-pub(crate) const NO_LIMITS: &str =
-    "[limits]\ncalls_per_minute = 0\ndeployments_per_minute = 0\nfailures_per_minute = 0\n";
+pub(crate) const NO_LIMITS: &str = "[limits]\ncalls_per_minute = 0\ndeployments_per_minute = 0\nfailures_per_minute = 0\nmax_sockets = 20000\n";
 const PASSWORD: &str = "correct horse bench";
 const EMAIL: &str = "bench@example.com";
 /// The workspace that is asked about; the others are there to be searched through.
