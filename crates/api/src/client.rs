@@ -17,6 +17,7 @@ mod transport;
 mod account;
 mod deployment;
 mod domain;
+mod drain;
 mod env_var;
 mod exec;
 mod git;

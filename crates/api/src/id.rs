@@ -89,6 +89,8 @@ ids! {
     ApiKeyId;
     /// A host name that leads to a project.
     DomainId;
+    /// An outside service that a project's log lines are forwarded to.
+    DrainId;
     /// A line of a workspace's audit log.
     EventId;
     /// A person's login in one browser or program.

@@ -11,6 +11,7 @@ pub mod account;
 pub mod deployment;
 pub mod domain;
 pub mod domain_settings;
+pub mod drain;
 pub mod env_var;
 pub mod envelope;
 pub mod error;
@@ -38,8 +39,8 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, DeploymentId, DomainId, EventId, InvitationId, JobId, ProjectId, PushDeliveryId,
-    SessionId, UserId, WorkspaceId,
+    ApiKeyId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, ProjectId,
+    PushDeliveryId, SessionId, UserId, WorkspaceId,
 };
 pub use name::{
     BranchName, Email, EnvKey, Hostname, ImageRef, Port, RegistryHost, RepoPath, RepoUrl, Slug,

@@ -124,6 +124,10 @@ async fn delete(
             false,
         ),
         (
+            in_deletion!("DELETE FROM drains WHERE ", "project_id"),
+            false,
+        ),
+        (
             in_deletion!("DELETE FROM domains WHERE ", "project_id"),
             false,
         ),

@@ -38,11 +38,12 @@ const RULES: [(&str, &str); 15] = [
              (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
     ),
     (
-        "a deleted project still has variables, a repository, credentials or host names",
+        "a deleted project still has variables, a repository, credentials, drains or host names",
         "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
              OR EXISTS (SELECT 1 FROM registry_credentials r WHERE r.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM drains n WHERE n.project_id = p.id)
              OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
     ),
     (
@@ -74,6 +75,8 @@ const RULES: [(&str, &str); 15] = [
              WHERE g.workspace_id <> p.workspace_id
          UNION ALL SELECT r.project_id FROM registry_credentials r
              JOIN projects p ON p.id = r.project_id WHERE r.workspace_id <> p.workspace_id
+         UNION ALL SELECT n.id FROM drains n JOIN projects p ON p.id = n.project_id
+             WHERE n.workspace_id <> p.workspace_id
          UNION ALL SELECT v.id FROM push_deliveries v JOIN projects p ON p.id = v.project_id
              WHERE v.workspace_id <> p.workspace_id",
     ),

@@ -137,6 +137,8 @@ impl Store {
             "DELETE FROM github_installations WHERE workspace_id = $1",
             "DELETE FROM env_vars WHERE workspace_id = $1",
             "DELETE FROM git_connections WHERE workspace_id = $1",
+            "DELETE FROM registry_credentials WHERE workspace_id = $1",
+            "DELETE FROM drains WHERE workspace_id = $1",
             "DELETE FROM domains WHERE workspace_id = $1",
         ] {
             sqlx::query(statement)

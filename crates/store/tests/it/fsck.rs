@@ -42,7 +42,7 @@ const BREACHES: [(&str, &[&str]); 16] = [
     (
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
-        &["a deleted project still has variables, a repository, credentials or host names"],
+        &["a deleted project still has variables, a repository, credentials, drains or host names"],
     ),
     (
         "UPDATE projects SET preview_of = (SELECT id FROM projects WHERE slug = 'removed')

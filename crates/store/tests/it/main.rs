@@ -7,6 +7,7 @@ mod count;
 mod deployment;
 mod domain;
 mod domain_settings;
+mod drain;
 mod env_var;
 mod event;
 mod fsck;
