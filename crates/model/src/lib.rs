@@ -13,6 +13,7 @@ pub mod command;
 pub mod commit_status;
 pub mod deployment;
 pub mod dockerfile;
+pub mod drain;
 pub mod driver;
 pub mod error;
 pub mod job;
