@@ -932,6 +932,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/drains": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where its log lines are forwarded to
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_drains"];
+        put?: never;
+        /**
+         * Forward its log lines to an outside service
+         * @description Lines that are written from now on are sent in order, each at least once, in batches of up to 1,000. What the service does not take is sent again, later and later. Token and headers are kept sealed and never shown. Needs the role admin in the workspace.
+         */
+        post: operations["create_drain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/drains/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change a drain
+         * @description In place of what was set; a token or headers that are left out stay, as long as the address leads to the same service. It goes on where it stood, also if it was paused. Needs the role admin in the workspace.
+         */
+        put: operations["update_drain"];
+        post?: never;
+        /**
+         * Forward nothing any more
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_drain"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/drains/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send one line now
+         * @description Answers whether the service took it, and what it said. If it did, a paused drain goes on. Needs the role admin in the workspace.
+         */
+        post: operations["test_drain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/env": {
         parameters: {
             query?: never;
@@ -2531,6 +2599,109 @@ export interface components {
             message: string;
         };
         /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        DrainId: string;
+        /** @description How a service is spoken to. */
+        DrainKind: "syslog" | "http" | "loki" | "otlp";
+        /** @description Whether lines are taken. */
+        DrainState: "ok" | "retrying" | "paused";
+        /**
+         * @description How a drain goes.
+         * @example {
+         *       "delivered_lines": 0,
+         *       "dropped_lines": 0,
+         *       "lag_lines": 0,
+         *       "last_delivered_at": "2026-01-31T08:00:00Z",
+         *       "last_error": "text",
+         *       "state": "ok"
+         *     }
+         */
+        DrainStatus: {
+            /**
+             * Format: uint64
+             * @description How many lines were taken.
+             */
+            delivered_lines: number;
+            /**
+             * Format: uint64
+             * @description How many lines the log's retention removed before they could be delivered.
+             */
+            dropped_lines: number;
+            /**
+             * Format: uint64
+             * @description How many lines wait.
+             */
+            lag_lines: number;
+            /** @description When lines were taken last. */
+            last_delivered_at: components["schemas"]["Timestamp"] | null;
+            /** @description Why the last attempt failed, if it did. */
+            last_error: string | null;
+            /** @description Whether lines are taken. */
+            state: components["schemas"]["DrainState"];
+        };
+        /**
+         * @description What became of a test line.
+         * @example {
+         *       "said": "text",
+         *       "taken": true
+         *     }
+         */
+        DrainTest: {
+            /** @description What the service said, or why it could not be reached. */
+            said: string;
+            /** @description Whether the service took it. Over syslog, which has no answers: whether it could be sent. */
+            taken: boolean;
+        };
+        /**
+         * @description A log drain, without its secrets.
+         * @example {
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "enabled": true,
+         *       "has_token": true,
+         *       "headers": [
+         *         "text"
+         *       ],
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "kind": "syslog",
+         *       "name": "my-app",
+         *       "status": {
+         *         "delivered_lines": 0,
+         *         "dropped_lines": 0,
+         *         "lag_lines": 0,
+         *         "last_delivered_at": "2026-01-31T08:00:00Z",
+         *         "last_error": "text",
+         *         "state": "ok"
+         *       },
+         *       "updated_at": "2026-01-31T08:00:00Z",
+         *       "url": "http://demo-shop.localhost"
+         *     }
+         */
+        DrainView: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Whether lines are forwarded. */
+            enabled: boolean;
+            /** @description Whether a token is kept. */
+            has_token: boolean;
+            /** @description The names of the headers that go along. */
+            headers: string[];
+            /** @description Its id. */
+            id: components["schemas"]["DrainId"];
+            /** @description How the service is spoken to. */
+            kind: components["schemas"]["DrainKind"];
+            /** @description Its name, unique in the project. */
+            name: components["schemas"]["Slug"];
+            /** @description How it goes. */
+            status: components["schemas"]["DrainStatus"];
+            /** @description When it was changed last. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description Where it is. */
+            url: string;
+        };
+        /**
          * @description An e-mail address in lower case
          * @example you@example.com
          */
@@ -3939,6 +4110,44 @@ export interface components {
             certificate: string;
             /** @description Its private key in PEM, without a passphrase. It is never shown again. */
             private_key: string;
+        };
+        /**
+         * @description Body of `POST P/drains` and `PUT P/drains/:id`.
+         * @example {
+         *       "enabled": true,
+         *       "headers": {},
+         *       "kind": "syslog",
+         *       "name": "my-app",
+         *       "token": "0123456789abcdef0123456789abcdef01234567",
+         *       "url": "https://logs.example.com"
+         *     }
+         */
+        SetDrain: {
+            /** @description Whether lines are forwarded; `true` when absent. */
+            enabled?: boolean | null;
+            /**
+             * @description Headers that go along, ten at most, not for syslog. Their values are kept sealed and never shown again. Left out,
+             *     those that there are stay; empty, they go.
+             */
+            headers?: {
+                [key: string]: string;
+            } | null;
+            /** @description How the service is spoken to. */
+            kind: components["schemas"]["DrainKind"];
+            /** @description Its name, unique in the project. */
+            name: components["schemas"]["Slug"];
+            /**
+             * @description What opens it. Sent as `Authorization: Bearer TOKEN`, and to syslog as an element of the structured data, such as
+             *     `TOKEN@41058`. Kept sealed and never shown again. Left out, the one that there is stays; empty, it goes.
+             */
+            token?: string | null;
+            /**
+             * @description Where it is: `syslog://HOST:PORT` or `syslog+tls://HOST:PORT` for syslog, otherwise an address of HTTP. For Loki
+             *     and OTLP an address without a path gets the usual one. Members can read it: secrets belong into `token` or
+             *     `headers`.
+             * @example https://logs.example.com
+             */
+            url: string;
         };
         /**
          * @description Body of `POST P/env`.
@@ -8872,6 +9081,391 @@ export interface operations {
                      */
                     "application/json": {
                         data: components["schemas"]["DomainView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_drains: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "enabled": true,
+                     *           "has_token": true,
+                     *           "headers": [
+                     *             "text"
+                     *           ],
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "kind": "syslog",
+                     *           "name": "my-app",
+                     *           "status": {
+                     *             "delivered_lines": 0,
+                     *             "dropped_lines": 0,
+                     *             "lag_lines": 0,
+                     *             "last_delivered_at": "2026-01-31T08:00:00Z",
+                     *             "last_error": "text",
+                     *             "state": "ok"
+                     *           },
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "url": "http://demo-shop.localhost"
+                     *         }
+                     *       ],
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DrainView"][];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_drain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "headers": {},
+                 *       "kind": "syslog",
+                 *       "name": "my-app",
+                 *       "token": "0123456789abcdef0123456789abcdef01234567",
+                 *       "url": "https://logs.example.com"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetDrain"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "enabled": true,
+                     *         "has_token": true,
+                     *         "headers": [
+                     *           "text"
+                     *         ],
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "kind": "syslog",
+                     *         "name": "my-app",
+                     *         "status": {
+                     *           "delivered_lines": 0,
+                     *           "dropped_lines": 0,
+                     *           "lag_lines": 0,
+                     *           "last_delivered_at": "2026-01-31T08:00:00Z",
+                     *           "last_error": "text",
+                     *           "state": "ok"
+                     *         },
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DrainView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: it has a drain with this name; `too_many_drains`: it has five; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    update_drain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "headers": {},
+                 *       "kind": "syslog",
+                 *       "name": "my-app",
+                 *       "token": "0123456789abcdef0123456789abcdef01234567",
+                 *       "url": "https://logs.example.com"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetDrain"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "enabled": true,
+                     *         "has_token": true,
+                     *         "headers": [
+                     *           "text"
+                     *         ],
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "kind": "syslog",
+                     *         "name": "my-app",
+                     *         "status": {
+                     *           "delivered_lines": 0,
+                     *           "dropped_lines": 0,
+                     *           "lag_lines": 0,
+                     *           "last_delivered_at": "2026-01-31T08:00:00Z",
+                     *           "last_error": "text",
+                     *           "state": "ok"
+                     *         },
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DrainView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: another drain of it has this name; `conflict`: it was changed at the same moment */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_drain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    test_drain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "said": "text",
+                     *         "taken": true
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DrainTest"];
                         /** @constant */
                         success: true;
                     };

@@ -13,6 +13,7 @@ mod credentials;
 pub(crate) mod deployment;
 pub(crate) mod domain;
 pub(crate) mod domain_settings;
+mod drain;
 pub(crate) mod env_var;
 mod event;
 pub(crate) mod exec;
@@ -70,6 +71,7 @@ use crate::limiter::Limiter;
 use crate::liveness::Liveness;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
+use crate::outgoing::Outgoing;
 use crate::password::Passwords;
 use crate::routes::RouteBook;
 use crate::secrets::{Vault, VaultError};
@@ -93,6 +95,7 @@ pub struct Platform {
     pub(crate) mailer: Mailer,
     pub(crate) dns: Dns,
     pub(crate) git_api: GitApi,
+    pub(crate) outgoing: Outgoing,
     pub(crate) github: Option<GithubApp>,
     pub(crate) certificates: Folder,
     /// Until when the certificate of all names that the platform gives is good.
@@ -192,6 +195,7 @@ pub(crate) struct Signals {
     images: mpsc::UnboundedSender<ProjectId>,
     builder: Notify,
     certificates: Notify,
+    drains: Notify,
 }
 
 /// Where the tasks hear [`Signals`].
@@ -211,6 +215,7 @@ impl Signals {
             images,
             builder: Notify::new(),
             certificates: Notify::new(),
+            drains: Notify::new(),
         };
         let wakes = Wakes {
             projects: looked_at,
@@ -239,6 +244,16 @@ impl Signals {
     /// Until somebody calls [`Signals::certificates`].
     pub(crate) async fn certificates_called(&self) {
         self.certificates.notified().await;
+    }
+
+    /// Look which log drains there are.
+    pub(crate) fn drains(&self) {
+        self.drains.notify_one();
+    }
+
+    /// Until somebody calls [`Signals::drains`].
+    pub(crate) async fn drains_called(&self) {
+        self.drains.notified().await;
     }
 
     /// Look at the queue of deployments.

@@ -4,6 +4,7 @@
 //! defaults below.
 
 mod acme;
+mod drains;
 mod github_app;
 mod proxy;
 
@@ -23,6 +24,7 @@ use tose_model::secret::SecretString;
 
 pub use acme::AcmeConfig;
 use acme::AcmeTable;
+pub use drains::DrainsConfig;
 pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
 use proxy::ProxyTable;
@@ -220,6 +222,8 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// Whom to ask for DNS records; empty: whom the machine asks.
     pub name_servers: Vec<SocketAddr>,
+    /// `[drains]`.
+    pub drains: DrainsConfig,
     /// How mail leaves; absent: none does.
     pub smtp: Option<Smtp>,
 }
@@ -358,6 +362,7 @@ struct File {
     proxy: ProxyTable,
     accounts: AccountsTable,
     dns: DnsTable,
+    drains: DrainsConfig,
     smtp: Option<SmtpTable>,
 }
 
@@ -590,6 +595,7 @@ impl Config {
             proxy_protocol: file.proxy.checked_protocol()?,
             visitor_proxies: file.proxy.trusted_proxies,
             name_servers: file.dns.servers,
+            drains: file.drains,
             smtp: file
                 .smtp
                 .map(|smtp| smtp.into_smtp(flags.smtp_password))

@@ -9,6 +9,7 @@ mod deployment;
 mod doc;
 mod docs;
 mod domain;
+mod drain;
 mod env_var;
 mod error;
 mod etag;

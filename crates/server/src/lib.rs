@@ -10,6 +10,7 @@ pub mod config;
 pub mod data_plane;
 mod dns;
 mod dns_hook;
+mod drain;
 mod git_api;
 mod github_app;
 mod http;
@@ -17,6 +18,7 @@ mod limiter;
 mod liveness;
 mod mail;
 mod metrics;
+mod outgoing;
 mod password;
 pub mod proxy_process;
 mod routes;
@@ -47,6 +49,7 @@ use crate::git_api::GitApi;
 use crate::github_app::GithubApp;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
+use crate::outgoing::Outgoing;
 use crate::password::Passwords;
 use crate::routes::RouteBook;
 use crate::secrets::Vault;
@@ -233,6 +236,8 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     let git_api = GitApi::new().map_err(StartError::because(
         "calls of Git servers could not be set up",
     ))?;
+    let outgoing = Outgoing::new(&config.drains)
+        .map_err(StartError::because("log drains could not be set up"))?;
     let github = config.github_app.as_ref().map(GithubApp::open).transpose();
     let github = github.map_err(StartError::because("the GitHub App could not be set up"))?;
     let platform = Arc::new(Platform {
@@ -240,6 +245,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         mailer,
         dns,
         git_api,
+        outgoing,
         github,
         certificates: tose_proxy::certificates::Folder::of(&config.data_dir),
         wildcard: Default::default(),

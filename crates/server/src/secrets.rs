@@ -13,7 +13,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use tose_api::{DeploymentId, DomainId, EnvKey, ProjectId, UserId, WorkspaceId};
+use tose_api::{DeploymentId, DomainId, DrainId, EnvKey, ProjectId, UserId, WorkspaceId};
 use tose_model::IdGen;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use zeroize::Zeroizing;
@@ -93,6 +93,11 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         domain_id: DomainId,
     },
+    /// What opens the service of a log drain.
+    DrainSecrets {
+        workspace_id: WorkspaceId,
+        drain_id: DrainId,
+    },
     /// The secret of an authenticator app.
     TotpSecret { user_id: UserId },
     /// The private key of a certificate; the name is that of `tose_proxy::certificates::Name`.
@@ -148,6 +153,12 @@ impl Place<'_> {
                 domain_id,
             } => {
                 format!("v{KEY_VERSION}/domains.users/{workspace_id}/{domain_id}")
+            }
+            Self::DrainSecrets {
+                workspace_id,
+                drain_id,
+            } => {
+                format!("v{KEY_VERSION}/drains.secrets/{workspace_id}/{drain_id}")
             }
             Self::TotpSecret { user_id } => {
                 format!("v{KEY_VERSION}/users.totp_secret/{user_id}")

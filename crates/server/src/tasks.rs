@@ -10,6 +10,7 @@ mod certificates;
 mod commit_status;
 mod disk;
 mod domains;
+mod drains;
 mod images;
 mod liveness;
 mod probe;
@@ -53,6 +54,7 @@ impl Tasks {
         tasks.spawn(certificates::run(Arc::clone(platform)));
         tasks.spawn(commit_status::run(Arc::clone(platform)));
         tasks.spawn(domains::run(Arc::clone(platform)));
+        tasks.spawn(drains::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(images::run(Arc::clone(platform), wakes.images));
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));

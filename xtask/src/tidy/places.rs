@@ -100,6 +100,11 @@ const PLACES: [Place; 5] = [
                 "the engine pulls a project's image with them",
             ),
             permit(
+                "crates/server/src/app/drain.rs",
+                "open_drain_secrets",
+                "a service gets what opens it along with the lines; a change of the drain keeps it",
+            ),
+            permit(
                 "crates/server/src/app/domain_settings.rs",
                 "open_users",
                 "the proxy gets the digests of who may come in",

@@ -16,6 +16,7 @@ use tose_api::account::*;
 use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
 use tose_api::domain::{AddDomain, DomainView, SetCertificate};
 use tose_api::domain_settings::DomainSettings;
+use tose_api::drain::{DrainTest, DrainView, SetDrain};
 use tose_api::env_var::{ChangeEnvVar, EnvVarView, EnvVarsChanged, SetEnvVar, SetEnvVars};
 use tose_api::event::EventView;
 use tose_api::exec::{Exec, ExecResult};
@@ -41,9 +42,9 @@ use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
-    accept, auth, deployment, docs, domain, env_var, etag, exec, git, git_push, github, hook, job,
-    log, log_socket, member, metrics, openapi, project, push, registry, schedule, system,
-    workspace,
+    accept, auth, deployment, docs, domain, drain, env_var, etag, exec, git, git_push, github,
+    hook, job, log, log_socket, member, metrics, openapi, project, push, registry, schedule,
+    system, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -204,6 +205,11 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/schedules"), MEMBER, get(schedule::list), doc("list_schedules", "Its schedules").gives::<Vec<ScheduleView>>()),
         route("PUT", p("/schedules/{name}"), ADMIN, put(schedule::set), doc("set_schedule", "Run a command again and again").takes::<SetSchedule>().gives::<ScheduleView>().text("At each time that the cron expression names, a job is queued, with the version that is live then. A run is left out, and the reason kept, while the one before goes on and while the project is stopped. Times that passed while the server was down lead to one run.").conflict("too_many_schedules", "it has twenty")),
         route("DELETE", p("/schedules/{name}"), ADMIN, delete(schedule::delete), doc("delete_schedule", "Forget a schedule; its jobs stay").gives::<Deleted>()),
+        route("GET", p("/drains"), MEMBER, get(drain::list), doc("list_drains", "Where its log lines are forwarded to").gives::<Vec<DrainView>>()),
+        route("POST", p("/drains"), ADMIN, post(drain::create), doc("create_drain", "Forward its log lines to an outside service").takes::<SetDrain>().creates::<DrainView>().text("Lines that are written from now on are sent in order, each at least once, in batches of up to 1,000. What the service does not take is sent again, later and later. Token and headers are kept sealed and never shown.").conflict("taken", "it has a drain with this name").conflict("too_many_drains", "it has five")),
+        route("PUT", p("/drains/{id}"), ADMIN, put(drain::update), doc("update_drain", "Change a drain").takes::<SetDrain>().gives::<DrainView>().text("In place of what was set; a token or headers that are left out stay, as long as the address leads to the same service. It goes on where it stood, also if it was paused.").conflict("taken", "another drain of it has this name").conflict("conflict", "it was changed at the same moment")),
+        route("DELETE", p("/drains/{id}"), ADMIN, delete(drain::delete), doc("delete_drain", "Forward nothing any more").gives::<Deleted>()),
+        route("POST", p("/drains/{id}/test"), ADMIN, post(drain::test), doc("test_drain", "Send one line now").gives::<DrainTest>().text("Answers whether the service took it, and what it said. If it did, a paused drain goes on.")),
         route("GET", p("/jobs/{id}/logs"), MEMBER, get(job::logs), doc("get_job_log", "What a job wrote").gives::<DeploymentLogView>().query("after", "Lines after this number, from an answer's `next`", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000}))),
         route("GET", p("/webhooks/deploy"), ADMIN, get(hook::get), doc("get_deploy_hook", "The deploy hook, without its address").gives::<DeployHookView>()),
         route("POST", p("/webhooks/deploy"), ADMIN, post(hook::create), doc("create_deploy_hook", "Make a deploy hook, in place of the one there is").creates::<DeployHookView>().text("Its address is in this answer only.")),

@@ -11,6 +11,7 @@ mod deployment;
 mod disk;
 mod domain;
 mod domain_settings;
+mod drain;
 mod env_var;
 mod feature;
 mod git;
