@@ -6,6 +6,7 @@ pub(crate) mod deployments;
 mod domain_settings;
 pub(crate) mod domains;
 pub(crate) mod down;
+pub(crate) mod drains;
 pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod generate;
@@ -60,6 +61,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Rollback(args) => rollback::run(ctx, args).await,
         Command::Status => status::run(ctx).await,
         Command::Logs(args) => logs::run(ctx, args).await,
+        Command::Drains(args) => drains::run(ctx, args).await,
         Command::Exec(args) => exec::run(ctx, args).await,
         Command::Run(args) => jobs::run(ctx, args).await,
         Command::Jobs(args) => jobs::manage(ctx, args).await,

@@ -59,6 +59,8 @@ pub(crate) enum Error {
     StreamCutShort,
     #[error("the command ended with the exit code {code}")]
     CommandEnded { code: i64 },
+    #[error("the drain {name} took no line: {said}")]
+    NotTaken { name: Slug, said: String },
     #[error("nobody reads the output any more")]
     OutputClosed,
 }
@@ -88,6 +90,7 @@ impl Error {
             Self::Interrupted { .. } => "interrupted",
             Self::StreamCutShort => "stream_cut_short",
             Self::CommandEnded { .. } => "command_ended",
+            Self::NotTaken { .. } => "not_taken",
             Self::OutputClosed => "output_closed",
         }
     }

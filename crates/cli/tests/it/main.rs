@@ -14,6 +14,7 @@ mod deployments;
 mod domain_settings;
 mod domains;
 mod down;
+mod drains;
 mod env;
 mod exec;
 mod generate;
