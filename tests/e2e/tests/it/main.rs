@@ -11,6 +11,7 @@ mod chaos;
 mod cli;
 mod control_plane;
 mod deploy;
+mod drain;
 mod edge;
 mod endurance;
 mod feature;
