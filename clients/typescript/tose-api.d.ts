@@ -2605,7 +2605,7 @@ export interface components {
          */
         DrainId: string;
         /** @description How a service is spoken to. */
-        DrainKind: "syslog" | "http" | "loki" | "otlp";
+        DrainKind: "http" | "syslog" | "loki" | "otlp";
         /** @description Whether lines are taken. */
         DrainState: "ok" | "retrying" | "paused";
         /**
@@ -2665,7 +2665,7 @@ export interface components {
          *         "text"
          *       ],
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
-         *       "kind": "syslog",
+         *       "kind": "http",
          *       "name": "my-app",
          *       "status": {
          *         "delivered_lines": 0,
@@ -4116,7 +4116,7 @@ export interface components {
          * @example {
          *       "enabled": true,
          *       "headers": {},
-         *       "kind": "syslog",
+         *       "kind": "http",
          *       "name": "my-app",
          *       "token": "0123456789abcdef0123456789abcdef01234567",
          *       "url": "https://logs.example.com"
@@ -9134,7 +9134,7 @@ export interface operations {
                      *             "text"
                      *           ],
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
-                     *           "kind": "syslog",
+                     *           "kind": "http",
                      *           "name": "my-app",
                      *           "status": {
                      *             "delivered_lines": 0,
@@ -9198,7 +9198,7 @@ export interface operations {
                  * @example {
                  *       "enabled": true,
                  *       "headers": {},
-                 *       "kind": "syslog",
+                 *       "kind": "http",
                  *       "name": "my-app",
                  *       "token": "0123456789abcdef0123456789abcdef01234567",
                  *       "url": "https://logs.example.com"
@@ -9226,7 +9226,7 @@ export interface operations {
                      *           "text"
                      *         ],
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
-                     *         "kind": "syslog",
+                     *         "kind": "http",
                      *         "name": "my-app",
                      *         "status": {
                      *           "delivered_lines": 0,
@@ -9299,7 +9299,7 @@ export interface operations {
                  * @example {
                  *       "enabled": true,
                  *       "headers": {},
-                 *       "kind": "syslog",
+                 *       "kind": "http",
                  *       "name": "my-app",
                  *       "token": "0123456789abcdef0123456789abcdef01234567",
                  *       "url": "https://logs.example.com"
@@ -9327,7 +9327,7 @@ export interface operations {
                      *           "text"
                      *         ],
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
-                     *         "kind": "syslog",
+                     *         "kind": "http",
                      *         "name": "my-app",
                      *         "status": {
                      *           "delivered_lines": 0,

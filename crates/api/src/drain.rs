@@ -47,10 +47,10 @@ const VALUE_PATTERN: &str = "^([!-~]([ -~]*[!-~])?)?$";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainKind {
-    /// RFC 5424 over TCP or TLS, each message after its length.
-    Syslog,
     /// A JSON array of lines in the body of a POST, compressed with gzip.
     Http,
+    /// RFC 5424 over TCP or TLS, each message after its length.
+    Syslog,
     /// Grafana Loki's push API, in JSON.
     Loki,
     /// OpenTelemetry's logs over HTTP, in JSON.
