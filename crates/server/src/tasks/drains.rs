@@ -30,7 +30,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// The least time from one batch to the next, unless the next is full: so old may a line be when it is sent.
 const PACE: Duration = Duration::from_secs(1);
 /// How often the clock is looked at during a pause.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(500);
 /// How long a connection without lines is kept.
 const IDLE: Duration = Duration::from_secs(60);
 /// The longest time that a service may ask to be left alone.
@@ -197,7 +197,7 @@ impl<'a> Way<'a> {
         let (lines, dropped) = match event {
             Event::End => return Ok(None),
             Event::Missed(count) => {
-                let text = format!("{count} lines were removed before they could be delivered");
+                let text = format!("removed before they could be delivered: {count} lines");
                 let seq = self.position.saturating_add(count);
                 let line = self.platform.drain_note(text);
                 (vec![DrainLine { seq, line }], count)

@@ -195,6 +195,11 @@ async fn another_workspaces_thing_answers_exactly_as_a_random_id_does() {
         )
         .await;
     let invitation = invitation.data()["id"].as_str().expect("an id").to_owned();
+    let body = json!({
+        "name": "logs", "kind": "http", "url": "https://8.8.8.8", "enabled": false,
+    });
+    let drain = owner.post("projects/shop/drains", body).await;
+    let drain = drain.data()["id"].as_str().expect("an id").to_owned();
     let user = owner.get("/api/me").await.data()["user_id"].clone();
     let user = user.as_str().expect("an id").to_owned();
     const RANDOM: &str = "00000000-0000-7000-8000-000000000000";
@@ -223,6 +228,8 @@ async fn another_workspaces_thing_answers_exactly_as_a_random_id_does() {
             "projects/shop/domains/ID/certificate",
             &domain,
         ),
+        (Method::DELETE, "projects/shop/drains/ID", &drain),
+        (Method::POST, "projects/shop/drains/ID/test", &drain),
         (Method::DELETE, "invitations/ID", &invitation),
         (Method::DELETE, "members/ID", &user),
     ] {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tose_api::log::LogSource;
 use tose_model::driver::ReplicaName;
 use tose_server::config::Config;
+use tose_testkit::{Act, Program};
 
 use crate::harness::{Client, Lab, eventually};
 use receiver::{HttpReceiver, SyslogReceiver};
@@ -136,6 +137,25 @@ async fn lines_arrive_once_in_order_with_their_numbers_and_from_now_on() {
         assert!(!answer.body.to_string().contains(SECRET), "{answer:?}");
     }
     assert_eq!(lab.fsck().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn many_lines_come_in_order_in_batches_of_a_thousand_at_most() {
+    let lab = Lab::start_with(reach_loopback).await;
+    let owner = lab.owner("demo").await;
+    let program = Program::new([Act::Count { lines: 2500 }, Act::Serve { status: 200 }]);
+    lab.driver.add_image("app:1", program);
+    owner.project("shop", "app:1").await;
+    let receiver = HttpReceiver::start().await;
+    let body = json!({"name": "logs", "kind": "http", "url": receiver.url});
+    assert_eq!(owner.post(DRAINS, body).await.status, 201);
+    owner.deploy("shop").await;
+    let expected: Vec<String> = (0..2500).map(|line| format!("line {line}")).collect();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    receiver.has_taken(&expected).await;
+    for call in receiver.calls() {
+        assert!(call.body.as_array().expect("an array").len() <= 1000);
+    }
 }
 
 #[tokio::test]
@@ -301,7 +321,7 @@ async fn lines_that_were_removed_before_their_turn_are_counted_and_told_of() {
     let (delivered, dropped) = (count("delivered_lines"), count("dropped_lines"));
     assert_eq!(delivered + dropped, 12);
     assert!(dropped > 0, "{drain}");
-    let note = format!("{dropped} lines were removed before they could be delivered");
+    let note = format!("removed before they could be delivered: {dropped} lines");
     let taken = receiver.taken();
     let at = taken.iter().position(|(_, text)| *text == note);
     let numbers: Vec<u64> = taken.iter().map(|(seq, _)| *seq).collect();
