@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tose_api::Slug;
 use tose_api::drain::DrainKind;
-use tose_api::log::LogSource;
+use tose_api::log::{LogLevel, LogSource};
 
 use crate::log::LogLine;
 
@@ -36,23 +36,18 @@ pub struct Origin {
 pub struct DrainLine {
     /// Its number in the log; 0 for a line that is not in it.
     pub seq: u64,
+    /// The level that its text names, if it names one.
+    pub level: Option<LogLevel>,
     /// The line.
     pub line: LogLine,
 }
 
-/// How bad a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Severity {
-    Warning,
-    Info,
-}
-
-/// As far as is known: what an app writes to standard error is a warning.
-fn severity(line: &LogLine) -> Severity {
-    match line.source {
-        LogSource::Stderr => Severity::Warning,
-        LogSource::Stdout | LogSource::Build | LogSource::System => Severity::Info,
-    }
+/// The level that a line is sent with: its own, or else a warning for what came by standard error.
+fn level(numbered: &DrainLine) -> LogLevel {
+    numbered.level.unwrap_or(match numbered.line.source {
+        LogSource::Stderr => LogLevel::Warn,
+        LogSource::Stdout | LogSource::Build | LogSource::System => LogLevel::Info,
+    })
 }
 
 /// The name that a line's source has on the wire.

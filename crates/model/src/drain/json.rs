@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tose_api::Timestamp;
+use tose_api::log::LogLevel;
 
-use super::{DrainLine, Origin, Severity, severity, stream};
+use super::{DrainLine, Origin, level, stream};
 
 /// A line as an element of an array.
 #[derive(Serialize)]
@@ -17,20 +18,22 @@ struct PlainLine<'a> {
     project: &'a str,
     pod: &'a str,
     stream: &'static str,
+    level: LogLevel,
     message: Cow<'a, str>,
 }
 
 pub(super) fn plain(origin: &Origin, lines: &[DrainLine]) -> Vec<u8> {
     let lines: Vec<PlainLine<'_>> = lines
         .iter()
-        .map(|DrainLine { seq, line }| PlainLine {
-            seq: *seq,
-            timestamp: line.time,
+        .map(|numbered| PlainLine {
+            seq: numbered.seq,
+            timestamp: numbered.line.time,
             workspace: origin.workspace.as_str(),
             project: origin.project.as_str(),
-            pod: &line.pod,
-            stream: stream(line),
-            message: String::from_utf8_lossy(&line.text),
+            pod: &numbered.line.pod,
+            stream: stream(&numbered.line),
+            level: level(numbered),
+            message: String::from_utf8_lossy(&numbered.line.text),
         })
         .collect();
     to_bytes(&lines)
@@ -139,10 +142,13 @@ pub(super) fn otlp(origin: &Origin, lines: &[DrainLine]) -> Vec<u8> {
     let text = |text: &'_ str| OtlpValue::StringValue(Cow::Owned(text.to_owned()));
     let log_records = lines
         .iter()
-        .map(|DrainLine { seq, line }| {
-            let (severity_number, severity_text) = match severity(line) {
-                Severity::Warning => (13, "WARN"),
-                Severity::Info => (9, "INFO"),
+        .map(|numbered| {
+            let line = &numbered.line;
+            let (severity_number, severity_text) = match level(numbered) {
+                LogLevel::Debug => (5, "DEBUG"),
+                LogLevel::Info => (9, "INFO"),
+                LogLevel::Warn => (13, "WARN"),
+                LogLevel::Error => (17, "ERROR"),
             };
             OtlpRecord {
                 time_unix_nano: line.time.as_nanos().to_string(),
@@ -152,7 +158,7 @@ pub(super) fn otlp(origin: &Origin, lines: &[DrainLine]) -> Vec<u8> {
                 attributes: [
                     attribute("tose.pod", text(&line.pod)),
                     attribute("tose.stream", text(stream(line))),
-                    attribute("tose.seq", OtlpValue::IntValue(seq.to_string())),
+                    attribute("tose.seq", OtlpValue::IntValue(numbered.seq.to_string())),
                 ],
             }
         })

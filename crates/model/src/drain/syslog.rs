@@ -1,8 +1,9 @@
 //! Syslog: RFC 5424, each message after its length (RFC 6587, octet counting).
 
 use tose_api::Timestamp;
+use tose_api::log::LogLevel;
 
-use super::{DrainLine, Origin, Severity, severity, stream};
+use super::{DrainLine, Origin, level, stream};
 
 /// The facility "user-level messages", in its place in a priority.
 const FACILITY: u8 = 1 << 3;
@@ -27,9 +28,11 @@ pub(super) fn encode(origin: &Origin, element: Option<&str>, lines: &[DrainLine]
 fn message(origin: &Origin, element: Option<&str>, numbered: &DrainLine) -> Vec<u8> {
     let line = &numbered.line;
     let priority = FACILITY
-        | match severity(line) {
-            Severity::Warning => 4,
-            Severity::Info => 6,
+        | match level(numbered) {
+            LogLevel::Error => 3,
+            LogLevel::Warn => 4,
+            LogLevel::Info => 6,
+            LogLevel::Debug => 7,
         };
     let head = format!(
         "<{priority}>1 {} {} {} {} {} {} ",

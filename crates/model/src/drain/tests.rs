@@ -15,6 +15,7 @@ fn origin() -> Origin {
 fn line(seq: u64, source: LogSource, text: &[u8]) -> DrainLine {
     DrainLine {
         seq,
+        level: None,
         line: LogLine {
             time: Timestamp::from_nanos(1_767_225_600_123_456_789),
             source,
@@ -55,6 +56,28 @@ fn syslog_messages_are_counted_and_carry_level_origin_and_number() {
     );
     let text = String::from_utf8(tested).expect("text");
     assert!(text.ends_with(" system [t0ken@41058 tag=\"a\"] "), "{text}");
+}
+
+#[test]
+fn the_level_that_a_line_names_goes_before_the_source_that_it_came_by() {
+    for (named, source, priority, number) in [
+        (Some(LogLevel::Error), LogSource::Stdout, "<11>", 17),
+        (Some(LogLevel::Debug), LogSource::Stderr, "<15>", 5),
+        (Some(LogLevel::Info), LogSource::Stderr, "<14>", 9),
+        (None, LogSource::Stderr, "<12>", 13),
+        (None, LogSource::System, "<14>", 9),
+    ] {
+        let mut line = line(1, source, b"x");
+        line.level = named;
+        let lines = [line];
+        let message = encode(DrainKind::Syslog, &origin(), None, &lines);
+        let message = String::from_utf8(message).expect("text");
+        assert!(message.contains(priority), "{message}");
+        let request = encode(DrainKind::Otlp, &origin(), None, &lines);
+        let request: Value = serde_json::from_slice(&request).expect("JSON");
+        let record = &request["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+        assert_eq!(record["severityNumber"], number);
+    }
 }
 
 #[test]
@@ -107,9 +130,9 @@ fn elements_of_structured_data_are_told_from_what_would_break_out_of_one() {
 fn plain_json_is_an_array_of_lines() {
     let expected = json!([
         {"seq": 7, "timestamp": "2026-01-01T00:00:00.123456789Z", "workspace": "demo", "project": "shop",
-         "pod": "shop-1-a", "stream": "stdout", "message": "hello"},
+         "pod": "shop-1-a", "stream": "stdout", "level": "info", "message": "hello"},
         {"seq": 8, "timestamp": "2026-01-01T00:00:00.123456789Z", "workspace": "demo", "project": "shop",
-         "pod": "shop-1-a", "stream": "stderr", "message": "bad \u{fffd}\n\"x\""},
+         "pod": "shop-1-a", "stream": "stderr", "level": "warn", "message": "bad \u{fffd}\n\"x\""},
     ]);
     assert_eq!(body(DrainKind::Http), expected);
 }

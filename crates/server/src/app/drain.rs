@@ -140,6 +140,7 @@ impl Platform {
         let mut receiver = self.open_receiver(&drain)?;
         let line = DrainLine {
             seq: 0,
+            level: None,
             line: self.drain_note(format!("a test of the drain {}", drain.settings.name)),
         };
         let batch = receiver.batch(&origin, vec![line]).await?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tose_api::event::Via;
+use tose_api::log::LogLevel;
 use tose_api::{DrainId, Timestamp};
 use tose_logs::{Event, FollowFrom, StreamId};
 use tose_model::access::{Actor, WorkspaceScope};
@@ -200,11 +201,13 @@ impl<'a> Way<'a> {
                 let text = format!("removed before they could be delivered: {count} lines");
                 let seq = self.position.saturating_add(count);
                 let line = self.platform.drain_note(text);
-                (vec![DrainLine { seq, line }], count)
+                let level = Some(LogLevel::Warn);
+                (vec![DrainLine { seq, level, line }], count)
             }
             Event::Records(records) => {
                 let line = |record: tose_logs::Record| DrainLine {
                     seq: record.seq,
+                    level: record.level,
                     line: record.line,
                 };
                 (records.into_iter().map(line).collect(), 0)

@@ -119,7 +119,7 @@ async fn lines_arrive_once_in_order_with_their_numbers_and_from_now_on() {
     assert_eq!(call.headers["content-encoding"], "gzip");
     let expected = json!({
         "seq": 2, "timestamp": "2026-01-01T00:00:00.000000002Z", "workspace": "demo", "project": "shop",
-        "pod": app.pod.as_str(), "stream": "stdout", "message": "one",
+        "pod": app.pod.as_str(), "stream": "stdout", "level": "info", "message": "one",
     });
     assert_eq!(call.body[0], expected);
     let is_done = |drain: &Value| drain["status"]["delivered_lines"] == json!(3);
