@@ -210,7 +210,7 @@ impl<'a> Way<'a> {
                     level: record.level,
                     line: record.line,
                 };
-                (records.into_iter().map(line).collect(), 0)
+                (records.iter().cloned().map(line).collect(), 0)
             }
         };
         let position = lines.last().map_or(self.position, |line| line.seq);

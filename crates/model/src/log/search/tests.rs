@@ -1,3 +1,5 @@
+//! What searches find, and what they refuse.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Lines that come in pieces.
+
 use futures_util::stream;
 
 use super::*;
