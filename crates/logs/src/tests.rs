@@ -2,6 +2,7 @@
 
 mod damage;
 mod follow;
+mod fuzz;
 mod model;
 mod packing;
 
