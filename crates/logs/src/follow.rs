@@ -103,6 +103,19 @@ impl Follower {
         Ok(look.event)
     }
 
+    /// The next lines if they are in memory already: those of a reader that is up to date.
+    pub fn take_ready(&mut self) -> Option<Arc<Batch>> {
+        match self.look_into_memory()?? {
+            Event::Records(batch) => Some(batch),
+            Event::Missed(_) | Event::End => None,
+        }
+    }
+
+    /// How many readers the stream has.
+    pub fn readers(&self) -> usize {
+        self.stream.readers()
+    }
+
     /// What memory says comes next; `None` if the files have to be asked.
     fn look_into_memory(&mut self) -> Option<Option<Event>> {
         let Place::At(cursor) = self.place else {

@@ -156,6 +156,10 @@ impl Stream {
         self.changes.subscribe()
     }
 
+    pub(crate) fn readers(&self) -> usize {
+        self.changes.receiver_count()
+    }
+
     pub(crate) fn removals(&self) -> u64 {
         self.removals.load(Ordering::Acquire)
     }

@@ -34,6 +34,13 @@ use crate::http::reply::Reply;
 const PING_PERIOD: Duration = Duration::from_secs(30);
 /// How long some frames may take to leave; after that the reader is taken for gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// So many readers of one log are a crowd. Each of them then gets its lines a little later and with fewer
+/// writes: the writes are most of what a reader costs.
+const CROWD: usize = 50;
+const CROWD_PAUSE: Duration = Duration::from_millis(20);
+/// What a socket has for frames that come and frames that leave, in bytes. Readers send next to nothing.
+const READ_BUFFER: usize = 4 << 10;
+const WRITE_BUFFER: usize = 16 << 10;
 /// How many lines have to leave within that time.
 const CHUNK: usize = 100;
 /// How many old lines a live stream begins with.
@@ -161,6 +168,9 @@ fn accept(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| Transport::NotAnUpgrade)?;
     let place = platform.limits.socket(access.scope().id())?;
+    let upgrade = upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER);
     Ok(upgrade.on_upgrade(|socket| async move {
         stream.run(socket).await;
         drop(place);
@@ -238,8 +248,14 @@ impl Stream {
             };
             match event {
                 Ok(Some(Event::Records(batch))) => {
-                    self.last_time = batch.last().map_or(self.last_time, |last| last.line.time);
                     self.send_batch(socket, &batch).await?;
+                    while let Some(batch) = self.follower.take_ready() {
+                        self.send_batch(socket, &batch).await?;
+                    }
+                    flush(socket).await?;
+                    if self.follower.readers() >= CROWD {
+                        tokio::time::sleep(CROWD_PAUSE).await;
+                    }
                 }
                 Ok(Some(Event::Missed(count))) => {
                     let text = format!(
@@ -261,8 +277,10 @@ impl Stream {
         }
     }
 
-    /// Sends the lines that are wanted, many with one write. Their frames are made once for all readers.
-    async fn send_batch(&self, socket: &mut WebSocket, batch: &Batch) -> Result<(), Gone> {
+    /// Hands over the lines that are wanted; they leave when there are many, or are flushed. Their frames are
+    /// made once for all readers.
+    async fn send_batch(&mut self, socket: &mut WebSocket, batch: &Batch) -> Result<(), Gone> {
+        self.last_time = batch.last().map_or(self.last_time, |last| last.line.time);
         let Some(frames) = batch.made(|_| Frames::default()) else {
             return Err(Gone);
         };
@@ -274,12 +292,9 @@ impl Stream {
                         socket.feed(Message::Text(frame.clone())).await?;
                     }
                 }
-                socket.flush().await
+                Ok(())
             };
-            match tokio::time::timeout(SEND_TIMEOUT, send).await {
-                Ok(Ok(())) => {}
-                _ => return Err(Gone),
-            }
+            in_time(send).await?;
         }
         Ok(())
     }
@@ -341,7 +356,15 @@ fn frame(format: Format, record: &Record) -> Utf8Bytes {
 }
 
 async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Gone> {
-    match tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await {
+    in_time(socket.send(message)).await
+}
+
+async fn flush(socket: &mut WebSocket) -> Result<(), Gone> {
+    in_time(socket.flush()).await
+}
+
+async fn in_time(sent: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Gone> {
+    match tokio::time::timeout(SEND_TIMEOUT, sent).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(Gone),
     }
