@@ -1428,6 +1428,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/logs/analyze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why it fails, told from its output
+         * @description Without `logs` and `deployment`, the newest deployment is looked at if it failed, and otherwise the last lines that the project's replicas wrote. Nothing is changed. Needs the role member in the workspace.
+         */
+        post: operations["analyze_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/logs/download": {
         parameters: {
             query?: never;
@@ -1876,6 +1896,41 @@ export interface components {
             user_id: components["schemas"]["UserId"];
         };
         /**
+         * @description What is known of a failure.
+         * @example {
+         *       "causes": [
+         *         {
+         *           "confidence": 0,
+         *           "evidence": [
+         *             "text"
+         *           ],
+         *           "fix": "text",
+         *           "title": "text"
+         *         }
+         *       ],
+         *       "summary": "text"
+         *     }
+         */
+        AnalysisView: {
+            /** @description At most five, the likeliest first. */
+            causes: components["schemas"]["CauseView"][];
+            /** @description One sentence. */
+            summary: string;
+        };
+        /**
+         * @description Body of `POST P/logs/analyze`; an empty body is a body without fields.
+         * @example {
+         *       "deployment": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "logs": "text"
+         *     }
+         */
+        AnalyzeLogs: {
+            /** @description The deployment to look at; without it and `logs`, the newest one if that failed. */
+            deployment?: components["schemas"]["DeploymentId"] | null;
+            /** @description The output to look at, 1 MiB at most; the project's own when absent. */
+            logs?: string | null;
+        };
+        /**
          * Format: uuid
          * @description An opaque id
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
@@ -1940,6 +1995,30 @@ export interface components {
             root_directory?: components["schemas"]["RepoPath"] | null;
             /** @description The stage of the Dockerfile that becomes the image; the last when absent. */
             target?: components["schemas"]["Slug"] | null;
+        };
+        /**
+         * @description Something that makes an app fail.
+         * @example {
+         *       "confidence": 0,
+         *       "evidence": [
+         *         "text"
+         *       ],
+         *       "fix": "text",
+         *       "title": "text"
+         *     }
+         */
+        CauseView: {
+            /**
+             * Format: uint8
+             * @description How sure that is, from 1 to 100.
+             */
+            confidence: number;
+            /** @description The lines that say so, shortened, in their order. */
+            evidence: string[];
+            /** @description What to do. */
+            fix: string;
+            /** @description What is wrong. */
+            title: string;
         };
         /** @description Where a certificate is from. */
         CertificateSource: "acme" | "uploaded";
@@ -2290,6 +2369,19 @@ export interface components {
         /**
          * @description A deployment.
          * @example {
+         *       "analysis": {
+         *         "causes": [
+         *           {
+         *             "confidence": 0,
+         *             "evidence": [
+         *               "text"
+         *             ],
+         *             "fix": "text",
+         *             "title": "text"
+         *           }
+         *         ],
+         *         "summary": "text"
+         *       },
          *       "build_finished_at": "2026-01-31T08:00:00Z",
          *       "build_started_at": "2026-01-31T08:00:00Z",
          *       "commit": {
@@ -2309,6 +2401,11 @@ export interface components {
          *     }
          */
         DeploymentView: {
+            /**
+             * @description What its output says of why it failed, if it failed and that is likely enough.
+             * @default null
+             */
+            analysis: components["schemas"]["AnalysisView"] | null;
             /** @description When its build ended. */
             build_finished_at: components["schemas"]["Timestamp"] | null;
             /** @description When its build began. */
@@ -3214,6 +3311,37 @@ export interface components {
             timeout_seconds: number;
         };
         /**
+         * @description Answer of `POST P/logs/analyze`.
+         * @example {
+         *       "answer": "text",
+         *       "causes": [
+         *         {
+         *           "confidence": 0,
+         *           "evidence": [
+         *             "text"
+         *           ],
+         *           "fix": "text",
+         *           "title": "text"
+         *         }
+         *       ],
+         *       "deployment": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "model": "text",
+         *       "summary": "text"
+         *     }
+         */
+        LogAnalysisView: {
+            /** @description What it answered, as plain text that nobody has checked. */
+            answer: string | null;
+            /** @description At most five, the likeliest first. */
+            causes: components["schemas"]["CauseView"][];
+            /** @description The deployment that was looked at; null when it was the project's output, or what was sent along. */
+            deployment: components["schemas"]["DeploymentId"] | null;
+            /** @description The language model that answered; null when none did. */
+            model: string | null;
+            /** @description One sentence. */
+            summary: string;
+        };
+        /**
          * @description What a project's log holds of a day.
          * @example {
          *       "bytes": 0,
@@ -3715,6 +3843,19 @@ export interface components {
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *       "image": "nginx:1.27",
          *       "live_deployment": {
+         *         "analysis": {
+         *           "causes": [
+         *             {
+         *               "confidence": 0,
+         *               "evidence": [
+         *                 "text"
+         *               ],
+         *               "fix": "text",
+         *               "title": "text"
+         *             }
+         *           ],
+         *           "summary": "text"
+         *         },
          *         "build_finished_at": "2026-01-31T08:00:00Z",
          *         "build_started_at": "2026-01-31T08:00:00Z",
          *         "commit": {
@@ -6995,6 +7136,19 @@ export interface operations {
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *           "image": "nginx:1.27",
                      *           "live_deployment": {
+                     *             "analysis": {
+                     *               "causes": [
+                     *                 {
+                     *                   "confidence": 0,
+                     *                   "evidence": [
+                     *                     "text"
+                     *                   ],
+                     *                   "fix": "text",
+                     *                   "title": "text"
+                     *                 }
+                     *               ],
+                     *               "summary": "text"
+                     *             },
                      *             "build_finished_at": "2026-01-31T08:00:00Z",
                      *             "build_started_at": "2026-01-31T08:00:00Z",
                      *             "commit": {
@@ -7154,6 +7308,19 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "image": "nginx:1.27",
                      *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -7299,6 +7466,19 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "image": "nginx:1.27",
                      *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -7458,6 +7638,19 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "image": "nginx:1.27",
                      *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -7647,6 +7840,19 @@ export interface operations {
                      * @example {
                      *       "data": [
                      *         {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -7730,6 +7936,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {
@@ -7819,6 +8038,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {
@@ -8008,6 +8240,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {
@@ -8094,6 +8339,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {
@@ -8177,6 +8435,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {
@@ -8265,6 +8536,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {
@@ -11937,6 +12221,81 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    analyze_logs: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "deployment": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                 *       "logs": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AnalyzeLogs"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answer": "text",
+                     *         "causes": [
+                     *           {
+                     *             "confidence": 0,
+                     *             "evidence": [
+                     *               "text"
+                     *             ],
+                     *             "fix": "text",
+                     *             "title": "text"
+                     *           }
+                     *         ],
+                     *         "deployment": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "model": "text",
+                     *         "summary": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogAnalysisView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     download_logs: {
         parameters: {
             query?: {
@@ -12206,6 +12565,19 @@ export interface operations {
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *           "image": "nginx:1.27",
                      *           "live_deployment": {
+                     *             "analysis": {
+                     *               "causes": [
+                     *                 {
+                     *                   "confidence": 0,
+                     *                   "evidence": [
+                     *                     "text"
+                     *                   ],
+                     *                   "fix": "text",
+                     *                   "title": "text"
+                     *                 }
+                     *               ],
+                     *               "summary": "text"
+                     *             },
                      *             "build_finished_at": "2026-01-31T08:00:00Z",
                      *             "build_started_at": "2026-01-31T08:00:00Z",
                      *             "commit": {
@@ -12300,6 +12672,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {
@@ -12590,6 +12975,19 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "image": "nginx:1.27",
                      *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -12743,6 +13141,19 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "image": "nginx:1.27",
                      *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -13117,6 +13528,19 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "image": "nginx:1.27",
                      *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -13351,6 +13775,19 @@ export interface operations {
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "image": "nginx:1.27",
                      *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 0,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
                      *           "build_finished_at": "2026-01-31T08:00:00Z",
                      *           "build_started_at": "2026-01-31T08:00:00Z",
                      *           "commit": {
@@ -13597,6 +14034,19 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 0,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
                      *         "build_finished_at": "2026-01-31T08:00:00Z",
                      *         "build_started_at": "2026-01-31T08:00:00Z",
                      *         "commit": {

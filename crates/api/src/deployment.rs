@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::AnalysisView;
 use crate::log::LogLineView;
 use crate::{BranchName, DeploymentId, Slug, Timestamp};
 
@@ -150,6 +151,9 @@ pub struct DeploymentView {
     /// Why it failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What its output says of why it failed, if it failed and that is likely enough.
+    #[serde(default)]
+    pub analysis: Option<AnalysisView>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its build began.

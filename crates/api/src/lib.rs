@@ -8,6 +8,7 @@
 //! (`tose-server`, `http/error.rs`).
 
 pub mod account;
+pub mod analysis;
 pub mod deployment;
 pub mod domain;
 pub mod domain_settings;

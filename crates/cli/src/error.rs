@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use tose_api::analysis::CauseView;
 use tose_api::client::ServerUrl;
 use tose_api::deployment::DeploymentStatus;
 use tose_api::{DeploymentId, Hostname, Slug};
@@ -50,6 +51,8 @@ pub(crate) enum Error {
         id: DeploymentId,
         status: DeploymentStatus,
         reason: String,
+        /// What its output says of it.
+        cause: Option<Box<CauseView>>,
     },
     #[error(
         "interrupted: deployment {id} goes on; follow it with `tose logs --build -f --deployment {id}` and `tose deployments`"

@@ -207,6 +207,13 @@ impl Output {
         }
         let label = self.paint_stderr(Style::Bad, "error:");
         let mut lines = vec![format!("{label} {}", message(error))];
+        if let Some(Error::Deployment {
+            cause: Some(cause), ..
+        }) = error.downcast_ref()
+        {
+            lines.push(format!("likely cause: {}", cause.title));
+            lines.push(format!("what to do: {}", cause.fix));
+        }
         if let Some(refusal) = refusal(error) {
             // The text often says what the fields say.
             let untold = |why: &str| !refusal.message.contains(why);

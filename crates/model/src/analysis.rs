@@ -21,6 +21,7 @@ use std::sync::LazyLock;
 use scan::{Findings, Matcher, Seen, Since, scan};
 use table::{HINT, LIKELY, Pattern};
 use template::{Held, fill};
+pub use text::plain;
 use text::{clean, shorten, without_passwords};
 
 /// The most lines that are looked at: the last ones.
@@ -53,6 +54,16 @@ pub struct Analysis {
     pub causes: Vec<Cause>,
     /// Without a cause: the last lines that look like trouble.
     pub unexplained: Vec<String>,
+}
+
+impl Analysis {
+    /// The cause that is told to somebody who did not ask: the first one, if the message nearly always
+    /// means it.
+    pub fn likely(&self) -> Option<&Cause> {
+        self.causes
+            .first()
+            .filter(|cause| cause.confidence >= LIKELY)
+    }
 }
 
 /// Something that makes an app fail.

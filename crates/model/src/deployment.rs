@@ -6,6 +6,7 @@
 pub mod failure;
 pub mod state;
 
+use tose_api::analysis::AnalysisView;
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::{BranchName, DeploymentId, ProjectId, Timestamp, WorkspaceId};
 
@@ -41,6 +42,8 @@ pub struct Deployment {
     pub env: Sealed,
     /// Why it failed.
     pub error: Option<String>,
+    /// What its output says of why it failed.
+    pub analysis: Option<AnalysisView>,
     /// Whether it was called off while it was being built.
     pub cancel_requested: bool,
     /// When the phase it is in must be over.

@@ -109,7 +109,7 @@ impl ReplicaName {
     /// The name of the replica `key` of the project called `project`; of one that runs a process
     /// beside the one that answers visitors, see [`ReplicaName::of_process`].
     pub fn new(project: &Slug, key: &ReplicaKey) -> Self {
-        let version = version(key);
+        let version = version(key.deployment_id);
         Self(match key.job_number() {
             Some(number) => format!("{project}-{version}-job-{number}").into(),
             None => format!("{project}-{version}-{}", key.index).into(),
@@ -118,7 +118,7 @@ impl ReplicaName {
 
     /// The name of the replica with this place that runs the process called `process`.
     pub fn of_process(project: &Slug, key: &ReplicaKey, process: &Slug, place: u32) -> Self {
-        let version = version(key);
+        let version = version(key.deployment_id);
         Self(format!("{project}-{version}-{process}-{place}").into())
     }
 
@@ -131,11 +131,18 @@ impl ReplicaName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a replica with this name runs this deployment.
+    pub fn is_of(name: &str, deployment_id: DeploymentId) -> bool {
+        let version = version(deployment_id);
+        name.match_indices(version.as_str())
+            .any(|(at, _)| name[..at].ends_with('-') && name[at + version.len()..].starts_with('-'))
+    }
 }
 
 /// What a replica's name says of its deployment.
-fn version(key: &ReplicaKey) -> String {
-    let deployment = key.deployment_id.as_uuid().simple().to_string();
+fn version(deployment_id: DeploymentId) -> String {
+    let deployment = deployment_id.as_uuid().simple().to_string();
     // The tail of a UUIDv7 is its random part; its head is the time and often equal.
     deployment[20..].to_owned()
 }

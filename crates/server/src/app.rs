@@ -6,6 +6,7 @@
 //! Not here: HTTP (`http`), SQL (`tose-store`), and work that takes long (`tasks`).
 
 mod account;
+mod analysis;
 mod api_key;
 mod auth;
 pub(crate) mod certificate;

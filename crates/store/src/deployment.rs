@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use tose_api::analysis::AnalysisView;
 use tose_api::deployment::{CommitView, DeploymentStatus, Trigger};
 use tose_api::envelope::Paging;
 use tose_api::{BranchName, DeploymentId, ProjectId, Timestamp};
@@ -62,6 +63,8 @@ pub struct Transition {
     pub image: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
+    /// What its output says of that.
+    pub analysis: Option<AnalysisView>,
     /// When the phase that begins must be over.
     pub deadline_at: Option<Timestamp>,
     /// Whether the version before it has to go first.
@@ -96,6 +99,7 @@ struct DeploymentRow {
     run: String,
     env: Vec<u8>,
     error: Option<String>,
+    analysis: Option<String>,
     cancel_requested: i64,
     deadline_at: i64,
     in_place: i64,
@@ -111,7 +115,7 @@ macro_rules! select_deployment {
     ($rest:literal) => {
         concat!(
             "SELECT id, project_id, workspace_id, generation, status, trigger, commit_sha,
-                    commit_message, commit_author, branch, no_cache, image, run, env, error,
+                    commit_message, commit_author, branch, no_cache, image, run, env, error, analysis,
                     cancel_requested, deadline_at, created_by, created_at, build_started_at,
                     build_finished_at, live_at, finished_at, in_place
              FROM deployments ",
@@ -128,6 +132,8 @@ impl DeploymentRow {
             author: self.commit_author.unwrap_or_default(),
         });
         let run = row::parse_json("deployments.run", &self.run)?;
+        let analysis = self.analysis.as_deref();
+        let analysis = analysis.map(|text| row::parse_json("deployments.analysis", text));
         Ok(Deployment {
             id: row::parse("deployments.id", &self.id)?,
             project_id: row::parse("deployments.project_id", &self.project_id)?,
@@ -142,6 +148,7 @@ impl DeploymentRow {
             run,
             env: Sealed::from_bytes(self.env),
             error: self.error,
+            analysis: analysis.transpose()?,
             cancel_requested: self.cancel_requested != 0,
             deadline_at: row::to_time(self.deadline_at),
             in_place: self.in_place != 0,
@@ -464,6 +471,8 @@ impl Store {
             let project_id = row::parse("deployments.project_id", &project_id)?;
             supersede(&mut tx, project_id, DeploymentStatus::Running, now).await?;
         }
+        let analysis = with.analysis.as_ref();
+        let analysis = analysis.map(|view| row::to_json("deployments.analysis", view));
         let stamp = |happened: bool| happened.then(|| now.as_nanos());
         let is_final = !to.is_in_progress() && to != DeploymentStatus::Running;
         let done = sqlx::query(
@@ -478,7 +487,8 @@ impl Store {
                  commit_message = COALESCE($12, commit_message),
                  commit_author = COALESCE($13, commit_author),
                  deadline_at = COALESCE($14, deadline_at),
-                 in_place = MAX($15, in_place)
+                 in_place = MAX($15, in_place),
+                 analysis = COALESCE($16, analysis)
              WHERE workspace_id = $1 AND id = $2 AND status = $3",
         )
         .bind(scope.id().to_string())
@@ -496,6 +506,7 @@ impl Store {
         .bind(with.commit.as_ref().map(|commit| &commit.author))
         .bind(with.deadline_at.map(Timestamp::as_nanos))
         .bind(i64::from(with.in_place))
+        .bind(analysis.transpose()?)
         .execute(&mut *tx)
         .await
         .map_err(|error| {

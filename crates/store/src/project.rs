@@ -731,6 +731,7 @@ impl RecordRow {
                 }),
                 image: self.live_image,
                 error: None,
+                analysis: None,
                 created_at: row::to_time(created_at),
                 build_started_at: self.build_started_at.map(row::to_time),
                 build_finished_at: self.build_finished_at.map(row::to_time),

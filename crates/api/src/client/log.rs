@@ -8,13 +8,16 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::socket::{Frame, Socket, receive};
-use super::transport::Download;
+use super::transport::{Download, json as json_body};
 use super::{Client, Result};
+use crate::analysis::{AnalyzeLogs, LogAnalysisView};
 use crate::log::{END, ERROR_PREFIX, LogLevel, LogPage, LogSource, LogStats};
 use crate::{DeploymentId, Slug, Timestamp};
 
 /// How long the answer to a closing frame may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an analysis may take: the server may ask a language model.
+const ANALYZE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a stream writes a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +174,18 @@ impl Client {
     pub async fn get_log_stats(&self, workspace: &Slug, project: &Slug) -> Result<LogStats> {
         let url = self.project_url(workspace, project, &["logs", "stats"]);
         self.transport.get(url).await
+    }
+
+    /// `POST P/logs/analyze`: why a deployment failed, or what is wrong by what was written.
+    pub async fn analyze_logs(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        body: &AnalyzeLogs,
+    ) -> Result<LogAnalysisView> {
+        let url = self.project_url(workspace, project, &["logs", "analyze"]);
+        let body = json_body(body);
+        self.transport.post_within(ANALYZE_TIMEOUT, url, body).await
     }
 
     /// `WS P/deployments/:id/build-logs`: what is said about a deployment, from its first line.

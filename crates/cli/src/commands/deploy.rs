@@ -153,9 +153,12 @@ fn failure(deployment: &DeploymentView) -> Error {
         .error
         .clone()
         .unwrap_or_else(|| default.to_owned());
+    let analysis = deployment.analysis.as_ref();
+    let cause = analysis.and_then(|analysis| analysis.causes.first());
     Error::Deployment {
         id: deployment.id,
         status: deployment.status,
         reason,
+        cause: cause.cloned().map(Box::new),
     }
 }

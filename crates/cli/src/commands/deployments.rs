@@ -47,7 +47,11 @@ fn row(deployment: &DeploymentView) -> [String; 6] {
         ),
         None => (String::new(), ""),
     };
-    let message = deployment.error.as_deref().unwrap_or(message);
+    // The likely cause says more than the reason, in less room.
+    let analysis = deployment.analysis.as_ref();
+    let cause = analysis.and_then(|analysis| analysis.causes.first());
+    let cause = cause.map(|cause| cause.title.as_str());
+    let message = cause.or(deployment.error.as_deref()).unwrap_or(message);
     [
         deployment.id.to_string(),
         deployment.status.as_str().to_owned(),

@@ -8,7 +8,7 @@ use tose_api::deployment::{DeploymentStatus, DeploymentView, Trigger};
 
 use crate::harness::Sandbox;
 use crate::stand_in::{Answer, StandIn, failure, frames, success};
-use crate::views::{DEPLOYMENT_ID, deployment, project};
+use crate::views::{DEPLOYMENT_ID, analysis, deployment, project};
 
 const LINE_1: &str = "2026-01-01T00:00:01Z step 1";
 const LINE_2: &str = "2026-01-01T00:00:02Z step 2";
@@ -81,6 +81,7 @@ fn a_deploy_as_json_is_one_value_and_nothing_else() {
       "trigger": "manual",
       "commit": null,
       "image": null,
+      "analysis": null,
       "created_at": "2026-01-01T00:00:00Z",
       "build_started_at": "2026-01-01T00:00:00.25Z",
       "build_finished_at": "2026-01-01T00:00:09.25Z",
@@ -119,6 +120,25 @@ fn a_failed_deploy_says_why_and_ends_with_1() {
     ----- stderr -----
     {"success":false,"error":"deployment 0198c0de-0000-7000-8000-000000000001 failed: nothing listened on port 3000 within 60 s","code":"deployment_failed"}
     "#);
+}
+
+#[test]
+fn a_failed_deploy_says_its_likely_cause_where_it_is_known() {
+    let failed = DeploymentView {
+        error: Some("the app exited with code 1".to_owned()),
+        analysis: Some(analysis()),
+        ..deployment(DeploymentStatus::Failed)
+    };
+    let server = server(vec![failed], whole_log);
+    assert_snapshot!(Sandbox::linked(&server).run(&["deploy", "--quiet"]), @"
+    exit: 1
+    ----- stdout -----
+
+    ----- stderr -----
+    error: deployment 0198c0de-0000-7000-8000-000000000001 failed: the app exited with code 1
+    likely cause: The package `express` is not installed
+    what to do: Add it to package.json.
+    ");
 }
 
 #[test]

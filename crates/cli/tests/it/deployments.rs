@@ -5,7 +5,7 @@ use tose_api::deployment::{CommitView, DeploymentStatus, DeploymentView};
 
 use crate::harness::Sandbox;
 use crate::stand_in::{StandIn, page};
-use crate::views::deployment;
+use crate::views::{analysis, deployment};
 
 #[test]
 fn deployments_are_listed_with_their_commits_and_errors() {
@@ -23,7 +23,11 @@ fn deployments_are_listed_with_their_commits_and_errors() {
             error: Some("the build failed\nline 2".to_owned()),
             ..deployment(DeploymentStatus::Failed)
         };
-        page(vec![running, failed])
+        let explained = DeploymentView {
+            analysis: Some(analysis()),
+            ..failed.clone()
+        };
+        page(vec![running, failed, explained])
     });
     let sandbox = Sandbox::linked(&server);
     assert_snapshot!(sandbox.run(&["deployments", "--limit", "5"]), @"
@@ -32,6 +36,7 @@ fn deployments_are_listed_with_their_commits_and_errors() {
     ID                                    STATUS   TRIGGER  CREATED               COMMIT   MESSAGE
     0198c0de-0000-7000-8000-000000000001  running  manual   2026-01-01T00:00:00Z  0123456  Say hello
     0198c0de-0000-7000-8000-000000000001  failed   manual   2026-01-01T00:00:00Z           the build failed
+    0198c0de-0000-7000-8000-000000000001  failed   manual   2026-01-01T00:00:00Z           The package `express` is not installed
 
     ----- stderr -----
     ");

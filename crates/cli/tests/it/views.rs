@@ -1,6 +1,7 @@
 //! Things that a server might answer.
 
 use tose_api::account::MeView;
+use tose_api::analysis::{AnalysisView, CauseView};
 use tose_api::deployment::{DeploymentStatus, DeploymentView, Trigger};
 use tose_api::env_var::EnvVarView;
 use tose_api::git::GitConnectionView;
@@ -98,12 +99,25 @@ pub(crate) fn deployment(status: DeploymentStatus) -> DeploymentView {
         commit: None,
         image: None,
         error: None,
+        analysis: None,
         created_at: time(0),
         build_started_at: from(DeploymentStatus::Building, 250),
         build_finished_at: from(DeploymentStatus::Deploying, 9_250),
         live_at: (status == DeploymentStatus::Running).then(|| time(12_000)),
         finished_at: from(DeploymentStatus::Failed, 12_000),
         created_by: "ada@example.com".to_owned(),
+    }
+}
+
+pub(crate) fn analysis() -> AnalysisView {
+    AnalysisView {
+        summary: "The package `express` is not installed; add it to package.json.".to_owned(),
+        causes: vec![CauseView {
+            title: "The package `express` is not installed".to_owned(),
+            confidence: 95,
+            evidence: vec!["Error: Cannot find module 'express'".to_owned()],
+            fix: "Add it to package.json.".to_owned(),
+        }],
     }
 }
 

@@ -19,7 +19,12 @@ pub(super) fn cut(line: &str, max: usize) -> &str {
 
 /// The line without colours, control characters and what lies beyond [`MAX_LINE`].
 pub(super) fn clean(line: &str) -> Cow<'_, str> {
-    let line = cut(line, MAX_LINE).trim_end();
+    plain(cut(line, MAX_LINE))
+}
+
+/// The line without colours and control characters, however long it is.
+pub fn plain(line: &str) -> Cow<'_, str> {
+    let line = line.trim_end();
     if line.bytes().all(is_plain) {
         return Cow::Borrowed(line);
     }

@@ -7,6 +7,7 @@ use tose_api::deployment::{
     CommitView, CreateDeployment, DeploymentLogView, DeploymentStatus, DeploymentView, Trigger,
 };
 use tose_api::envelope::{Meta, Paging};
+use tose_api::log::LogSource;
 use tose_api::project::Source;
 use tose_api::workspace::Role;
 use tose_api::{BranchName, DeploymentId};
@@ -20,6 +21,7 @@ use tose_model::quota::Load;
 use tose_model::secret::{ExposeSecret, SecretString};
 use tose_store::{NewDeployment, NewPushDelivery, Transition};
 
+use crate::app::analysis::told;
 use crate::app::project::is_reserved;
 use crate::app::{Platform, vault_error};
 use crate::secrets::Place;
@@ -362,10 +364,17 @@ impl Platform {
         reason: Option<&str>,
     ) -> Result<DeploymentStatus> {
         let scope = WorkspaceScope::for_task(deployment.workspace_id);
+        let error = reason.filter(|_| event == Event::Failure);
+        // Looked for first, so that the record has it as soon as it says that it failed.
+        let analysis = match error {
+            Some(reason) => self.explain_failure(deployment, reason).await,
+            None => None,
+        };
+        let mut lines: Vec<String> = reason.map(str::to_owned).into_iter().collect();
+        lines.extend(analysis.iter().flat_map(told));
         let with = Transition {
-            error: reason
-                .filter(|_| event == Event::Failure)
-                .map(str::to_owned),
+            error: error.map(str::to_owned),
+            analysis,
             ..Transition::default()
         };
         let status = self
@@ -380,9 +389,8 @@ impl Platform {
             )
             .await?;
         tracing::info!(deployment_id = %deployment.id, status = status.as_str(), reason, "deployment settled");
-        if let Some(reason) = reason {
-            self.say(deployment.id, reason).await;
-        }
+        self.log_build(deployment.id, LogSource::System, lines)
+            .await;
         self.finish_build_log(deployment.id).await;
         self.signals.builder();
         Ok(status)
@@ -589,6 +597,7 @@ pub(crate) fn view(deployment: &Deployment) -> DeploymentView {
         commit: deployment.commit.clone(),
         image: deployment.image.clone(),
         error: deployment.error.clone(),
+        analysis: deployment.analysis.clone(),
         created_at: deployment.created_at,
         build_started_at: deployment.build_started_at,
         build_finished_at: deployment.build_finished_at,

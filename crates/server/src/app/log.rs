@@ -1,8 +1,8 @@
 //! Which log a caller may read.
 
-use tose_api::DeploymentId;
 use tose_api::envelope::Paging;
 use tose_api::log::{LogDay, LogLineView, LogPage, LogStats};
+use tose_api::{DeploymentId, ProjectId};
 use tose_logs::{Direction, FollowFrom, Follower, LogStore, Query, Record, StreamId};
 use tose_model::access::Access;
 use tose_model::deployment::Deployment;
@@ -139,15 +139,22 @@ impl Platform {
 
     async fn newest_deployment(&self, access: &Access, slug: &str) -> Result<Deployment> {
         let project = self.find_project(access, slug).await?;
+        self.find_newest_deployment(access, project.id)
+            .await?
+            .ok_or(Error::NotFound("deployment"))
+    }
+
+    pub(super) async fn find_newest_deployment(
+        &self,
+        access: &Access,
+        project_id: ProjectId,
+    ) -> Result<Option<Deployment>> {
         let paging = Paging::new(None, Some(1)).map_err(Error::NotFound)?;
         let (deployments, _) = self
             .store
-            .list_deployments(access.scope(), project.id, paging)
+            .list_deployments(access.scope(), project_id, paging)
             .await?;
-        deployments
-            .into_iter()
-            .next()
-            .ok_or(Error::NotFound("deployment"))
+        Ok(deployments.into_iter().next())
     }
 }
 

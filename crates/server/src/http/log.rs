@@ -15,6 +15,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tose_api::Timestamp;
+use tose_api::analysis::{AnalyzeLogs, MAX_ANALYZED};
 use tose_api::log::{LogLevel, LogSource};
 use tose_logs::{Direction, LogStore, Query, Record, StreamId};
 use tose_model::Error;
@@ -23,6 +24,7 @@ use tose_model::log::Search;
 
 use crate::app::Platform;
 use crate::app::log::{line_view, log_error};
+use crate::http::body::OptionalBody;
 use crate::http::project::ProjectPath;
 use crate::http::reply::{Reply, ok};
 
@@ -30,6 +32,8 @@ use crate::http::reply::{Reply, ok};
 const DEFAULT_LIMIT: usize = 100;
 /// The most lines of a page.
 const MAX_LIMIT: usize = 5000;
+/// The largest body with lines to be analyzed, in bytes: JSON may need several for one of a line.
+pub(crate) const MAX_ANALYZE_BODY: usize = 4 * MAX_ANALYZED;
 /// How many lines of a download are in memory at once.
 const DOWNLOAD_LINES: usize = 20_000;
 
@@ -148,6 +152,15 @@ pub(crate) async fn stats(
     Path((_, project)): ProjectPath,
 ) -> Reply {
     ok(platform.log_stats(&access, &project).await?)
+}
+
+pub(crate) async fn analyze(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, project)): ProjectPath,
+    OptionalBody(input): OptionalBody<AnalyzeLogs>,
+) -> Reply {
+    ok(platform.analyze_logs(&access, &project, input).await?)
 }
 
 /// All that is found, the oldest first, as a compressed file that is made while it is sent.

@@ -13,6 +13,7 @@ use http::Method;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tose_api::account::*;
+use tose_api::analysis::{AnalyzeLogs, LogAnalysisView};
 use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
 use tose_api::domain::{AddDomain, DomainView, SetCertificate};
 use tose_api::domain_settings::DomainSettings;
@@ -219,6 +220,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/logs"), MEMBER, get(log::list), which_lines(doc("find_logs", "The lines that its replicas wrote, the newest first").gives::<LogPage>()).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100})).query("direction", "`backward` begins with the newest line, `forward` with the oldest", json!({"type": "string", "enum": ["backward", "forward"], "default": "backward"})).query("cursor", "Goes on after another answer, with its `cursor`; the rest of the query has to be the same", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).text("`search` finds words (`timeout`), parts of words (`time*`), phrases (`\"connection refused\"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same.")),
         download(p("/logs/download"), MEMBER, get(log::download), which_lines(doc("download_logs", "The same lines as a file, the oldest first").raw("application/gzip")).query("format", "`text` has a time, a pod and the text in each line, `json` an object", json!({"type": "string", "enum": ["text", "json"], "default": "text"}))),
         route("GET", p("/logs/stats"), MEMBER, get(log::stats), doc("get_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
+        route("POST", p("/logs/analyze"), MEMBER, post(log::analyze).layer(DefaultBodyLimit::max(log::MAX_ANALYZE_BODY)), doc("analyze_logs", "Why it fails, told from its output").may_take::<AnalyzeLogs>().gives::<LogAnalysisView>().text("Without `logs` and `deployment`, the newest deployment is looked at if it failed, and otherwise the last lines that the project's replicas wrote. Nothing is changed.")),
         socket(p("/live-logs"), MEMBER, get(log_socket::live), doc("live_logs", "What the replicas write")),
         socket(p("/build-logs"), MEMBER, get(log_socket::newest_build), doc("newest_build_log", "The newest deployment's log from its first line")),
         socket(p("/deployments/{id}/build-logs"), MEMBER, get(log_socket::build), doc("build_log", "A deployment's log from its first line")),

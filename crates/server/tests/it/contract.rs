@@ -24,7 +24,7 @@ fn has_exactly(value: &Value, expected: &str) {
 
 const PROJECT: &str = "id name slug workspace status url source image port replicas cpu ram \
     health_check_path start_command volumes build region git_connection live_deployment preview created_at updated_at";
-const DEPLOYMENT: &str = "id status trigger commit image created_at build_started_at \
+const DEPLOYMENT: &str = "id status trigger commit image analysis created_at build_started_at \
     build_finished_at live_at finished_at created_by";
 const GIT: &str = "repo_full_name repo_url branch auto_deploy root_directory dockerfile_path \
     has_deploy_key deploy_key_public has_access_token installation_id last_commit_status provider previews preview_limit watch_paths created_at";

@@ -2,6 +2,7 @@
 
 mod access;
 mod account;
+mod analysis;
 mod calls;
 mod certificate;
 mod concurrency;

@@ -1,11 +1,12 @@
 //! The suite's cases for `deployment`.
 
+use tose_api::analysis::{AnalysisView, CauseView};
 use tose_api::deployment::DeploymentStatus::{self, *};
 use tose_api::envelope::Paging;
 use tose_model::deployment::state::{Event, next};
 use tose_model::project::RunSpec;
 use tose_model::recipe::manifest::RunWishes;
-use tose_store::Error;
+use tose_store::{Error, Transition};
 
 use crate::harness::Lab;
 
@@ -32,6 +33,39 @@ async fn what_is_written_is_read_back() {
     let other = lab.workspace("other").await;
     let foreign = lab.store.get_deployment(&other, project_id, id).await;
     assert!(matches!(foreign, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_failure_keeps_its_reason_and_what_explains_it() {
+    let lab = Lab::new().await;
+    let project_id = lab.project("shop").await;
+    let id = lab.deployment(project_id).await;
+    let analysis = AnalysisView {
+        summary: "it is broken".to_owned(),
+        causes: vec![CauseView {
+            title: "A \"quoted\" title".to_owned(),
+            confidence: 95,
+            evidence: vec!["a line".to_owned()],
+            fix: "Mend it.".to_owned(),
+        }],
+    };
+    let with = Transition {
+        error: Some("it failed".to_owned()),
+        analysis: Some(analysis.clone()),
+        ..Transition::default()
+    };
+    let read = async || {
+        let read = lab.store.get_deployment(&lab.scope, project_id, id).await;
+        read.expect("there")
+    };
+    assert_eq!(read().await.analysis, None);
+    lab.store
+        .transition_deployment(&lab.scope, id, Queued, Event::Failure, &with, lab.now())
+        .await
+        .expect("it fails");
+    let failed = read().await;
+    assert_eq!(failed.error.as_deref(), Some("it failed"));
+    assert_eq!(failed.analysis, Some(analysis));
 }
 
 #[tokio::test]

@@ -203,6 +203,7 @@ async fn a_record_shows_the_live_version_from_its_promotion_on() {
         commit: Some(commit),
         image: Some("shop:2".to_owned()),
         error: None,
+        analysis: None,
         created_at,
         build_started_at: Some(times[0]),
         build_finished_at: Some(times[1]),
