@@ -6,8 +6,8 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, deploy, deployments, domains, down, drains, env, exec, generate, git, github,
-    init, jobs, keys, login, logs, members, open, registry, rollback, scale, schedules, up,
+    completions, deploy, deployments, domains, down, drains, env, exec, explain, generate, git,
+    github, init, jobs, keys, login, logs, members, open, registry, rollback, scale, schedules, up,
 };
 use crate::exit;
 
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Status,
     /// Show what the project's replicas write, or how a build went
     Logs(logs::LogsArgs),
+    /// Say why a deployment failed, or what is wrong by what was written
+    Explain(explain::ExplainArgs),
     /// List the services that get the project's log lines, add, test or remove one
     Drains(drains::DrainsArgs),
     /// Run a command, or a shell, in one of the project's replicas

@@ -9,6 +9,7 @@ pub(crate) mod down;
 pub(crate) mod drains;
 pub(crate) mod env;
 pub(crate) mod exec;
+pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod git;
 pub(crate) mod github;
@@ -61,6 +62,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Rollback(args) => rollback::run(ctx, args).await,
         Command::Status => status::run(ctx).await,
         Command::Logs(args) => logs::run(ctx, args).await,
+        Command::Explain(args) => explain::run(ctx, args).await,
         Command::Drains(args) => drains::run(ctx, args).await,
         Command::Exec(args) => exec::run(ctx, args).await,
         Command::Run(args) => jobs::run(ctx, args).await,

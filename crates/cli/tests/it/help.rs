@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "rollback",
     "status",
     "logs",
+    "explain",
     "drains",
     "drains list",
     "drains add",

@@ -17,6 +17,7 @@ mod down;
 mod drains;
 mod env;
 mod exec;
+mod explain;
 mod generate;
 mod git;
 mod github;
