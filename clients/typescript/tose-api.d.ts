@@ -1900,7 +1900,7 @@ export interface components {
          * @example {
          *       "causes": [
          *         {
-         *           "confidence": 0,
+         *           "confidence": 1,
          *           "evidence": [
          *             "text"
          *           ],
@@ -1999,7 +1999,7 @@ export interface components {
         /**
          * @description Something that makes an app fail.
          * @example {
-         *       "confidence": 0,
+         *       "confidence": 1,
          *       "evidence": [
          *         "text"
          *       ],
@@ -2372,7 +2372,7 @@ export interface components {
          *       "analysis": {
          *         "causes": [
          *           {
-         *             "confidence": 0,
+         *             "confidence": 1,
          *             "evidence": [
          *               "text"
          *             ],
@@ -3316,7 +3316,7 @@ export interface components {
          *       "answer": "text",
          *       "causes": [
          *         {
-         *           "confidence": 0,
+         *           "confidence": 1,
          *           "evidence": [
          *             "text"
          *           ],
@@ -3846,7 +3846,7 @@ export interface components {
          *         "analysis": {
          *           "causes": [
          *             {
-         *               "confidence": 0,
+         *               "confidence": 1,
          *               "evidence": [
          *                 "text"
          *               ],
@@ -7139,7 +7139,7 @@ export interface operations {
                      *             "analysis": {
                      *               "causes": [
                      *                 {
-                     *                   "confidence": 0,
+                     *                   "confidence": 1,
                      *                   "evidence": [
                      *                     "text"
                      *                   ],
@@ -7311,7 +7311,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -7469,7 +7469,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -7641,7 +7641,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -7843,7 +7843,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -7939,7 +7939,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
@@ -8041,7 +8041,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
@@ -8243,7 +8243,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
@@ -8342,7 +8342,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
@@ -8438,7 +8438,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
@@ -8539,7 +8539,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
@@ -12262,7 +12262,7 @@ export interface operations {
                      *         "answer": "text",
                      *         "causes": [
                      *           {
-                     *             "confidence": 0,
+                     *             "confidence": 1,
                      *             "evidence": [
                      *               "text"
                      *             ],
@@ -12568,7 +12568,7 @@ export interface operations {
                      *             "analysis": {
                      *               "causes": [
                      *                 {
-                     *                   "confidence": 0,
+                     *                   "confidence": 1,
                      *                   "evidence": [
                      *                     "text"
                      *                   ],
@@ -12675,7 +12675,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
@@ -12978,7 +12978,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -13144,7 +13144,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -13531,7 +13531,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -13778,7 +13778,7 @@ export interface operations {
                      *           "analysis": {
                      *             "causes": [
                      *               {
-                     *                 "confidence": 0,
+                     *                 "confidence": 1,
                      *                 "evidence": [
                      *                   "text"
                      *                 ],
@@ -14037,7 +14037,7 @@ export interface operations {
                      *         "analysis": {
                      *           "causes": [
                      *             {
-                     *               "confidence": 0,
+                     *               "confidence": 1,
                      *               "evidence": [
                      *                 "text"
                      *               ],
