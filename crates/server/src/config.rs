@@ -7,6 +7,7 @@ mod acme;
 mod drains;
 mod github_app;
 mod proxy;
+mod smtp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub use drains::DrainsConfig;
 pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
 use proxy::ProxyTable;
+use smtp::SmtpTable;
+pub use smtp::{Smtp, SmtpTls};
 
 /// The commented default file.
 pub const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -228,33 +231,6 @@ pub struct Config {
     pub smtp: Option<Smtp>,
 }
 
-/// How mail leaves.
-#[derive(Debug, Clone)]
-pub struct Smtp {
-    /// The server.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// How the connection is secured.
-    pub tls: SmtpTls,
-    /// User name and password, where the server wants them.
-    pub credentials: Option<(String, SecretString)>,
-    /// The sender's address.
-    pub from: String,
-}
-
-/// How a connection to a mail server is secured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SmtpTls {
-    /// TLS from the first byte.
-    Tls,
-    /// TLS after a greeting in plain text; without it nothing is sent.
-    Starttls,
-    /// Not at all: for a server on the same machine.
-    None,
-}
-
 /// How repositories are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitConfig {
@@ -376,17 +352,6 @@ struct AccountsTable {
 #[serde(deny_unknown_fields, default)]
 struct DnsTable {
     servers: Vec<SocketAddr>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SmtpTable {
-    host: String,
-    port: Option<u16>,
-    tls: Option<SmtpTls>,
-    username: Option<String>,
-    password: Option<String>,
-    from: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -639,35 +604,6 @@ fn read_file(path: &Path) -> Result<File, ConfigError> {
         path: path.to_owned(),
         problem: error.to_string(),
     })
-}
-
-impl SmtpTable {
-    /// The password of the environment goes before that of the file.
-    fn into_smtp(self, password: Option<SecretString>) -> Result<Smtp, ConfigError> {
-        let tls = self.tls.unwrap_or(SmtpTls::Starttls);
-        let password = password.or(self.password.map(SecretString::from));
-        let credentials = match (self.username, password) {
-            (None, None) => None,
-            (Some(username), Some(password)) => Some((username, password)),
-            _ => {
-                return Err(ConfigError::Value {
-                    key: "smtp",
-                    problem: "username and password come together; the password may be in TOSE_SMTP_PASSWORD".to_owned(),
-                });
-            }
-        };
-        Ok(Smtp {
-            host: self.host,
-            port: self.port.unwrap_or(match tls {
-                SmtpTls::Tls => 465,
-                SmtpTls::Starttls => 587,
-                SmtpTls::None => 25,
-            }),
-            tls,
-            credentials,
-            from: self.from,
-        })
-    }
 }
 
 impl LimitsTable {
