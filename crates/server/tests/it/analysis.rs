@@ -15,7 +15,7 @@ const CRASH: [&str; 4] = [
 ];
 
 fn crashing() -> Program {
-    let lines = CRASH.iter().map(|line| Act::print_err(*line));
+    let lines = CRASH.iter().map(|line| Act::print_err(line));
     Program::new(lines.chain([Act::Exit { code: 1 }]).collect::<Vec<_>>())
 }
 
