@@ -4,6 +4,7 @@
 //! that they were skipped.
 
 mod acme;
+mod analysis;
 mod bad_input;
 mod build_limits;
 mod build_log;
