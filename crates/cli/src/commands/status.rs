@@ -1,6 +1,8 @@
 //! `tose status`: what the project is doing.
 
 use anyhow::Result;
+use tose_api::client::Paging;
+use tose_api::deployment::DeploymentView;
 use tose_api::project::{PodView, ProjectStatus, ProjectView, Source, StatusView};
 
 use crate::context::Context;
@@ -21,6 +23,14 @@ pub(crate) async fn run(ctx: &Context) -> Result<()> {
         .await?;
     ctx.output.text(&summary(&ctx.output, &project))?;
     ctx.output.text(&details(&project, &status))?;
+    if project.status == ProjectStatus::Failed {
+        let paging = Paging::new(Some(1), Some(1)).expect("the first page of one row");
+        let newest = client
+            .list_deployments(&target.workspace, &target.project, paging)
+            .await?;
+        let failures = newest.items.iter().map(failure);
+        ctx.output.text(&failures.collect::<String>())?;
+    }
     if status.pods.items.is_empty() {
         return Ok(());
     }
@@ -68,6 +78,17 @@ fn details(project: &ProjectView, status: &StatusView) -> String {
         resources.memory.used,
         resources.memory.limit,
     )
+}
+
+/// Why the newest deployment failed.
+fn failure(deployment: &DeploymentView) -> String {
+    let reason = deployment.error.as_deref().unwrap_or_default();
+    let analysis = deployment.analysis.as_ref();
+    let told = match analysis.and_then(|analysis| analysis.causes.first()) {
+        Some(cause) => format!("cause       {}\nto do       {}\n", cause.title, cause.fix),
+        None => String::new(),
+    };
+    format!("failed      {}\n{told}", text::first_line(reason, 200))
 }
 
 fn replicas(pods: &[PodView]) -> String {

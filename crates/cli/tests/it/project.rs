@@ -1,7 +1,7 @@
 //! Commands that act on the linked project.
 
 use insta::assert_snapshot;
-use tose_api::deployment::DeploymentStatus;
+use tose_api::deployment::{DeploymentStatus, DeploymentView};
 use tose_api::project::{
     PodStatus, PodView, PodsView, ProjectStatus, ProjectView, ResourcesView, StatusProject,
     StatusView, UsageView,
@@ -9,8 +9,8 @@ use tose_api::project::{
 use tose_api::workspace::VersionView;
 
 use crate::harness::Sandbox;
-use crate::stand_in::{StandIn, success};
-use crate::views::{DEPLOYMENT_ID, connected_project, deployment, time};
+use crate::stand_in::{StandIn, page, success};
+use crate::views::{DEPLOYMENT_ID, analysis, connected_project, deployment, time};
 
 fn status() -> StatusView {
     let usage = |used: &str, limit: &str| UsageView {
@@ -91,6 +91,44 @@ fn the_status_tells_what_runs() {
         serde_json::from_str::<StatusView>(&json).expect("a status"),
         status()
     );
+}
+
+#[test]
+fn the_status_of_one_that_failed_says_why() {
+    let server = StandIn::start(|_, path, _| match path {
+        path if path.ends_with("/status") => success(StatusView {
+            pods: PodsView {
+                ready: 0,
+                total: 1,
+                items: vec![],
+            },
+            ..status()
+        }),
+        path if path.contains("/deployments") => page(vec![DeploymentView {
+            error: Some("the app exited with code 1".to_owned()),
+            analysis: Some(analysis()),
+            ..deployment(DeploymentStatus::Failed)
+        }]),
+        _ => success(ProjectView {
+            status: ProjectStatus::Failed,
+            ..connected_project()
+        }),
+    });
+    assert_snapshot!(Sandbox::linked(&server).run(&["status"]), @"
+    exit: 0
+    ----- stdout -----
+    demo/hello  failed  http://demo-hello.localhost
+    source      https://git.example.com/ada/hello.git (main)
+    deployment  none is live
+    replicas    0 of 1 ready
+    cpu         12m of 500m
+    memory      64Mi of 512Mi
+    failed      the app exited with code 1
+    cause       The package `express` is not installed
+    to do       Add it to package.json.
+
+    ----- stderr -----
+    ");
 }
 
 #[test]
