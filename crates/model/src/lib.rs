@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod analysis;
+pub mod assistant;
 pub mod build_secret;
 pub mod clock;
 pub mod command;
@@ -25,6 +26,7 @@ pub mod pull_request;
 pub mod push;
 pub mod quota;
 pub mod recipe;
+pub mod redaction;
 pub mod route;
 pub mod schedule;
 pub mod secret;

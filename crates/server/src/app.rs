@@ -63,6 +63,7 @@ use uuid::Uuid;
 
 use crate::app::credentials::KnownKeys;
 use crate::app::schedule::NextDue;
+use crate::assistant::Assistant;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
@@ -98,6 +99,7 @@ pub struct Platform {
     pub(crate) git_api: GitApi,
     pub(crate) outgoing: Outgoing,
     pub(crate) github: Option<GithubApp>,
+    pub(crate) assistant: Option<Assistant>,
     pub(crate) certificates: Folder,
     /// Until when the certificate of all names that the platform gives is good.
     pub(crate) wildcard: wildcard::GoodUntil,
@@ -125,6 +127,8 @@ pub(crate) struct Limits {
     pub(crate) logins: Limiter<String>,
     /// Deployments by project.
     pub(crate) deployments: Limiter<ProjectId>,
+    /// Questions to the language model by workspace.
+    pub(crate) questions: Limiter<WorkspaceId>,
     sockets: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
     max_sockets: usize,
     push_events: Semaphore,
@@ -138,6 +142,7 @@ impl Limits {
         let limits = &config.limits;
         let (rate, burst) = (limits.calls_per_minute, limits.call_burst);
         let failures = limits.failures_per_minute;
+        let questions = config.ai.as_ref().map_or(0, |ai| ai.questions_per_minute);
         Self {
             calls: Limiter::new("calls", rate, burst, clock),
             strangers: Limiter::new("calls", rate, burst, clock),
@@ -147,6 +152,12 @@ impl Limits {
                 "deployments of this project",
                 limits.deployments_per_minute,
                 limits.deployments_per_minute,
+                clock,
+            ),
+            questions: Limiter::new(
+                "questions to the language model",
+                questions,
+                questions,
                 clock,
             ),
             sockets: Mutex::default(),

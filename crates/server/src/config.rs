@@ -4,6 +4,7 @@
 //! defaults below.
 
 mod acme;
+mod ai;
 mod drains;
 mod github_app;
 mod proxy;
@@ -25,6 +26,8 @@ use tose_model::secret::SecretString;
 
 pub use acme::AcmeConfig;
 use acme::AcmeTable;
+pub use ai::AiConfig;
+use ai::AiTable;
 pub use drains::DrainsConfig;
 pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
@@ -201,6 +204,8 @@ pub struct Config {
     pub acme: Option<AcmeConfig>,
     /// `[github_app]`; absent: the server has none.
     pub github_app: Option<GithubAppConfig>,
+    /// `[ai]`; absent: no language model is asked.
+    pub ai: Option<AiConfig>,
     /// `[limits]`.
     pub limits: Limits,
     /// How many built images of a project are kept.
@@ -328,6 +333,7 @@ struct File {
     git: GitTable,
     acme: Option<AcmeTable>,
     github_app: Option<GithubAppTable>,
+    ai: Option<AiTable>,
     limits: LimitsTable,
     images: ImagesTable,
     disk: DiskTable,
@@ -539,6 +545,7 @@ impl Config {
                 .github_app
                 .map(GithubAppTable::into_config)
                 .transpose()?,
+            ai: file.ai.map(AiTable::into_config).transpose()?,
             limits: file.limits.into_limits()?,
             keep_images: file.images.keep.unwrap_or(5).max(1),
             disk: file.disk.into_limits(),

@@ -5,6 +5,7 @@
 
 mod acme;
 pub mod app;
+mod assistant;
 mod build;
 pub mod config;
 pub mod data_plane;
@@ -42,6 +43,7 @@ use tose_model::{Clock, Driver, IdGen};
 use tose_store::Store;
 
 use crate::app::{Limits, Platform, Signals};
+use crate::assistant::Assistant;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
@@ -240,6 +242,10 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         .map_err(StartError::because("log drains could not be set up"))?;
     let github = config.github_app.as_ref().map(GithubApp::open).transpose();
     let github = github.map_err(StartError::because("the GitHub App could not be set up"))?;
+    let assistant = config.ai.as_ref().map(Assistant::open).transpose();
+    let assistant = assistant.map_err(StartError::because(
+        "the language model could not be set up",
+    ))?;
     let platform = Arc::new(Platform {
         passwords,
         mailer,
@@ -247,6 +253,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         git_api,
         outgoing,
         github,
+        assistant,
         certificates: tose_proxy::certificates::Folder::of(&config.data_dir),
         wildcard: Default::default(),
         limits: Limits::new(&config, &parts.clock),

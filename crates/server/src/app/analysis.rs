@@ -1,8 +1,8 @@
 //! Why a deployment failed, or a project is not well, told from their output.
 //!
 //! Guarantees: what is looked at is bounded in lines, bytes and, where a deployment's end waits for it, in
-//! time.
-//! Not here: what a line means (`tose_model::analysis`).
+//! time. A language model is asked only for somebody who asks, and gets no value of a variable.
+//! Not here: what a line means (`tose_model::analysis`), what a secret looks like (`tose_model::redaction`).
 
 use std::time::Duration;
 
@@ -13,9 +13,12 @@ use tose_api::{ProjectId, Timestamp};
 use tose_logs::{Query, Record, StreamId};
 use tose_model::access::Access;
 use tose_model::analysis::{Analysis, Cause, Facts, analyze};
+use tose_model::assistant::{Question, question};
 use tose_model::deployment::Deployment;
 use tose_model::driver::ReplicaName;
 use tose_model::error::{Error, Result};
+use tose_model::project::Project;
+use tose_model::redaction::Redactor;
 
 use crate::app::Platform;
 use crate::app::log::log_error;
@@ -32,7 +35,7 @@ const CLOCK_SLACK: Duration = Duration::from_secs(60);
 
 /// What is looked at.
 #[derive(Debug, Default)]
-pub(super) struct Material {
+struct Material {
     /// What was said while the version was built.
     build: Vec<String>,
     /// What its replicas wrote.
@@ -58,11 +61,22 @@ impl Material {
         analyze(&self.lines(), &facts)
     }
 
+    fn is_empty(&self) -> bool {
+        self.build.is_empty() && self.output.is_empty() && self.reason.is_none()
+    }
+
     /// All lines, the build's first.
-    pub(super) fn lines(&self) -> Vec<&str> {
+    fn lines(&self) -> Vec<&str> {
         let lines = self.build.iter().chain(&self.output);
         lines.map(String::as_str).collect()
     }
+}
+
+/// Whose output is looked at.
+struct Asked<'a> {
+    access: &'a Access,
+    project: &'a Project,
+    deployment: Option<Deployment>,
 }
 
 impl Platform {
@@ -74,32 +88,114 @@ impl Platform {
         input: AnalyzeLogs,
     ) -> Result<LogAnalysisView> {
         let project = self.find_project(access, slug).await?;
-        let deployment = match (&input.logs, input.deployment) {
-            (Some(_), Some(_)) => {
-                let problem = "cannot be given together with logs";
-                return Err(Error::invalid_field("deployment", problem));
-            }
-            (Some(_), None) => None,
-            (None, Some(id)) => {
-                let (scope, id) = (access.scope(), id);
-                Some(self.store.get_deployment(scope, project.id, id).await?)
-            }
-            (None, None) => self.newest_failure(access, project.id).await?,
+        let (deployment, material) = self.choose(access, project.id, input).await?;
+        let (material, analysis) = examine(material).await?;
+        let deployment_id = deployment.as_ref().map(|deployment| deployment.id);
+        let asked = Asked {
+            access,
+            project: &project,
+            deployment,
         };
-        let material = match (input.logs, &deployment) {
-            (Some(logs), _) => sent(&logs)?,
-            (None, Some(deployment)) => self.material(deployment, None).await?,
-            (None, None) => self.project_output(project.id).await?,
-        };
-        let (_, analysis) = examine(material).await?;
+        let (model, answer) = self.ask(asked, material, &analysis).await.unzip();
         let AnalysisView { summary, causes } = view(analysis);
         Ok(LogAnalysisView {
             summary,
             causes,
-            deployment: deployment.map(|deployment| deployment.id),
-            model: None,
-            answer: None,
+            deployment: deployment_id,
+            model,
+            answer,
         })
+    }
+
+    /// What is looked at, and the deployment that it is of.
+    async fn choose(
+        &self,
+        access: &Access,
+        project_id: ProjectId,
+        input: AnalyzeLogs,
+    ) -> Result<(Option<Deployment>, Material)> {
+        let deployment = match (input.logs, input.deployment) {
+            (Some(_), Some(_)) => {
+                let problem = "cannot be given together with logs";
+                return Err(Error::invalid_field("deployment", problem));
+            }
+            (Some(logs), None) => return Ok((None, sent(&logs)?)),
+            (None, Some(id)) => {
+                let scope = access.scope();
+                Some(self.store.get_deployment(scope, project_id, id).await?)
+            }
+            (None, None) => self.newest_failure(access, project_id).await?,
+        };
+        let material = match &deployment {
+            Some(deployment) => self.material(deployment, None).await?,
+            None => self.project_output(project_id).await?,
+        };
+        Ok((deployment, material))
+    }
+
+    /// The name of the language model and its answer, where there is one. Never an error: what the rules say
+    /// stands without it.
+    async fn ask(
+        &self,
+        asked: Asked<'_>,
+        material: Material,
+        analysis: &Analysis,
+    ) -> Option<(String, String)> {
+        let assistant = self.assistant.as_ref()?;
+        let workspace_id = asked.access.scope().id();
+        if material.is_empty() || self.limits.questions.count(&workspace_id).is_err() {
+            return None;
+        }
+        let question = match self.question(asked, material, analysis.clone()).await {
+            Ok(question) => question,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the language model could not be asked"
+                );
+                return None;
+            }
+        };
+        match assistant.ask(&question).await {
+            Ok(answer) => Some((assistant.model().to_owned(), answer)),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the language model did not help"
+                );
+                None
+            }
+        }
+    }
+
+    /// What is asked, without the values of the project's variables: those of today, and those that
+    /// deployments have whose output may be in it.
+    async fn question(
+        &self,
+        asked: Asked<'_>,
+        material: Material,
+        analysis: Analysis,
+    ) -> Result<Question> {
+        let scope = asked.access.scope();
+        let origin = self.find_origin(scope, asked.project).await?;
+        let mut values = Vec::new();
+        for project in origin.iter().chain([asked.project]) {
+            let env = self.open_env(project, scope).await?;
+            values.extend(env.into_values().map(|(value, _)| value));
+        }
+        let current = self.store.list_current_deployments(scope, asked.project.id);
+        for deployment in current.await?.iter().chain(&asked.deployment) {
+            let env = self.open_deployment_env(deployment)?;
+            values.extend(env.into_iter().map(|(_, value, _)| value));
+        }
+        let nonce = self.ids.uuid().simple().to_string();
+        let make = move || {
+            let redactor = Redactor::new(values.iter());
+            let (lines, reason) = (material.lines(), material.reason.as_deref());
+            question(&lines, reason, &analysis, &redactor, &nonce)
+        };
+        let made = tokio::task::spawn_blocking(make).await;
+        made.map_err(|error| Error::internal("logs could not be masked", error))
     }
 
     /// What is known of a deployment that is about to fail for this reason, if it is likely enough. Never

@@ -103,7 +103,7 @@ impl Github {
     }
 }
 
-fn write_secret(dir: &Path, name: &str, text: &str) -> PathBuf {
+pub(crate) fn write_secret(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);
     std::fs::write(&path, text).expect("written");
     let private = std::fs::Permissions::from_mode(0o600);

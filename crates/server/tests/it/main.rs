@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod analysis;
+mod assistant;
 mod calls;
 mod certificate;
 mod concurrency;
