@@ -14,6 +14,8 @@ const MAX_LINES: usize = 200;
 const MAX_BYTES: usize = 16 << 10;
 /// The most of one line, in bytes.
 const MAX_LINE: usize = 1 << 10;
+/// How much of the output is masked, in bytes: what goes out, and the longest secret before it.
+const MAX_MASKED: usize = 256 << 10;
 /// The most lines of what is known, without the output.
 const MAX_KNOWN: usize = 10;
 /// The most of an answer, in characters.
@@ -52,12 +54,21 @@ pub fn question(
         ));
     }
     let known = redactor.apply(&known.join("\n"));
-    // A secret may have several lines, so all are masked before any is left out.
-    let output = redactor.apply(&plain_lines(&lines.join("\n")));
+    // A secret may have several lines, so more are masked than go out.
+    let output = redactor.apply(&plain_lines(end_of(&lines.join("\n"))));
     let data = excerpt(&known, &output);
     Question {
         system: TASK.to_owned(),
         user: format!("<<<BEGIN {nonce}\n{data}\nEND {nonce}>>>"),
+    }
+}
+
+/// The last whole lines, [`MAX_MASKED`] at most; all of it if that is one line.
+fn end_of(text: &str) -> &str {
+    let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_MASKED));
+    match text[from..].find('\n') {
+        Some(end) if from > 0 => &text[from + end + 1..],
+        _ => text,
     }
 }
 
@@ -145,6 +156,9 @@ mod tests {
         let asked = ask(&lines, None);
         assert_eq!(asked.user.lines().count(), MAX_LINES + 2);
         assert!(asked.user.contains("line 999") && !asked.user.contains("line 500"));
+        let many = ["swordfish and more"; 100_000].join("\n");
+        let asked = ask(&[many.as_str()], None);
+        assert!(asked.user.contains("*** and more") && !asked.user.contains("swordfish"));
         let long = "ä ".repeat(100_000);
         let asked = ask(&[long.as_str(); 50], Some(long.as_str()));
         assert!(asked.user.len() < MAX_BYTES + 100, "{}", asked.user.len());
