@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::http::Caller;
 use crate::process::{Running, free_addr, program, tosed_beside};
-use crate::service::{Service, Tosed, WORKSPACE};
+use crate::service::{Tosed, WORKSPACE};
 
 const RATE: u64 = 100;
 const SHOT: Duration = Duration::from_secs(6);
@@ -68,9 +68,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         shot(
             &runtime,
             "tose",
-            &product.service.running,
+            product.running.as_ref().context("it was ended")?,
             &product.request,
-            product.service.addr,
+            product.caller.addr,
             arguments,
         )?;
         if let Ok((running, addr)) = &peer {
@@ -224,7 +224,8 @@ fn micros() -> u64 {
 /// The daemon with one project that prints.
 struct Product {
     tosed: Tosed,
-    service: Service,
+    /// Until it is ended, so that its proxy can be.
+    running: Option<Running>,
     caller: Caller,
     request: String,
 }
@@ -256,7 +257,7 @@ impl Product {
         let product = Self {
             request: format!("GET {path}/app/live-logs?tail=0 HTTP/1.1\r\nX-API-Key: {key}\r\n"),
             tosed,
-            service,
+            running: Some(service.running),
             caller,
         };
         let began = Instant::now();
@@ -290,6 +291,7 @@ impl Drop for Product {
         {
             thread::sleep(POLL);
         }
+        drop(self.running.take());
         let _ = self.tosed.admin(&["shutdown"]);
     }
 }

@@ -13,6 +13,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -44,7 +45,8 @@ pub(crate) struct Arguments {
 /// A store that is measured.
 struct Contender {
     name: &'static str,
-    running: Running,
+    running: Option<Running>,
+    command: Box<dyn Fn() -> Command>,
     addr: SocketAddr,
     data: PathBuf,
     insert: &'static str,
@@ -52,6 +54,19 @@ struct Contender {
     settle: &'static str,
     /// The path of each query.
     queries: Vec<(&'static str, String)>,
+}
+
+impl Contender {
+    fn running(&self) -> Result<&Running> {
+        self.running.as_ref().context("it does not run")
+    }
+
+    /// Ends it, which makes all of it lie on the disk, and starts it again.
+    fn restart(&mut self) -> Result<()> {
+        drop(self.running.take());
+        self.running = Some(Running::start(self.name, (self.command)(), self.addr)?);
+        Ok(())
+    }
 }
 
 /// What taking the lines cost.
@@ -77,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         arguments.lines
     );
     let mut taken = Vec::new();
-    for contender in &contenders {
+    for contender in &mut contenders {
         let result = take(contender, arguments.lines)?;
         report_taken(contender, &result, arguments.lines);
         taken.push(result);
@@ -95,12 +110,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn start_store(dir: &Path) -> Result<Contender> {
     let addr = free_addr()?;
     let data = dir.join("tose");
-    let mut command = program(std::env::current_exe()?);
-    command.args(["serve-logs", "--addr", &addr.to_string(), "--dir"]);
-    command.arg(&data);
+    let (own, folder) = (std::env::current_exe()?, data.clone());
+    let command = move || {
+        let mut command = program(&own);
+        command.args(["serve-logs", "--addr", &addr.to_string(), "--dir"]);
+        command.arg(&folder);
+        command
+    };
     Ok(Contender {
         name: "tose",
-        running: Running::start("tose", command, addr)?,
+        running: Some(Running::start("tose", command(), addr)?),
+        command: Box::new(command),
         addr,
         data,
         insert: "/insert",
@@ -127,16 +147,21 @@ fn part_of_needle() -> &'static str {
 fn start_victoria(victoria: &Path, dir: &Path) -> Result<Contender> {
     let addr = free_addr()?;
     let data = dir.join("victoria");
-    let mut command = program(victoria);
-    command
-        .arg(format!("-httpListenAddr={addr}"))
-        .arg(format!("-storageDataPath={}", data.display()))
-        .arg("-retentionPeriod=100y")
-        .arg("-loggerLevel=ERROR");
+    let (victoria, folder) = (victoria.to_owned(), data.clone());
+    let command = move || {
+        let mut command = program(&victoria);
+        command
+            .arg(format!("-httpListenAddr={addr}"))
+            .arg(format!("-storageDataPath={}", folder.display()))
+            .arg("-retentionPeriod=100y")
+            .arg("-loggerLevel=ERROR");
+        command
+    };
     let query = |query: &str| format!("/select/logsql/query?query={}", escape(query));
     Ok(Contender {
         name: "victoria",
-        running: Running::start("victoria", command, addr)?,
+        running: Some(Running::start("victoria", command(), addr)?),
+        command: Box::new(command),
         addr,
         data,
         insert: "/insert/jsonline?_stream_fields=project&_time_field=_time&_msg_field=_msg",
@@ -168,10 +193,10 @@ fn escape(text: &str) -> String {
 }
 
 /// Sends all lines, one body after the other on one connection.
-fn take(contender: &Contender, lines: u64) -> Result<Taken> {
+fn take(contender: &mut Contender, lines: u64) -> Result<Taken> {
     let mut generator = Generator::new(lines);
     let mut connection = BufReader::new(TcpStream::connect(contender.addr)?);
-    let cpu = contender.running.cpu()?;
+    let cpu = contender.running()?.cpu()?;
     let mut spent = Duration::ZERO;
     loop {
         let body = generator.next_body(BODY_BYTES);
@@ -185,12 +210,16 @@ fn take(contender: &Contender, lines: u64) -> Result<Taken> {
     let started = Instant::now();
     ask(contender, contender.settle)?;
     spent += started.elapsed();
-    Ok(Taken {
+    let running = contender.running()?;
+    let mut taken = Taken {
         seconds: spent.as_secs_f64(),
-        cpu: contender.running.cpu()?.saturating_sub(cpu),
-        memory: contender.running.proportional_bytes()?,
-        bytes: size_of(&contender.data)?,
-    })
+        cpu: running.cpu()?.saturating_sub(cpu),
+        memory: running.proportional_bytes()?,
+        bytes: 0,
+    };
+    contender.restart()?;
+    taken.bytes = size_of(&contender.data)?;
+    Ok(taken)
 }
 
 /// One request on a kept connection, whose answer has a length.
