@@ -132,10 +132,14 @@ pub(crate) struct Limits {
     sockets: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
     max_sockets: usize,
     push_events: Semaphore,
+    log_searches: Semaphore,
+    searchers: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
 }
 
 /// How many push events are held in memory at once; they may have 25 MiB each.
 const PUSH_EVENTS: usize = 4;
+/// How many pages of logs are looked for at once. Each may keep a processor busy for a second.
+const LOG_SEARCHES: usize = 2;
 
 impl Limits {
     pub(crate) fn new(config: &Config, clock: &Arc<dyn Clock>) -> Self {
@@ -163,6 +167,8 @@ impl Limits {
             sockets: Mutex::default(),
             max_sockets: limits.max_sockets,
             push_events: Semaphore::new(PUSH_EVENTS),
+            log_searches: Semaphore::new(LOG_SEARCHES),
+            searchers: Mutex::default(),
         }
     }
 
@@ -170,6 +176,26 @@ impl Limits {
     pub(crate) async fn push_event(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.push_events.acquire().await.ok()
+    }
+
+    /// The turn to look for a page of a log, held until it is dropped. A workspace has one at a time, so that
+    /// others do not wait behind all of its searches.
+    pub(crate) async fn log_search(
+        &self,
+        workspace_id: WorkspaceId,
+    ) -> Option<(OwnedSemaphorePermit, SemaphorePermit<'_>)> {
+        let own = {
+            let mut searchers = self
+                .searchers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            searchers.retain(|_, turn| Arc::strong_count(turn) > 1);
+            let turn = searchers.entry(workspace_id);
+            Arc::clone(turn.or_insert_with(|| Arc::new(Semaphore::new(1))))
+        };
+        // They are never closed.
+        let own = own.acquire_owned().await.ok()?;
+        Some((own, self.log_searches.acquire().await.ok()?))
     }
 
     /// A place among the workspace's WebSockets, held until it is dropped.

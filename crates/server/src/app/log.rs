@@ -23,7 +23,10 @@ impl Platform {
         let from = match query.start {
             Some(start) => FollowFrom::Since(start),
             None if query.is_everything() => FollowFrom::Tail(query.limit),
-            None => self.nth_last(stream, query).await?,
+            None => {
+                let _turn = self.limits.log_search(access.scope().id()).await;
+                self.nth_last(stream, query).await?
+            }
         };
         Ok(self.logs.follow(stream, from))
     }
@@ -59,6 +62,7 @@ impl Platform {
         query: Query,
     ) -> Result<LogPage> {
         let project = self.find_project(access, slug).await?;
+        let _turn = self.limits.log_search(access.scope().id()).await;
         let stream = StreamId::Project(project.id);
         let page = self.logs.find(stream, query).await.map_err(log_error)?;
         Ok(LogPage {

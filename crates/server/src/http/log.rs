@@ -14,9 +14,9 @@ use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
-use tose_api::Timestamp;
 use tose_api::analysis::{AnalyzeLogs, MAX_ANALYZED};
 use tose_api::log::{LogLevel, LogSource};
+use tose_api::{Timestamp, WorkspaceId};
 use tose_logs::{Direction, LogStore, Query, Record, StreamId};
 use tose_model::Error;
 use tose_model::access::Access;
@@ -179,6 +179,8 @@ pub(crate) async fn download(
     let place = platform.limits.socket(access.scope().id())?;
     let (logs, stream) = platform.open_log(&access, &project).await?;
     let download = Download {
+        platform: Arc::clone(&platform),
+        workspace_id: access.scope().id(),
         logs,
         stream,
         query: Some(query),
@@ -200,6 +202,8 @@ pub(crate) async fn download(
 
 /// A download under way.
 struct Download {
+    platform: Arc<Platform>,
+    workspace_id: WorkspaceId,
     logs: LogStore,
     stream: StreamId,
     /// What comes next; `None` when all was read.
@@ -214,7 +218,10 @@ impl Download {
     /// The next compressed bytes; none at the end.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Error> {
         while let Some(mut query) = self.query.take() {
-            let page = self.logs.find(self.stream, query.clone()).await;
+            let page = {
+                let _turn = self.platform.limits.log_search(self.workspace_id).await;
+                self.logs.find(self.stream, query.clone()).await
+            };
             let page = page.map_err(log_error)?;
             let is_last = page.cursor.is_none();
             self = tokio::task::spawn_blocking(move || self.write(&page.records, is_last))

@@ -281,3 +281,12 @@ async fn a_flood_is_capped_and_says_how_many_lines_are_left_out() {
     assert_eq!(kept, expected);
     assert!((300..500).contains(&kept.len()), "{} lines", kept.len());
 }
+
+#[tokio::test]
+async fn many_searches_at_once_are_all_answered() {
+    let lab = Lab::start().await;
+    let owner = printed(&lab, &LINES).await;
+    let searches = (0..40).map(|_| find(&owner, "search=refused"));
+    let found = futures_util::future::join_all(searches).await;
+    assert!(found.iter().all(|lines| lines.len() == 1));
+}
