@@ -28,6 +28,8 @@ use crate::http::body::OptionalBody;
 use crate::http::project::ProjectPath;
 use crate::http::reply::{Reply, ok};
 
+/// The longest name of a replica, in characters.
+pub(crate) const MAX_POD: usize = 255;
 /// How many lines a page has.
 const DEFAULT_LIMIT: usize = 100;
 /// The most lines of a page.
@@ -49,12 +51,17 @@ pub(crate) struct LineQuery {
 impl LineQuery {
     /// As a query of the store, without times.
     pub(crate) fn parse(self) -> Result<Query, Error> {
+        let pod = self.pod.unwrap_or_default();
+        if pod.chars().count() > MAX_POD {
+            let problem = format!("must have at most {MAX_POD} characters");
+            return Err(Error::invalid_field("pod", problem));
+        }
         let search = Search::parse(self.search.as_deref().unwrap_or_default());
         Ok(Query {
             search: search.map_err(|problem| Error::invalid_field("search", problem))?,
             level: self.level,
             source: self.source,
-            pod: self.pod.filter(|pod| !pod.is_empty()),
+            pod: Some(pod).filter(|pod| !pod.is_empty()),
             ..Query::default()
         })
     }

@@ -269,7 +269,7 @@ fn which_lines(doc: Doc) -> Doc {
         .query(
             "pod",
             "The replica that wrote them",
-            json!({"type": "string", "maxLength": 255}),
+            json!({"type": "string", "maxLength": log::MAX_POD}),
         )
 }
 

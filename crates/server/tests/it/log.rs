@@ -144,6 +144,7 @@ async fn what_cannot_be_looked_for_is_told_why() {
         ("limit=0", Some("limit")),
         ("limit=5001", Some("limit")),
         ("search=%22open", Some("search")),
+        (&format!("pod={}", "x".repeat(256)), Some("pod")),
         (
             "start=2026-01-02T00:00:00Z&end=2026-01-01T00:00:00Z",
             Some("end"),
