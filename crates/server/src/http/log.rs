@@ -25,6 +25,7 @@ use tose_model::log::Search;
 use crate::app::Platform;
 use crate::app::log::{line_view, log_error};
 use crate::http::body::OptionalBody;
+use crate::http::deployment::MAX_LINE_NUMBER;
 use crate::http::project::ProjectPath;
 use crate::http::reply::{Reply, ok};
 
@@ -121,6 +122,10 @@ fn parse(query: RawLogsQuery) -> Result<(Query, Format), Error> {
         && start >= end
     {
         return Err(Error::invalid_field("end", "must be after start"));
+    }
+    if query.cursor.is_some_and(|cursor| cursor > MAX_LINE_NUMBER) {
+        let problem = "is none that an answer gave".to_owned();
+        return Err(Error::invalid_field("cursor", problem));
     }
     let lines = LineQuery {
         search: query.search,

@@ -152,6 +152,7 @@ async fn what_cannot_be_looked_for_is_told_why() {
         ("level=loud", None),
         ("direction=up", None),
         ("cursor=x", None),
+        ("cursor=9007199254740992", Some("cursor")),
     ] {
         for route in ["logs", "logs/download"] {
             let answer = owner.get(&format!("projects/shop/{route}?{query}")).await;
