@@ -4,7 +4,7 @@
 //! published over HTTP. Each line carries its number and the time at which it was written.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::http::Caller;
+use crate::http::{Caller, read_answer};
 use crate::process::{Running, free_addr, program, tosed_beside};
 use crate::service::{Tosed, WORKSPACE};
 
@@ -346,28 +346,8 @@ fn publish(addr: SocketAddr, alive: &std::sync::Weak<()>) -> Result<()> {
             text.len()
         );
         connection.get_mut().write_all(request.as_bytes())?;
-        skip_answer(&mut connection)?;
+        read_answer(&mut connection)?;
         thread::sleep(period);
     }
-    Ok(())
-}
-
-fn skip_answer(connection: &mut BufReader<std::net::TcpStream>) -> Result<()> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        connection.read_line(&mut line)?;
-        let lower = line.trim_end().to_ascii_lowercase();
-        if lower.is_empty() {
-            break;
-        }
-        if let Some(value) = lower.strip_prefix("content-length:") {
-            length = value.trim().parse()?;
-        }
-    }
-    connection
-        .by_ref()
-        .take(length)
-        .read_to_end(&mut Vec::new())?;
     Ok(())
 }

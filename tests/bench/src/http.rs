@@ -1,6 +1,6 @@
 //! Plain HTTP calls of the benches, outside of what is measured.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context, Result, ensure};
@@ -39,6 +39,27 @@ impl Caller {
 pub(crate) fn is_success(answer: &str) -> bool {
     let status = answer.split(' ').nth(1);
     status.is_some_and(|status| status.starts_with('2'))
+}
+
+/// Reads an answer that has a length from a kept connection; its first line.
+pub(crate) fn read_answer(connection: &mut BufReader<TcpStream>) -> Result<String> {
+    let mut status = String::new();
+    connection.read_line(&mut status)?;
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        connection.read_line(&mut line)?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse()?;
+        }
+    }
+    let mut body = connection.take(length);
+    std::io::copy(&mut body, &mut std::io::sink())?;
+    Ok(status)
 }
 
 /// One request on a connection of its own; the whole answer. HTTP/1.0, so that it comes unchunked.

@@ -10,7 +10,7 @@ mod generator;
 pub(crate) mod store;
 
 use std::fs;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +20,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use self::generator::{Generator, NEEDLE, PROJECTS};
-use crate::http::{exchange, is_success};
+use crate::http::{exchange, is_success, read_answer};
 use crate::process::{Running, free_addr, program};
 use crate::ratio::Quartiles;
 
@@ -231,25 +231,8 @@ fn post(connection: &mut BufReader<TcpStream>, path: &str, body: &[u8]) -> Resul
     let stream = connection.get_mut();
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
-    let mut line = String::new();
-    connection.read_line(&mut line)?;
-    ensure!(is_success(&line), "{path}: {line}");
-    let mut length = 0;
-    loop {
-        line.clear();
-        connection.read_line(&mut line)?;
-        let lower = line.trim_end().to_ascii_lowercase();
-        if lower.is_empty() {
-            break;
-        }
-        if let Some(value) = lower.strip_prefix("content-length:") {
-            length = value.trim().parse()?;
-        }
-    }
-    connection
-        .by_ref()
-        .take(length)
-        .read_to_end(&mut Vec::new())?;
+    let status = read_answer(connection)?;
+    ensure!(is_success(&status), "{path}: {status}");
     Ok(())
 }
 
