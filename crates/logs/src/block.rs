@@ -86,10 +86,9 @@ impl Block {
 
     /// Whether another line can follow: it comes next, and the block has room for it.
     pub(crate) fn takes(&self, seq: u64, len: usize, max_text: usize, max_lines: usize) -> bool {
-        self.lines.is_empty()
-            || (self.seq(self.lines.len()) == seq
-                && self.text.len() + len <= max_text
-                && self.lines.len() < max_lines)
+        self.seq(self.lines.len()) == seq
+            && self.text.len() + len <= max_text
+            && self.lines.len() < max_lines
     }
 
     /// Adds the line at `index` of another block.

@@ -59,16 +59,29 @@ impl Query {
     /// Whether the query finds this line, wherever it is.
     pub fn finds(&self, record: &Record) -> bool {
         let line = &record.line;
-        let level = record.level.unwrap_or(LogLevel::Info);
-        self.start.is_none_or(|start| line.time >= start)
-            && self.end.is_none_or(|end| line.time < end)
-            && self.source.is_none_or(|source| line.source == source)
+        let lower = match self.search.is_empty() {
+            true => Vec::new(),
+            false => line.text.to_ascii_lowercase(),
+        };
+        let seen = Seen {
+            time: line.time,
+            source: line.source,
+            level: record.level,
+            pod: &line.pod,
+            text: &line.text,
+            lower: &lower,
+        };
+        self.fits(&seen)
+    }
+
+    fn fits(&self, seen: &Seen<'_>) -> bool {
+        let level = seen.level.unwrap_or(LogLevel::Info);
+        self.start.is_none_or(|start| seen.time >= start)
+            && self.end.is_none_or(|end| seen.time < end)
+            && self.source.is_none_or(|source| seen.source == source)
             && self.level.is_none_or(|least| level >= least)
-            && self.pod.as_ref().is_none_or(|pod| *line.pod == **pod)
-            && (self.search.is_empty()
-                || self
-                    .search
-                    .finds(&line.text, &line.text.to_ascii_lowercase()))
+            && self.pod.as_ref().is_none_or(|pod| seen.pod == pod)
+            && (self.search.is_empty() || self.search.finds(seen.text, seen.lower))
     }
 
     /// Whether every line is wanted.
@@ -80,6 +93,17 @@ impl Query {
             && self.start.is_none()
             && self.end.is_none()
     }
+}
+
+/// A line as a query looks at it.
+struct Seen<'a> {
+    time: Timestamp,
+    source: LogSource,
+    level: Option<LogLevel>,
+    pod: &'a str,
+    text: &'a [u8],
+    /// The text with its ASCII letters in lower case; empty if nothing is searched for.
+    lower: &'a [u8],
 }
 
 /// Some of the lines that a query finds.
@@ -246,18 +270,15 @@ impl<'a> Finder<'a> {
     }
 
     fn fits(&self, block: &Block, index: usize, lower: &[u8]) -> bool {
-        let (query, line) = (self.query, &block.lines[index]);
-        let level = line.level.unwrap_or(LogLevel::Info);
-        query.source.is_none_or(|source| line.source == source)
-            && query.level.is_none_or(|least| level >= least)
-            && query
-                .pod
-                .as_ref()
-                .is_none_or(|pod| block.pod_of(index) == pod)
-            && (query.search.is_empty()
-                || query
-                    .search
-                    .finds(block.text_of(index), &lower[block.range(index)]))
+        let line = &block.lines[index];
+        self.query.fits(&Seen {
+            time: line.time,
+            source: line.source,
+            level: line.level,
+            pod: block.pod_of(index),
+            text: block.text_of(index),
+            lower: lower.get(block.range(index)).unwrap_or_default(),
+        })
     }
 }
 

@@ -170,15 +170,11 @@ fn write_packed(dir: &Path, job: &Job, new: &PathBuf) -> Result<u64> {
             if !block.takes(seq, len, pack::FULL_TEXT, pack::MAX_LINES) {
                 out.write_block(&block)?;
                 block = Block::new(seq);
-            } else if block.lines.is_empty() {
-                block = Block::new(seq);
             }
             block.push_from(&found, index);
         }
     }
-    if !block.lines.is_empty() {
-        out.write_block(&block)?;
-    }
+    out.write_block(&block)?;
     if let Some(next_seq) = end {
         out.write(&frame::encode_end(next_seq))?;
     }
@@ -203,6 +199,9 @@ impl Output<'_> {
     }
 
     fn write_block(&mut self, block: &Block) -> Result<()> {
+        if block.lines.is_empty() {
+            return Ok(());
+        }
         let frame = pack::encode(block).map_err(Error::io("pack", self.path))?;
         let header = FrameHeader::decode(&frame);
         let unpacked = header.and_then(|header| frame::decode(&header, &frame[FRAME_HEADER_LEN..]));

@@ -266,10 +266,17 @@ impl Platform {
         after: Option<u64>,
         limit: usize,
     ) -> Result<DeploymentLogView> {
-        let failed = |error| Error::internal("the log store failed", error);
         // Asked first: a log that is complete now has all its lines.
-        let is_finished = self.logs.is_finished(stream).await.map_err(failed)?;
-        let records = self.logs.read(stream, after, limit).await.map_err(failed)?;
+        let is_finished = self
+            .logs
+            .is_finished(stream)
+            .await
+            .map_err(crate::app::log::log_error)?;
+        let records = self
+            .logs
+            .read(stream, after, limit)
+            .await
+            .map_err(crate::app::log::log_error)?;
         let is_whole = records.len() < limit;
         Ok(DeploymentLogView {
             next: records.last().map(|record| record.seq).or(after),

@@ -283,7 +283,7 @@ impl Platform {
     /// The number of the last line in a project's log; 0 if there is none.
     async fn last_line(&self, project_id: ProjectId) -> Result<u64> {
         let last = self.logs.tail(StreamId::Project(project_id), 1).await;
-        let last = last.map_err(|error| Error::internal("the log store failed", error))?;
+        let last = last.map_err(crate::app::log::log_error)?;
         Ok(last.last().map_or(0, |record| record.seq))
     }
 }

@@ -104,7 +104,11 @@ pub(crate) async fn live(
         .follow_project_log(&access, &project, &wanted)
         .await?;
     let mut stream = Stream::new(follower, &query, None);
-    stream.wanted = wanted;
+    // From where on is the follower's to know: a line that came later counts, whatever its time.
+    stream.wanted = tose_logs::Query {
+        start: None,
+        ..wanted
+    };
     accept(&platform, &access, upgrade, stream)
 }
 

@@ -16,6 +16,7 @@ use tose_model::log::LogLine;
 use tose_model::traffic::AccessRecord;
 
 use crate::app::Platform;
+use crate::app::log::log_error;
 
 /// How often the proxy is asked.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -60,7 +61,7 @@ async fn fetch(platform: &Platform) -> Result<()> {
         for (project_id, lines) in by_project {
             let stream = StreamId::Project(project_id);
             let appended = platform.logs.append(stream, lines).await;
-            appended.map_err(|error| Error::internal("the log store failed", error))?;
+            appended.map_err(log_error)?;
         }
     }
 }

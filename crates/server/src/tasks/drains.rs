@@ -19,11 +19,12 @@ use tose_api::{DrainId, Timestamp};
 use tose_logs::{Event, FollowFrom, StreamId};
 use tose_model::access::{Actor, WorkspaceScope};
 use tose_model::drain::{DrainLine, Origin, pause_after};
-use tose_model::error::{Error, Result};
+use tose_model::error::Result;
 use tose_store::{Delivered, Drain, DueDrain};
 
 use super::Spawner;
 use crate::app::Platform;
+use crate::app::log::log_error;
 use crate::drain::{Batch, Failure, Receiver};
 
 /// How often it is looked which drains there are, if nobody says that they changed.
@@ -122,7 +123,7 @@ async fn forward(platform: &Platform, due: &DueDrain) -> Result<()> {
             way.receiver.disconnect();
             continue;
         };
-        let event = event.map_err(|error| Error::internal("the log store failed", error))?;
+        let event = event.map_err(log_error)?;
         let begun = Instant::now();
         let Some(load) = way.load(event).await? else {
             return Ok(());

@@ -33,6 +33,7 @@ use tose_model::secret::SecretString;
 use tose_store::Lease;
 
 use crate::app::Platform;
+use crate::app::log::log_error;
 use crate::liveness::{Watched, worker_health};
 use crate::tasks::capture::Capture;
 use crate::tasks::probe;
@@ -672,7 +673,7 @@ impl Pass<'_> {
             .logs
             .tail(stream, LOOK_BACK)
             .await
-            .map_err(|error| Error::internal("the log store failed", error))?;
+            .map_err(log_error)?;
         let mut lines: Vec<String> = records
             .iter()
             .rev()

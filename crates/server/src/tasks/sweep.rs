@@ -13,6 +13,7 @@ use tose_model::driver::{EngineStep, ObservedReplica, Scope};
 use tose_model::error::Result;
 
 use crate::app::Platform;
+use crate::app::log::log_error;
 use crate::tasks::disk;
 
 /// How long a log has to be quiet until its last lines are packed.
@@ -199,18 +200,17 @@ async fn sweep_logs(platform: &Platform) -> Result<()> {
     let retention = platform.config.log_retention;
     let older_than = platform.now().saturating_sub(retention.age);
     let idle_since = platform.now().saturating_sub(LOG_REST);
-    let failed = |error| tose_model::Error::internal("the log store failed", error);
-    for stream in platform.logs.list_streams().await.map_err(failed)? {
+    for stream in platform.logs.list_streams().await.map_err(log_error)? {
         platform
             .logs
             .enforce_retention(stream, retention.bytes, older_than)
             .await
-            .map_err(failed)?;
+            .map_err(log_error)?;
         platform
             .logs
             .compact(stream, idle_since)
             .await
-            .map_err(failed)?;
+            .map_err(log_error)?;
     }
     Ok(())
 }

@@ -292,3 +292,35 @@ async fn many_searches_at_once_are_all_answered() {
     let found = futures_util::future::join_all(searches).await;
     assert!(found.iter().all(|lines| lines.len() == 1));
 }
+
+/// Who connects again asks for what came since the last line that was seen; of two replicas one may be late.
+#[tokio::test]
+async fn a_live_log_since_a_time_has_older_lines_that_came_later() {
+    let lab = Lab::start().await;
+    let owner = printed(&lab, &["first"]).await;
+    let answer = owner.get("projects/shop/logs").await;
+    let first = answer.data()["lines"][0]["timestamp"].clone();
+    let first: tose_api::Timestamp = serde_json::from_value(first).expect("a time");
+    let earlier = first.saturating_sub(std::time::Duration::from_secs(5));
+    lab.clock.set(earlier);
+    let second = vec![Act::print("second"), Act::Serve { status: 200 }];
+    lab.driver.add_image("app:1", Program::new(second));
+    owner.deploy("shop").await;
+    eventually("the second line is stored", async || {
+        let found = find(&owner, "search=second").await;
+        if found.is_empty() {
+            Err("not yet".to_owned())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    let path = format!("live-logs?follow=false&since={first}");
+    let (lines, _) = read(&lab, &path, owner.key.as_deref())
+        .await
+        .expect("a log");
+    assert!(
+        lines[0].ends_with(" first") && lines[1].ends_with(" second"),
+        "{lines:?}"
+    );
+}

@@ -11,7 +11,7 @@ use tose_api::{JobId, Timestamp};
 use tose_model::command;
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
-use tose_model::error::{Error, Result};
+use tose_model::error::Result;
 use tose_model::job::Job;
 use tose_store::NewJob;
 
@@ -80,10 +80,12 @@ impl Pass<'_> {
 
     /// Adds what a release command wrote to its deployment's log.
     pub(super) async fn show_release(&self, job: &Job) -> Result<()> {
-        let failed = |error| Error::internal("the log store failed", error);
         let stream = stream_of(&job.key());
         let logs = &self.platform.logs;
-        let records = logs.read(stream, None, SHOWN_LINES).await.map_err(failed)?;
+        let records = logs
+            .read(stream, None, SHOWN_LINES)
+            .await
+            .map_err(crate::app::log::log_error)?;
         let lines = records
             .into_iter()
             .map(|record| String::from_utf8_lossy(&record.line.text).into_owned());

@@ -7,11 +7,12 @@ use tose_api::Timestamp;
 use tose_logs::StreamId;
 use tose_model::access::WorkspaceScope;
 use tose_model::driver::{EngineStep, ObservedReplica, ReplicaName};
-use tose_model::error::{Error, Result};
+use tose_model::error::Result;
 use tose_model::plan::{Desired, Health, Patience, Replica, Rollout, Step, plan};
 use tose_store::ProjectRef;
 
 use crate::app::Platform;
+use crate::app::log::log_error;
 use crate::tasks::capture::Capture;
 use crate::tasks::project_pass::{Memory, replace_routes};
 
@@ -97,7 +98,6 @@ pub(super) async fn tear_down(
             project_id: reference.id,
         })
         .await?;
-    let failed = |error| Error::internal("the log store failed", error);
     for deployment_id in platform
         .store
         .list_deployment_ids(scope, reference.id)
@@ -107,15 +107,15 @@ pub(super) async fn tear_down(
             .logs
             .remove(StreamId::Build(deployment_id))
             .await
-            .map_err(failed)?;
+            .map_err(log_error)?;
     }
-    for stream in platform.logs.list_streams().await.map_err(failed)? {
+    for stream in platform.logs.list_streams().await.map_err(log_error)? {
         let is_ours = match stream {
             StreamId::Project(id) | StreamId::Job(id, _) => id == reference.id,
             StreamId::Build(_) => false,
         };
         if is_ours {
-            platform.logs.remove(stream).await.map_err(failed)?;
+            platform.logs.remove(stream).await.map_err(log_error)?;
         }
     }
     platform.metrics.remove(reference.id).await?;
