@@ -241,6 +241,7 @@ pub(crate) fn encode(
     lines: &mut impl Iterator<Item = LogLine>,
     first_seq: u64,
     max_bytes: usize,
+    last_levels: &mut LastLevels,
 ) -> Option<Encoded> {
     let mut encoded = Encoded {
         bytes: Vec::new(),
@@ -251,7 +252,7 @@ pub(crate) fn encode(
         let mut frame = FrameBuilder::default();
         while !frame.is_full() {
             let Some(line) = lines.next() else { break };
-            frame.push(line);
+            frame.push(line, last_levels);
         }
         if frame.count == 0 {
             break;
@@ -292,6 +293,40 @@ pub(crate) fn encode_end(next_seq: u64) -> Vec<u8> {
     .encode()
 }
 
+/// The levels of the last lines of each output: what goes on with such a line has the same level,
+/// whichever batch it comes with and whoever else writes meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct LastLevels(Vec<(Box<str>, LogSource, LogLevel)>);
+
+impl LastLevels {
+    /// More outputs than this at once are hardly in the middle of a stack trace.
+    const MAX: usize = 64;
+
+    /// The level of the next line.
+    fn next(&mut self, pod: &str, source: LogSource, text: &[u8]) -> Option<LogLevel> {
+        let of_output = |(last, of, _): &(Box<str>, LogSource, _)| **last == *pod && *of == source;
+        let index = self.0.iter().rposition(of_output);
+        let inherited = index
+            .filter(|_| is_continuation(text))
+            .map(|index| self.0[index].2);
+        let level = inherited.or_else(|| detect_level(text));
+        match (index, level) {
+            (Some(index), Some(level)) => self.0[index].2 = level,
+            (Some(index), None) => {
+                self.0.remove(index);
+            }
+            (None, Some(level)) => {
+                if self.0.len() == Self::MAX {
+                    self.0.remove(0);
+                }
+                self.0.push((pod.into(), source, level));
+            }
+            (None, None) => {}
+        }
+        level
+    }
+}
+
 /// A frame in the making.
 #[derive(Default)]
 struct FrameBuilder {
@@ -300,8 +335,6 @@ struct FrameBuilder {
     count: u32,
     span: Option<Span>,
     last_time: i64,
-    /// The level of the line before, and its pod: what goes on with it has the same.
-    last_level: Option<(usize, LogLevel)>,
 }
 
 impl FrameBuilder {
@@ -309,11 +342,11 @@ impl FrameBuilder {
         self.count as usize >= MAX_FRAME_LINES || self.records.len() >= FULL_FRAME
     }
 
-    fn push(&mut self, line: LogLine) {
+    fn push(&mut self, line: LogLine, last_levels: &mut LastLevels) {
         let time = line.time.as_nanos();
         let text = cut(line.text);
+        let level = last_levels.next(&line.pod, line.source, &text);
         let pod = self.pod_index(line.pod);
-        let level = self.level(pod, &text);
         self.records.push(kind_code(line.source, level));
         put_varint(&mut self.records, pod as u64);
         put_varint(&mut self.records, zigzag(time.wrapping_sub(self.last_time)));
@@ -322,16 +355,6 @@ impl FrameBuilder {
         self.last_time = time;
         self.span = Span::join(self.span, Some(Span::at(line.time)));
         self.count += 1;
-    }
-
-    fn level(&mut self, pod: usize, text: &[u8]) -> Option<LogLevel> {
-        let inherited = self
-            .last_level
-            .filter(|(owner, _)| *owner == pod && is_continuation(text))
-            .map(|(_, level)| level);
-        let level = inherited.or_else(|| detect_level(text));
-        self.last_level = level.map(|level| (pod, level));
-        level
     }
 
     fn pod_index(&mut self, pod: Box<str>) -> usize {

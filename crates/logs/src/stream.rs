@@ -24,7 +24,7 @@ use tose_model::log::LogLine;
 
 use crate::batch::Recent;
 use crate::error::{Error, Result};
-use crate::frame::{self, SEGMENT_HEADER_LEN, SegmentHeader, Span};
+use crate::frame::{self, LastLevels, SEGMENT_HEADER_LEN, SegmentHeader, Span};
 use crate::segment::{self, Form};
 use crate::{Record, Stats, StreamId};
 
@@ -68,6 +68,8 @@ pub(crate) struct State {
     is_end_durable: bool,
     /// Whether there may be segments to pack.
     has_full: bool,
+    /// Of the lines since the stream was loaded.
+    last_levels: LastLevels,
 }
 
 /// What readers need to know: which bytes count.
@@ -341,6 +343,7 @@ impl State {
             is_dir_dirty: false,
             is_end_durable: false,
             has_full: true,
+            last_levels: LastLevels::default(),
         })
     }
 
@@ -352,7 +355,12 @@ impl State {
         frame::check(&lines)?;
         let mut added = Vec::new();
         let mut lines = lines.into_iter();
-        while let Some(encoded) = frame::encode(&mut lines, self.view.next_seq, MAX_WRITE) {
+        loop {
+            let next_seq = self.view.next_seq;
+            let levels = &mut self.last_levels;
+            let Some(encoded) = frame::encode(&mut lines, next_seq, MAX_WRITE, levels) else {
+                break;
+            };
             self.write(&encoded.bytes)?;
             self.view.next_seq += encoded.count;
             let newest = self.view.segments.last_mut().expect("written to");

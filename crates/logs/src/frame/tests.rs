@@ -37,24 +37,24 @@ fn numbered(records: &[Record]) -> Vec<(u64, LogLine)> {
 
 #[test]
 fn a_line_has_the_level_it_names_or_that_of_the_line_it_goes_on_with() {
-    let texts = [
-        ("a", "Error: no"),
-        ("a", "    at main"),
-        ("b", "    at other"),
-        ("a", "    at too late"),
-        ("a", "ready"),
-        ("a", "    more"),
-    ];
-    let lines = texts.map(|(pod, text)| line(0, LogSource::Stdout, pod, text.as_bytes()));
-    let encoded = encode(&mut lines.into_iter(), 1, MAX_LINE).expect("lines");
-    let levels = decode_all(&encoded.bytes)
-        .into_iter()
-        .map(|record| record.level);
+    use LogSource::{Stderr, Stdout};
     let error = Some(LogLevel::Error);
-    assert_eq!(
-        levels.collect::<Vec<_>>(),
-        [error, error, None, None, None, None]
-    );
+    let expected = [
+        ("a", Stdout, "Error: no", error),
+        ("a", Stdout, "    at main", error),
+        ("b", Stdout, "    at other", None),
+        ("a", Stderr, "    of the other output", None),
+        ("a", Stdout, "    at what is left of it", error),
+        ("a", Stdout, "ready", None),
+        ("a", Stdout, "    more", None),
+    ];
+    // Each comes with a batch of its own.
+    let mut last_levels = LastLevels::default();
+    for (pod, source, text, level) in expected {
+        let mut lines = [line(0, source, pod, text.as_bytes())].into_iter();
+        let encoded = encode(&mut lines, 1, MAX_LINE, &mut last_levels).expect("a line");
+        assert_eq!(decode_all(&encoded.bytes)[0].level, level, "{text}");
+    }
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_batch_is_split_into_frames_and_writes() {
     let mut next_seq = 7;
     let mut writes = 0;
     let mut records = Vec::new();
-    while let Some(encoded) = encode(&mut lines, next_seq, 300 << 10) {
+    while let Some(encoded) = encode(&mut lines, next_seq, 300 << 10, &mut LastLevels::default()) {
         records.extend(decode_all(&encoded.bytes));
         next_seq += encoded.count;
         writes += 1;
@@ -156,7 +156,7 @@ proptest! {
         batch in proptest::collection::vec(any_line(), 1..40),
         first_seq in 1..u64::from(u32::MAX),
     ) {
-        let encoded = encode(&mut batch.clone().into_iter(), first_seq, MAX_LINE).expect("lines");
+        let encoded = encode(&mut batch.clone().into_iter(), first_seq, MAX_LINE, &mut LastLevels::default()).expect("lines");
         prop_assert_eq!(encoded.count, batch.len() as u64);
         let span = encoded.span.expect("lines have times");
         prop_assert_eq!(Some(span.earliest), batch.iter().map(|line| line.time).min());

@@ -1,5 +1,7 @@
 //! Random histories, compared with a list in memory.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use tose_api::log::LogLevel;
@@ -13,18 +15,19 @@ struct Model {
     records: Vec<Record>,
     last_seq: u64,
     is_finished: bool,
+    /// The level of each output's last line, since the store was opened.
+    before: HashMap<(Box<str>, LogSource), LogLevel>,
 }
 
 impl Model {
     fn append(&mut self, lines: Vec<LogLine>) {
-        let mut before: Option<(Box<str>, LogLevel)> = None;
         for line in lines {
-            let inherited =
-                before.filter(|(pod, _)| *pod == line.pod && is_continuation(&line.text));
-            let level = inherited
-                .map(|(_, level)| level)
-                .or_else(|| detect_level(&line.text));
-            before = level.map(|level| (line.pod.clone(), level));
+            let before = self.before.remove(&(line.pod.clone(), line.source));
+            let inherited = before.filter(|_| is_continuation(&line.text));
+            let level = inherited.or_else(|| detect_level(&line.text));
+            if let Some(level) = level {
+                self.before.insert((line.pod.clone(), line.source), level);
+            }
             self.last_seq += 1;
             self.records.push(Record {
                 seq: self.last_seq,
@@ -206,7 +209,10 @@ async fn take(step: Step, fixture: &mut Fixture, model: &mut Model) {
                 .expect("appended");
             model.append(lines);
         }
-        Step::Reopen => fixture.reopen(),
+        Step::Reopen => {
+            fixture.reopen();
+            model.before.clear();
+        }
         Step::Flush => store.flush().await.expect("flushed"),
         Step::Read(after, limit) => {
             let read = store.read(stream(), after, limit).await.expect("lines");
