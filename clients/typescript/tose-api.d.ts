@@ -236,6 +236,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The catalogue: applications that need no set-up
+         * @description Needs a key or a login.
+         */
+        get: operations["list_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/version": {
         parameters: {
             query?: never;
@@ -407,6 +427,366 @@ export interface paths {
          * @description Needs the role admin in the workspace.
          */
         delete: operations["delete_api_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The databases
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_databases"];
+        put?: never;
+        /**
+         * Make a database
+         * @description Apps of the workspace reach it by its slug as soon as its status is `running`. Needs the role admin in the workspace.
+         */
+        post: operations["create_database"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A database, by its slug or id
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_database"];
+        /**
+         * Change a database
+         * @description Sizes and versions count from the next restart on. Needs the role admin in the workspace.
+         */
+        put: operations["update_database"];
+        post?: never;
+        /**
+         * Delete a database with its data and its backups
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_database"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its backups
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_backups"];
+        put?: never;
+        /**
+         * Make a backup
+         * @description It has succeeded when it was read once from where it is kept. Needs the role admin in the workspace.
+         */
+        post: operations["create_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/backups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A backup
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_backup"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a backup
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_backup"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/backups/{id}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The dump, as the database's own tool wrote it
+         * @description Needs the role admin in the workspace.
+         */
+        get: operations["download_backup"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/backups/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace a database's data by a backup
+         * @description The database's `restore` says how far it is. Needs the role admin in the workspace.
+         */
+        post: operations["restore_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/live-logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What its server writes
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["database_live_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The lines that its server wrote, the newest first
+         * @description `search` finds words (`timeout`), parts of words (`time*`), phrases (`"connection refused"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same. Needs the role member in the workspace.
+         */
+        get: operations["find_database_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/logs/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same lines as a file, the oldest first
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["download_database_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/logs/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many lines there are, in all and of each day
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_database_log_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it used over time
+         * @description Times are kept in steps of 10 s for a day, of 60 s for a week, of 3600 s for a year: `step` of the answer may be longer than asked for. At most 1000 steps. Needs the role member in the workspace.
+         */
+        get: operations["get_database_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/reset-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give its account another password
+         * @description It counts at once. Apps whose variables refer to it have to be deployed again. Needs the role admin in the workspace.
+         */
+        post: operations["reset_database_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End its server and start it again
+         * @description Needs the role member in the workspace.
+         */
+        post: operations["restart_database"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a database again that failed
+         * @description Its record stays, and so does its data, if anybody ever logged in. Needs the role member in the workspace.
+         */
+        post: operations["retry_database"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start a stopped database
+         * @description Needs the role member in the workspace.
+         */
+        post: operations["start_database"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What its server does now
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_database_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a database; its data is kept
+         * @description Needs the role admin in the workspace.
+         */
+        post: operations["stop_database"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1768,6 +2148,430 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The instances of templates
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_instances"];
+        put?: never;
+        /**
+         * Make an instance of a template
+         * @description With its variables, its folders and its databases, whose slugs begin with its own. It is a project: every route of projects takes its slug as well. Deploy it when its required variables have values. Needs the role admin in the workspace.
+         */
+        post: operations["create_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * An instance
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_instance"];
+        /**
+         * Change an instance
+         * @description Needs the role admin in the workspace.
+         */
+        put: operations["update_instance"];
+        post?: never;
+        /**
+         * Delete an instance with its folders
+         * @description Its databases stay: delete them by themselves. Needs the role admin in the workspace.
+         */
+        delete: operations["delete_instance"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/build-logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was said about the newest deployment
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["instance_build_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The deployments
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_instance_deployments"];
+        put?: never;
+        /**
+         * Deploy an instance
+         * @description It starts when its databases take logins. Needs the role member in the workspace.
+         */
+        post: operations["deploy_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/deployments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A deployment
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_instance_deployment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/deployments/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call a deployment off
+         * @description Needs the role member in the workspace.
+         */
+        post: operations["stop_instance_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/domains": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The host names
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_instance_domains"];
+        put?: never;
+        /**
+         * Bring a host name
+         * @description Needs the role admin in the workspace.
+         */
+        post: operations["add_instance_domain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/domains/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Give a host name up
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_instance_domain"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/env": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The variables, secrets masked
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_instance_env_vars"];
+        /**
+         * Set variables; others stay
+         * @description Needs the role admin in the workspace.
+         */
+        put: operations["set_instance_env_vars"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/env/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take a variable away
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_instance_env_var"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/live-logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the replicas write
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["instance_live_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The lines that its replicas wrote, the newest first
+         * @description `search` finds words (`timeout`), parts of words (`time*`), phrases (`"connection refused"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same. Needs the role member in the workspace.
+         */
+        get: operations["find_instance_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/logs/analyze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why it fails, told from its output
+         * @description Needs the role member in the workspace.
+         */
+        post: operations["analyze_instance_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/logs/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The same lines as a file, the oldest first
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["download_instance_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/logs/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many lines there are, in all and of each day
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_instance_log_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What it used and served over time
+         * @description Times are kept in steps of 10 s for a day, of 60 s for a week, of 3600 s for a year: `step` of the answer may be longer than asked for. At most 1000 steps. Needs the role member in the workspace.
+         */
+        get: operations["get_instance_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace its replicas
+         * @description Needs the role member in the workspace.
+         */
+        post: operations["restart_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start a stopped instance
+         * @description Needs the role member in the workspace.
+         */
+        post: operations["start_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What its replicas do now
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_instance_status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop an instance
+         * @description Needs the role admin in the workspace.
+         */
+        post: operations["stop_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/git/{slug}/{repository}/git-receive-pack": {
         parameters: {
             query?: never;
@@ -1969,6 +2773,85 @@ export interface components {
             name: string;
             /** @description Whose role it carries. */
             user_id: components["schemas"]["UserId"];
+        };
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        BackupId: string;
+        /**
+         * @description How a database is backed up.
+         * @example {
+         *       "keep": 0,
+         *       "last_error": "text",
+         *       "last_proven_restore_at": "2026-01-31T08:00:00Z",
+         *       "last_succeeded_at": "2026-01-31T08:00:00Z",
+         *       "next_at": "2026-01-31T08:00:00Z",
+         *       "schedule": "text"
+         *     }
+         */
+        BackupPolicy: {
+            /**
+             * Format: uint32
+             * @description How many are kept.
+             */
+            keep: number;
+            /** @description Why the newest one failed, if it did. */
+            last_error: string | null;
+            /** @description When one was last restored into an instance that was made for that, and was found whole. */
+            last_proven_restore_at: components["schemas"]["Timestamp"] | null;
+            /** @description When the newest good one was made. */
+            last_succeeded_at: components["schemas"]["Timestamp"] | null;
+            /** @description When the next one is made. */
+            next_at: components["schemas"]["Timestamp"] | null;
+            /** @description When, as a cron expression in UTC; never by itself when absent. */
+            schedule: string | null;
+        };
+        /** @description Where a backup stands, or its restore. */
+        BackupStatus: "running" | "succeeded" | "failed";
+        /**
+         * @description A backup.
+         * @example {
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "created_by": "you@example.com",
+         *       "dump_bytes": 0,
+         *       "error": "text",
+         *       "finished_at": "2026-01-31T08:00:00Z",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "proven_at": "2026-01-31T08:00:00Z",
+         *       "sha256": "text",
+         *       "size_bytes": 0,
+         *       "status": "running"
+         *     }
+         */
+        BackupView: {
+            /** @description When it was begun. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Who or what asked for it: an account, or `schedule`. */
+            created_by: string;
+            /**
+             * Format: uint64
+             * @description Bytes of the dump itself.
+             */
+            dump_bytes: number;
+            /** @description Why it failed. */
+            error: string | null;
+            /** @description When it ended. */
+            finished_at: components["schemas"]["Timestamp"] | null;
+            /** @description Its id. */
+            id: components["schemas"]["BackupId"];
+            /** @description When it was restored for a proof, and was found whole. */
+            proven_at: components["schemas"]["Timestamp"] | null;
+            /** @description SHA-256 of the dump, in hex. */
+            sha256: string | null;
+            /**
+             * Format: uint64
+             * @description Bytes that it takes, compressed and encrypted.
+             */
+            size_bytes: number;
+            /** @description Where it stands. */
+            status: components["schemas"]["BackupStatus"];
         };
         /**
          * @description A branch or tag that Git accepts as a reference name
@@ -2176,6 +3059,34 @@ export interface components {
             installation_id?: number | null;
         };
         /**
+         * @description How apps of the workspace reach a database.
+         * @example {
+         *       "database": "text",
+         *       "host": "text",
+         *       "is_pending": true,
+         *       "password": "correct horse battery",
+         *       "port": 1,
+         *       "url": "http://demo-shop.localhost",
+         *       "username": "text"
+         *     }
+         */
+        Connection: {
+            /** @description The name of the database. */
+            database: string;
+            /** @description The host name, on the workspace's network only. */
+            host: string;
+            /** @description Whether the newest password is on its way to the database, and does not open it so far. */
+            is_pending: boolean;
+            /** @description The password; for admins only. */
+            password: string | null;
+            /** @description The port. */
+            port: number;
+            /** @description All of it in one; for admins only. */
+            url: string | null;
+            /** @description Who logs in. */
+            username: string;
+        };
+        /**
          * @description Body of `POST W/api-keys`.
          * @example {
          *       "expires_in_days": 1,
@@ -2190,6 +3101,37 @@ export interface components {
             expires_in_days?: number | null;
             /** @description What people call it; 1 to 100 characters. */
             name: string;
+        };
+        /**
+         * @description Body of `POST W/databases`.
+         * @example {
+         *       "cpu": "0.5",
+         *       "name": "My app",
+         *       "ram": "0.5",
+         *       "slug": "my-app",
+         *       "storage_gb": 1,
+         *       "type": "postgresql",
+         *       "version": "text"
+         *     }
+         */
+        CreateDatabase: {
+            /** @description Cores, `"0.5"` when absent. */
+            cpu?: (string | number) | null;
+            /** @description 1 to 100 characters. */
+            name: string;
+            /** @description GB of memory, `"0.5"` when absent. Its caches are sized by that. */
+            ram?: (string | number) | null;
+            /** @description Its name on the workspace's network; made from the name when absent. */
+            slug?: components["schemas"]["Slug"] | null;
+            /**
+             * Format: uint32
+             * @description GB that its data may have, 1 to 1,000; 10 when absent. It is warned of, not enforced.
+             */
+            storage_gb?: number | null;
+            /** @description What kind of database; `db_type` is read as well. */
+            type: components["schemas"]["DatabaseType"];
+            /** @description Which version; the server's default of that kind when absent. */
+            version?: string | null;
         };
         /**
          * @description Body of `POST P/deployments`; an empty body is a body without fields.
@@ -2209,6 +3151,28 @@ export interface components {
              * @default false
              */
             no_cache: boolean;
+        };
+        /**
+         * @description Body of `POST W/templates`.
+         * @example {
+         *       "cpu": "0.5",
+         *       "name": "My app",
+         *       "ram": "0.5",
+         *       "slug": "my-app",
+         *       "template_name": "text"
+         *     }
+         */
+        CreateInstance: {
+            /** @description Cores, as many as the template says when absent. */
+            cpu?: (string | number) | null;
+            /** @description 1 to 100 characters. */
+            name: string;
+            /** @description GB of memory, as much as the template says when absent. */
+            ram?: (string | number) | null;
+            /** @description Made from the name when absent. */
+            slug?: components["schemas"]["Slug"] | null;
+            /** @description The template's `key`, or its name. */
+            template_name: string;
         };
         /**
          * @description Body of `POST P/jobs`.
@@ -2308,6 +3272,114 @@ export interface components {
             /** @description Made from the name when absent. */
             slug?: components["schemas"]["Slug"] | null;
         };
+        /** @description What a database is doing. */
+        DatabaseStatus: "provisioning" | "running" | "stopped" | "failed" | "deleting";
+        /**
+         * @description What a database's data takes.
+         * @example {
+         *       "limit_gb": 0,
+         *       "used_bytes": 0,
+         *       "warning": "text"
+         *     }
+         */
+        DatabaseStorage: {
+            /**
+             * Format: uint32
+             * @description GB that it may have.
+             */
+            limit_gb: number;
+            /**
+             * Format: uint64
+             * @description Bytes that it has, as it was last measured.
+             */
+            used_bytes: number | null;
+            /** @description Says so when it is nearly full. */
+            warning: string | null;
+        };
+        /** @description What kind of database it is. */
+        DatabaseType: "postgresql" | "mysql" | "redis" | "mongo";
+        /**
+         * @description A database.
+         * @example {
+         *       "backups": {
+         *         "keep": 0,
+         *         "last_error": "text",
+         *         "last_proven_restore_at": "2026-01-31T08:00:00Z",
+         *         "last_succeeded_at": "2026-01-31T08:00:00Z",
+         *         "next_at": "2026-01-31T08:00:00Z",
+         *         "schedule": "text"
+         *       },
+         *       "connection": {
+         *         "database": "text",
+         *         "host": "text",
+         *         "is_pending": true,
+         *         "password": "correct horse battery",
+         *         "port": 1,
+         *         "url": "http://demo-shop.localhost",
+         *         "username": "text"
+         *       },
+         *       "cpu": "0.5",
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "error": "text",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "name": "My app",
+         *       "ram": "0.5",
+         *       "restore": {
+         *         "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *         "error": "text",
+         *         "finished_at": "2026-01-31T08:00:00Z",
+         *         "status": "running"
+         *       },
+         *       "slug": "my-app",
+         *       "status": "provisioning",
+         *       "storage": {
+         *         "limit_gb": 0,
+         *         "used_bytes": 0,
+         *         "warning": "text"
+         *       },
+         *       "type": "postgresql",
+         *       "updated_at": "2026-01-31T08:00:00Z",
+         *       "version": "text"
+         *     }
+         */
+        DatabaseView: {
+            /** @description Its backups. */
+            backups: components["schemas"]["BackupPolicy"];
+            /** @description How apps of the workspace reach it. */
+            connection: components["schemas"]["Connection"];
+            /**
+             * @description Cores.
+             * @example 0.5
+             */
+            cpu: string;
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Why it is `failed`. */
+            error: string | null;
+            /** @description Its id. */
+            id: components["schemas"]["ProjectId"];
+            /** @description What people call it. */
+            name: string;
+            /**
+             * @description GB of memory.
+             * @example 0.5
+             */
+            ram: string;
+            /** @description The backup that its data is replaced by, or last was. */
+            restore: components["schemas"]["RestoreView"] | null;
+            /** @description Its name on the workspace's network. */
+            slug: components["schemas"]["Slug"];
+            /** @description What it is doing. */
+            status: components["schemas"]["DatabaseStatus"];
+            /** @description What its data takes. */
+            storage: components["schemas"]["DatabaseStorage"];
+            /** @description What kind of database. */
+            type: components["schemas"]["DatabaseType"];
+            /** @description When its configuration last changed. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description Which version. */
+            version: string;
+        };
         /**
          * @description Answer of `DELETE` on something that is gone afterwards.
          * @example {
@@ -2330,6 +3402,16 @@ export interface components {
             project: components["schemas"]["Slug"];
             /** @description What to `POST` to, in the answer that made it only: it holds the token. */
             url?: string | null;
+        };
+        /**
+         * @description Body of `POST T/deployments`.
+         * @example {
+         *       "mode": "image"
+         *     }
+         */
+        DeployInstance: {
+            /** @description `image` when absent, or `build` where the template names no image. */
+            mode?: components["schemas"]["DeployMode"] | null;
         };
         /**
          * Format: uuid
@@ -2431,6 +3513,8 @@ export interface components {
             /** @description What made it start. */
             trigger: components["schemas"]["Trigger"];
         };
+        /** @description Where an instance's image comes from. */
+        DeployMode: "image" | "build";
         /**
          * @description Body of `DELETE /api/me/totp`.
          * @example {
@@ -3874,6 +4958,7 @@ export interface components {
          *         "trigger": "manual"
          *       },
          *       "name": "My app",
+         *       "needs_redeploy": true,
          *       "port": 1,
          *       "preview": {
          *         "branch": "main",
@@ -3886,6 +4971,7 @@ export interface components {
          *       "source": "git",
          *       "start_command": "node server.js",
          *       "status": "created",
+         *       "template": "text",
          *       "updated_at": "2026-01-31T08:00:00Z",
          *       "url": "http://demo-shop.localhost",
          *       "volumes": [
@@ -3919,6 +5005,8 @@ export interface components {
             live_deployment: components["schemas"]["DeploymentView"] | null;
             /** @description What people call it. */
             name: string;
+            /** @description Whether that has a password in its variables which was changed since: deploy again. */
+            needs_redeploy: boolean;
             /** @description The port that the app listens on. */
             port: number;
             /** @description The pull request that it runs, if it is a preview. */
@@ -3943,6 +5031,8 @@ export interface components {
             start_command: string | null;
             /** @description What it is doing. */
             status: components["schemas"]["ProjectStatus"];
+            /** @description The key of the template that it is an instance of. */
+            template: string | null;
             /** @description When its configuration last changed. */
             updated_at: components["schemas"]["Timestamp"];
             /** @description Where visitors reach it. */
@@ -4092,6 +5182,22 @@ export interface components {
          */
         RepoUrl: string;
         /**
+         * @description A variable that needs a value before the first deployment.
+         * @example {
+         *       "description": "text",
+         *       "key": "LOG_LEVEL",
+         *       "placeholder": "text"
+         *     }
+         */
+        RequiredEnv: {
+            /** @description What it is for. */
+            description: string | null;
+            /** @description Its name. */
+            key: components["schemas"]["EnvKey"];
+            /** @description What a value looks like. */
+            placeholder: string;
+        };
+        /**
          * @description Body of `POST /api/auth/password/reset`.
          * @example {
          *       "new_password": "correct horse battery",
@@ -4122,6 +5228,38 @@ export interface components {
             cpu: components["schemas"]["UsageView"];
             /** @description Memory, such as `512Mi`. */
             memory: components["schemas"]["UsageView"];
+        };
+        /**
+         * @description Body of `POST D/backups/:id/restore`.
+         * @example {
+         *       "into": "my-app"
+         *     }
+         */
+        RestoreBackup: {
+            /**
+             * @description The slug of the database that it goes into, of the same type; the one that it was made of when
+             *     absent. What is in there is replaced.
+             */
+            into?: components["schemas"]["Slug"] | null;
+        };
+        /**
+         * @description A backup that a database's data is replaced by.
+         * @example {
+         *       "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "error": "text",
+         *       "finished_at": "2026-01-31T08:00:00Z",
+         *       "status": "running"
+         *     }
+         */
+        RestoreView: {
+            /** @description The backup. */
+            backup_id: components["schemas"]["BackupId"];
+            /** @description Why it failed. */
+            error: string | null;
+            /** @description When it ended. */
+            finished_at: components["schemas"]["Timestamp"] | null;
+            /** @description Where that stands. */
+            status: components["schemas"]["BackupStatus"];
         };
         /** @description What a member may do; each role includes the ones before it. */
         Role: "member" | "admin" | "owner";
@@ -4457,6 +5595,65 @@ export interface components {
             resources: components["schemas"]["ResourcesView"];
         };
         /**
+         * @description A template of the catalogue.
+         * @example {
+         *       "category": "text",
+         *       "databases": [
+         *         "postgresql"
+         *       ],
+         *       "default_cpu": "0.5",
+         *       "default_port": "text",
+         *       "default_ram": "0.5",
+         *       "description": "text",
+         *       "documentation": "text",
+         *       "icon": "text",
+         *       "key": "tose_sk_0123456789abcdef0123456789abcdef01234567",
+         *       "modes": [
+         *         "image"
+         *       ],
+         *       "name": "My app",
+         *       "required_envs": [
+         *         {
+         *           "description": "text",
+         *           "key": "LOG_LEVEL",
+         *           "placeholder": "text"
+         *         }
+         *       ]
+         *     }
+         */
+        TemplateView: {
+            /** @description What kind of application, such as `cms`. */
+            category: string;
+            /** @description The databases that are made with an instance. */
+            databases: components["schemas"]["DatabaseType"][];
+            /**
+             * @description Cores that it runs well with.
+             * @example 0.5
+             */
+            default_cpu: string;
+            /** @description The port that it listens on. */
+            default_port: string;
+            /**
+             * @description GB of memory that it runs well with.
+             * @example 0.5
+             */
+            default_ram: string;
+            /** @description What it is for. */
+            description: string;
+            /** @description Where its own documentation is. */
+            documentation: string;
+            /** @description Its name in the set of icons called Simple Icons, if it has one there. */
+            icon: string | null;
+            /** @description What it is made by: `template_name` of an instance. */
+            key: string;
+            /** @description How it can be deployed. */
+            modes: components["schemas"]["DeployMode"][];
+            /** @description What people call it. */
+            name: string;
+            /** @description Variables that need a value before the first deployment. */
+            required_envs: components["schemas"]["RequiredEnv"][];
+        };
+        /**
          * Format: date-time
          * @description A point in time in UTC, as RFC 3339 writes it
          * @example 2026-01-31T08:00:00Z
@@ -4477,6 +5674,40 @@ export interface components {
         };
         /** @description What made a deployment start. */
         Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook" | "push" | "git_push" | "auto_rollback";
+        /**
+         * @description Body of `PUT D`: what is not sent keeps its value.
+         * @example {
+         *       "backup_keep": 1,
+         *       "backup_schedule": "text",
+         *       "cpu": "0.5",
+         *       "name": "My app",
+         *       "ram": "0.5",
+         *       "storage_gb": 1,
+         *       "version": "text"
+         *     }
+         */
+        UpdateDatabase: {
+            /**
+             * Format: uint32
+             * @description How many backups are kept, 1 to 365.
+             */
+            backup_keep?: number | null;
+            /** @description When backups are made, as a cron expression in UTC; `null` ends them. */
+            backup_schedule?: string | null;
+            /** @description Cores, from the next restart on. */
+            cpu?: (string | number) | null;
+            /** @description 1 to 100 characters. */
+            name?: string | null;
+            /** @description GB of memory, from the next restart on. */
+            ram?: (string | number) | null;
+            /**
+             * Format: uint32
+             * @description GB that its data may have, 1 to 1,000.
+             */
+            storage_gb?: number | null;
+            /** @description Another version of the same major one, from the next restart on. */
+            version?: string | null;
+        };
         /**
          * @description Body of `PUT /api/me`: what is not sent keeps its value.
          * @example {
@@ -5609,6 +6840,75 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    list_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "category": "text",
+                     *           "databases": [
+                     *             "postgresql"
+                     *           ],
+                     *           "default_cpu": "0.5",
+                     *           "default_port": "text",
+                     *           "default_ram": "0.5",
+                     *           "description": "text",
+                     *           "documentation": "text",
+                     *           "icon": "text",
+                     *           "key": "tose_sk_0123456789abcdef0123456789abcdef01234567",
+                     *           "modes": [
+                     *             "image"
+                     *           ],
+                     *           "name": "My app",
+                     *           "required_envs": [
+                     *             {
+                     *               "description": "text",
+                     *               "key": "LOG_LEVEL",
+                     *               "placeholder": "text"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TemplateView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     get_version: {
         parameters: {
             query?: never;
@@ -6285,6 +7585,1865 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_databases: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "backups": {
+                     *             "keep": 0,
+                     *             "last_error": "text",
+                     *             "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *             "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *             "next_at": "2026-01-31T08:00:00Z",
+                     *             "schedule": "text"
+                     *           },
+                     *           "connection": {
+                     *             "database": "text",
+                     *             "host": "text",
+                     *             "is_pending": true,
+                     *             "password": "correct horse battery",
+                     *             "port": 1,
+                     *             "url": "http://demo-shop.localhost",
+                     *             "username": "text"
+                     *           },
+                     *           "cpu": "0.5",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "error": "text",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "name": "My app",
+                     *           "ram": "0.5",
+                     *           "restore": {
+                     *             "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "error": "text",
+                     *             "finished_at": "2026-01-31T08:00:00Z",
+                     *             "status": "running"
+                     *           },
+                     *           "slug": "my-app",
+                     *           "status": "provisioning",
+                     *           "storage": {
+                     *             "limit_gb": 0,
+                     *             "used_bytes": 0,
+                     *             "warning": "text"
+                     *           },
+                     *           "type": "postgresql",
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "version": "text"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "cpu": "0.5",
+                 *       "name": "My app",
+                 *       "ram": "0.5",
+                 *       "slug": "my-app",
+                 *       "storage_gb": 1,
+                 *       "type": "postgresql",
+                 *       "version": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateDatabase"];
+            };
+        };
+        responses: {
+            /** @description It is on its way. */
+            202: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: the slug is in use; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    update_database: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "backup_keep": 1,
+                 *       "backup_schedule": "text",
+                 *       "cpu": "0.5",
+                 *       "name": "My app",
+                 *       "ram": "0.5",
+                 *       "storage_gb": 1,
+                 *       "version": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateDatabase"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: somebody else changed it at the same moment; `quota_exceeded`: the workspace may not use that much */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_database: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_backups: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "dump_bytes": 0,
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "proven_at": "2026-01-31T08:00:00Z",
+                     *           "sha256": "text",
+                     *           "size_bytes": 0,
+                     *           "status": "running"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["BackupView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_backup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is on its way. */
+            202: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "dump_bytes": 0,
+                     *         "error": "text",
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "proven_at": "2026-01-31T08:00:00Z",
+                     *         "sha256": "text",
+                     *         "size_bytes": 0,
+                     *         "status": "running"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["BackupView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `backup_in_progress`: one is being made already; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_backup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "dump_bytes": 0,
+                     *         "error": "text",
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "proven_at": "2026-01-31T08:00:00Z",
+                     *         "sha256": "text",
+                     *         "size_bytes": 0,
+                     *         "status": "running"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["BackupView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `backup_in_progress`: it is being made */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    download_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `backup_in_progress`: it is being made; `backup_failed`: there is nothing in it */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    restore_backup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "into": "my-app"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RestoreBackup"];
+            };
+        };
+        responses: {
+            /** @description It is on its way. */
+            202: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_running`: the database does not run; `backup_in_progress`: the backup is being made; `backup_failed`: there is nothing in it; `restore_in_progress`: a backup is being restored into it already; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    database_live_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket is opened. */
+            101: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    find_database_logs: {
+        parameters: {
+            query?: {
+                /** @description Goes on after another answer, with its `cursor`; the rest of the query has to be the same */
+                cursor?: number;
+                /** @description `backward` begins with the newest line, `forward` with the oldest */
+                direction?: "backward" | "forward";
+                /** @description The time before which lines have to be */
+                end?: string;
+                /** @description The least level; a line that names none counts as `info` */
+                level?: "debug" | "info" | "warn" | "error";
+                /** @description How many lines at most */
+                limit?: number;
+                /** @description The replica that wrote them */
+                pod?: string;
+                /** @description Words, phrases and fields that have to be in the line */
+                search?: string;
+                /** @description Where they came from */
+                source?: "stdout" | "stderr" | "build" | "system";
+                /** @description The earliest time */
+                start?: string;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "cursor": "text",
+                     *         "lines": [
+                     *           {
+                     *             "level": "debug",
+                     *             "message": "text",
+                     *             "pod": "text",
+                     *             "stream": "stdout",
+                     *             "timestamp": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogPage"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    download_database_logs: {
+        parameters: {
+            query?: {
+                /** @description The time before which lines have to be */
+                end?: string;
+                /** @description `text` has a time, a pod and the text in each line, `json` an object */
+                format?: "text" | "json";
+                /** @description The least level; a line that names none counts as `info` */
+                level?: "debug" | "info" | "warn" | "error";
+                /** @description The replica that wrote them */
+                pod?: string;
+                /** @description Words, phrases and fields that have to be in the line */
+                search?: string;
+                /** @description Where they came from */
+                source?: "stdout" | "stderr" | "build" | "system";
+                /** @description The earliest time */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_database_log_stats: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "bytes": 0,
+                     *         "days": [
+                     *           {
+                     *             "bytes": 0,
+                     *             "errors": 0,
+                     *             "lines": 0,
+                     *             "start": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "lines": 0,
+                     *         "newest": "2026-01-31T08:00:00Z",
+                     *         "oldest": "2026-01-31T08:00:00Z",
+                     *         "stored_bytes": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogStats"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_database_metrics: {
+        parameters: {
+            query?: {
+                /** @description The end; now when absent */
+                end?: string;
+                /** @description The begin; an hour before the end when absent */
+                start?: string;
+                /** @description Seconds of a point; such that there are about 120 points when absent */
+                step?: number;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "end": "2026-01-31T08:00:00Z",
+                     *         "points": [
+                     *           {
+                     *             "cpu_milli": 0,
+                     *             "errors_5xx": 0,
+                     *             "memory_bytes": 0,
+                     *             "network_received_bytes": 0,
+                     *             "network_sent_bytes": 0,
+                     *             "p50_us": 0,
+                     *             "p99_us": 0,
+                     *             "replicas": 0,
+                     *             "requests": 0,
+                     *             "requests_per_second_milli": 0,
+                     *             "time": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "start": "2026-01-31T08:00:00Z",
+                     *         "step": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["MetricsView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    reset_database_password: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    restart_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `deployment_in_progress`: a deployment is on its way already; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    retry_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_failed`: it did not fail; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    start_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_database_status: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "pods": {
+                     *           "items": [
+                     *             {
+                     *               "cpu": "12m",
+                     *               "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *               "memory": "64Mi",
+                     *               "name": "My app",
+                     *               "process": "my-app",
+                     *               "ready": true,
+                     *               "reason": "text",
+                     *               "restarts": 0,
+                     *               "started_at": "2026-01-31T08:00:00Z",
+                     *               "status": "pending"
+                     *             }
+                     *           ],
+                     *           "ready": 0,
+                     *           "total": 0
+                     *         },
+                     *         "project": {
+                     *           "slug": "my-app",
+                     *           "status": "created"
+                     *         },
+                     *         "resources": {
+                     *           "cpu": {
+                     *             "limit": "64Mi",
+                     *             "used": "64Mi"
+                     *           },
+                     *           "memory": {
+                     *             "limit": "64Mi",
+                     *             "used": "64Mi"
+                     *           }
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["StatusView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    stop_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -7167,6 +10326,7 @@ export interface operations {
                      *             "trigger": "manual"
                      *           },
                      *           "name": "My app",
+                     *           "needs_redeploy": true,
                      *           "port": 1,
                      *           "preview": {
                      *             "branch": "main",
@@ -7179,6 +10339,7 @@ export interface operations {
                      *           "source": "git",
                      *           "start_command": "node server.js",
                      *           "status": "created",
+                     *           "template": "text",
                      *           "updated_at": "2026-01-31T08:00:00Z",
                      *           "url": "http://demo-shop.localhost",
                      *           "volumes": [
@@ -7339,6 +10500,7 @@ export interface operations {
                      *           "trigger": "manual"
                      *         },
                      *         "name": "My app",
+                     *         "needs_redeploy": true,
                      *         "port": 1,
                      *         "preview": {
                      *           "branch": "main",
@@ -7351,6 +10513,7 @@ export interface operations {
                      *         "source": "git",
                      *         "start_command": "node server.js",
                      *         "status": "created",
+                     *         "template": "text",
                      *         "updated_at": "2026-01-31T08:00:00Z",
                      *         "url": "http://demo-shop.localhost",
                      *         "volumes": [
@@ -7497,6 +10660,7 @@ export interface operations {
                      *           "trigger": "manual"
                      *         },
                      *         "name": "My app",
+                     *         "needs_redeploy": true,
                      *         "port": 1,
                      *         "preview": {
                      *           "branch": "main",
@@ -7509,6 +10673,7 @@ export interface operations {
                      *         "source": "git",
                      *         "start_command": "node server.js",
                      *         "status": "created",
+                     *         "template": "text",
                      *         "updated_at": "2026-01-31T08:00:00Z",
                      *         "url": "http://demo-shop.localhost",
                      *         "volumes": [
@@ -7669,6 +10834,7 @@ export interface operations {
                      *           "trigger": "manual"
                      *         },
                      *         "name": "My app",
+                     *         "needs_redeploy": true,
                      *         "port": 1,
                      *         "preview": {
                      *           "branch": "main",
@@ -7681,6 +10847,7 @@ export interface operations {
                      *         "source": "git",
                      *         "start_command": "node server.js",
                      *         "status": "created",
+                     *         "template": "text",
                      *         "updated_at": "2026-01-31T08:00:00Z",
                      *         "url": "http://demo-shop.localhost",
                      *         "volumes": [
@@ -12596,6 +15763,7 @@ export interface operations {
                      *             "trigger": "manual"
                      *           },
                      *           "name": "My app",
+                     *           "needs_redeploy": true,
                      *           "port": 1,
                      *           "preview": {
                      *             "branch": "main",
@@ -12608,6 +15776,7 @@ export interface operations {
                      *           "source": "git",
                      *           "start_command": "node server.js",
                      *           "status": "created",
+                     *           "template": "text",
                      *           "updated_at": "2026-01-31T08:00:00Z",
                      *           "url": "http://demo-shop.localhost",
                      *           "volumes": [
@@ -13006,6 +16175,7 @@ export interface operations {
                      *           "trigger": "manual"
                      *         },
                      *         "name": "My app",
+                     *         "needs_redeploy": true,
                      *         "port": 1,
                      *         "preview": {
                      *           "branch": "main",
@@ -13018,6 +16188,7 @@ export interface operations {
                      *         "source": "git",
                      *         "start_command": "node server.js",
                      *         "status": "created",
+                     *         "template": "text",
                      *         "updated_at": "2026-01-31T08:00:00Z",
                      *         "url": "http://demo-shop.localhost",
                      *         "volumes": [
@@ -13172,6 +16343,7 @@ export interface operations {
                      *           "trigger": "manual"
                      *         },
                      *         "name": "My app",
+                     *         "needs_redeploy": true,
                      *         "port": 1,
                      *         "preview": {
                      *           "branch": "main",
@@ -13184,6 +16356,7 @@ export interface operations {
                      *         "source": "git",
                      *         "start_command": "node server.js",
                      *         "status": "created",
+                     *         "template": "text",
                      *         "updated_at": "2026-01-31T08:00:00Z",
                      *         "url": "http://demo-shop.localhost",
                      *         "volumes": [
@@ -13559,6 +16732,7 @@ export interface operations {
                      *           "trigger": "manual"
                      *         },
                      *         "name": "My app",
+                     *         "needs_redeploy": true,
                      *         "port": 1,
                      *         "preview": {
                      *           "branch": "main",
@@ -13571,6 +16745,7 @@ export interface operations {
                      *         "source": "git",
                      *         "start_command": "node server.js",
                      *         "status": "created",
+                     *         "template": "text",
                      *         "updated_at": "2026-01-31T08:00:00Z",
                      *         "url": "http://demo-shop.localhost",
                      *         "volumes": [
@@ -13806,6 +16981,7 @@ export interface operations {
                      *           "trigger": "manual"
                      *         },
                      *         "name": "My app",
+                     *         "needs_redeploy": true,
                      *         "port": 1,
                      *         "preview": {
                      *           "branch": "main",
@@ -13818,6 +16994,7 @@ export interface operations {
                      *         "source": "git",
                      *         "start_command": "node server.js",
                      *         "status": "created",
+                     *         "template": "text",
                      *         "updated_at": "2026-01-31T08:00:00Z",
                      *         "url": "http://demo-shop.localhost",
                      *         "volumes": [
@@ -14096,6 +17273,2541 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_instances: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "build": {
+                     *             "args": {},
+                     *             "dockerfile_path": "apps/web",
+                     *             "root_directory": "apps/web",
+                     *             "target": "my-app"
+                     *           },
+                     *           "cpu": "0.5",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "git_connection": {
+                     *             "auto_deploy": true,
+                     *             "branch": "main",
+                     *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "deploy_key_public": "text",
+                     *             "dockerfile_path": "apps/web",
+                     *             "has_access_token": true,
+                     *             "has_deploy_key": true,
+                     *             "installation_id": 0,
+                     *             "last_commit_status": {
+                     *               "error": "text",
+                     *               "reported_at": "2026-01-31T08:00:00Z"
+                     *             },
+                     *             "preview_limit": 0,
+                     *             "previews": true,
+                     *             "provider": "github",
+                     *             "repo_full_name": "you/app",
+                     *             "repo_url": "https://github.com/you/app.git",
+                     *             "root_directory": "apps/web",
+                     *             "watch_paths": [
+                     *               "text"
+                     *             ]
+                     *           },
+                     *           "health_check_path": "/healthz",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_deployment": {
+                     *             "analysis": {
+                     *               "causes": [
+                     *                 {
+                     *                   "confidence": 1,
+                     *                   "evidence": [
+                     *                     "text"
+                     *                   ],
+                     *                   "fix": "text",
+                     *                   "title": "text"
+                     *                 }
+                     *               ],
+                     *               "summary": "text"
+                     *             },
+                     *             "build_finished_at": "2026-01-31T08:00:00Z",
+                     *             "build_started_at": "2026-01-31T08:00:00Z",
+                     *             "commit": {
+                     *               "author": "text",
+                     *               "message": "text",
+                     *               "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *             },
+                     *             "created_at": "2026-01-31T08:00:00Z",
+                     *             "created_by": "you@example.com",
+                     *             "error": "text",
+                     *             "finished_at": "2026-01-31T08:00:00Z",
+                     *             "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "image": "nginx:1.27",
+                     *             "live_at": "2026-01-31T08:00:00Z",
+                     *             "status": "queued",
+                     *             "trigger": "manual"
+                     *           },
+                     *           "name": "My app",
+                     *           "needs_redeploy": true,
+                     *           "port": 1,
+                     *           "preview": {
+                     *             "branch": "main",
+                     *             "number": 0
+                     *           },
+                     *           "ram": "0.5",
+                     *           "region": "my-app",
+                     *           "replicas": 0,
+                     *           "slug": "my-app",
+                     *           "source": "git",
+                     *           "start_command": "node server.js",
+                     *           "status": "created",
+                     *           "template": "text",
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "url": "http://demo-shop.localhost",
+                     *           "volumes": [
+                     *             {
+                     *               "name": "my-app",
+                     *               "path": "/data"
+                     *             }
+                     *           ],
+                     *           "workspace": "my-app"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_instance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "cpu": "0.5",
+                 *       "name": "My app",
+                 *       "ram": "0.5",
+                 *       "slug": "my-app",
+                 *       "template_name": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateInstance"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "build": {
+                     *           "args": {},
+                     *           "dockerfile_path": "apps/web",
+                     *           "root_directory": "apps/web",
+                     *           "target": "my-app"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "git_connection": {
+                     *           "auto_deploy": true,
+                     *           "branch": "main",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
+                     *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
+                     *           "has_deploy_key": true,
+                     *           "installation_id": 0,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
+                     *           "repo_full_name": "you/app",
+                     *           "repo_url": "https://github.com/you/app.git",
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
+                     *         },
+                     *         "health_check_path": "/healthz",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 1,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
+                     *           "build_finished_at": "2026-01-31T08:00:00Z",
+                     *           "build_started_at": "2026-01-31T08:00:00Z",
+                     *           "commit": {
+                     *             "author": "text",
+                     *             "message": "text",
+                     *             "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *           },
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "trigger": "manual"
+                     *         },
+                     *         "name": "My app",
+                     *         "needs_redeploy": true,
+                     *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
+                     *         "ram": "0.5",
+                     *         "region": "my-app",
+                     *         "replicas": 0,
+                     *         "slug": "my-app",
+                     *         "source": "git",
+                     *         "start_command": "node server.js",
+                     *         "status": "created",
+                     *         "template": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost",
+                     *         "volumes": [
+                     *           {
+                     *             "name": "my-app",
+                     *             "path": "/data"
+                     *           }
+                     *         ],
+                     *         "workspace": "my-app"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: a slug is in use; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_instance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "build": {
+                     *           "args": {},
+                     *           "dockerfile_path": "apps/web",
+                     *           "root_directory": "apps/web",
+                     *           "target": "my-app"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "git_connection": {
+                     *           "auto_deploy": true,
+                     *           "branch": "main",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
+                     *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
+                     *           "has_deploy_key": true,
+                     *           "installation_id": 0,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
+                     *           "repo_full_name": "you/app",
+                     *           "repo_url": "https://github.com/you/app.git",
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
+                     *         },
+                     *         "health_check_path": "/healthz",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 1,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
+                     *           "build_finished_at": "2026-01-31T08:00:00Z",
+                     *           "build_started_at": "2026-01-31T08:00:00Z",
+                     *           "commit": {
+                     *             "author": "text",
+                     *             "message": "text",
+                     *             "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *           },
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "trigger": "manual"
+                     *         },
+                     *         "name": "My app",
+                     *         "needs_redeploy": true,
+                     *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
+                     *         "ram": "0.5",
+                     *         "region": "my-app",
+                     *         "replicas": 0,
+                     *         "slug": "my-app",
+                     *         "source": "git",
+                     *         "start_command": "node server.js",
+                     *         "status": "created",
+                     *         "template": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost",
+                     *         "volumes": [
+                     *           {
+                     *             "name": "my-app",
+                     *             "path": "/data"
+                     *           }
+                     *         ],
+                     *         "workspace": "my-app"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    update_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "build": {
+                 *         "args": {},
+                 *         "dockerfile_path": "apps/web",
+                 *         "root_directory": "apps/web",
+                 *         "target": "my-app"
+                 *       },
+                 *       "cpu": "0.5",
+                 *       "health_check_path": "/healthz",
+                 *       "image": "nginx:1.27",
+                 *       "name": "My app",
+                 *       "port": 3000,
+                 *       "ram": "0.5",
+                 *       "region": "my-app",
+                 *       "replicas": 1,
+                 *       "source": "git",
+                 *       "start_command": "node server.js",
+                 *       "volumes": [
+                 *         {
+                 *           "name": "my-app",
+                 *           "path": "/data"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateProject"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "build": {
+                     *           "args": {},
+                     *           "dockerfile_path": "apps/web",
+                     *           "root_directory": "apps/web",
+                     *           "target": "my-app"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "git_connection": {
+                     *           "auto_deploy": true,
+                     *           "branch": "main",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
+                     *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
+                     *           "has_deploy_key": true,
+                     *           "installation_id": 0,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
+                     *           "repo_full_name": "you/app",
+                     *           "repo_url": "https://github.com/you/app.git",
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
+                     *         },
+                     *         "health_check_path": "/healthz",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 1,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
+                     *           "build_finished_at": "2026-01-31T08:00:00Z",
+                     *           "build_started_at": "2026-01-31T08:00:00Z",
+                     *           "commit": {
+                     *             "author": "text",
+                     *             "message": "text",
+                     *             "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *           },
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "trigger": "manual"
+                     *         },
+                     *         "name": "My app",
+                     *         "needs_redeploy": true,
+                     *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
+                     *         "ram": "0.5",
+                     *         "region": "my-app",
+                     *         "replicas": 0,
+                     *         "slug": "my-app",
+                     *         "source": "git",
+                     *         "start_command": "node server.js",
+                     *         "status": "created",
+                     *         "template": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost",
+                     *         "volumes": [
+                     *           {
+                     *             "name": "my-app",
+                     *             "path": "/data"
+                     *           }
+                     *         ],
+                     *         "workspace": "my-app"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `quota_exceeded`: the workspace may not use that much */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_instance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    instance_build_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket is opened. */
+            101: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_instance_deployments: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 1,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
+                     *           "build_finished_at": "2026-01-31T08:00:00Z",
+                     *           "build_started_at": "2026-01-31T08:00:00Z",
+                     *           "commit": {
+                     *             "author": "text",
+                     *             "message": "text",
+                     *             "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *           },
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "trigger": "manual"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DeploymentView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    deploy_instance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "mode": "image"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeployInstance"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 1,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
+                     *         "build_finished_at": "2026-01-31T08:00:00Z",
+                     *         "build_started_at": "2026-01-31T08:00:00Z",
+                     *         "commit": {
+                     *           "author": "text",
+                     *           "message": "text",
+                     *           "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *         },
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "error": "text",
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_at": "2026-01-31T08:00:00Z",
+                     *         "status": "queued",
+                     *         "trigger": "manual"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DeploymentView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `template_gone`: the server has that template no more; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_instance_deployment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 1,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
+                     *         "build_finished_at": "2026-01-31T08:00:00Z",
+                     *         "build_started_at": "2026-01-31T08:00:00Z",
+                     *         "commit": {
+                     *           "author": "text",
+                     *           "message": "text",
+                     *           "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *         },
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "error": "text",
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_at": "2026-01-31T08:00:00Z",
+                     *         "status": "queued",
+                     *         "trigger": "manual"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DeploymentView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    stop_instance_deployment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "analysis": {
+                     *           "causes": [
+                     *             {
+                     *               "confidence": 1,
+                     *               "evidence": [
+                     *                 "text"
+                     *               ],
+                     *               "fix": "text",
+                     *               "title": "text"
+                     *             }
+                     *           ],
+                     *           "summary": "text"
+                     *         },
+                     *         "build_finished_at": "2026-01-31T08:00:00Z",
+                     *         "build_started_at": "2026-01-31T08:00:00Z",
+                     *         "commit": {
+                     *           "author": "text",
+                     *           "message": "text",
+                     *           "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *         },
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "error": "text",
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_at": "2026-01-31T08:00:00Z",
+                     *         "status": "queued",
+                     *         "trigger": "manual"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DeploymentView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `deployment_ended`: it has ended; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_instance_domains: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "checked_at": "2026-01-31T08:00:00Z",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "dns_records": [
+                     *             {
+                     *               "name": "My app",
+                     *               "purpose": "text",
+                     *               "type": "text",
+                     *               "value": "text"
+                     *             }
+                     *           ],
+                     *           "domain": "app.example.com",
+                     *           "https": {
+                     *             "expires_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "source": "acme",
+                     *             "status": "off"
+                     *           },
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "is_default": true,
+                     *           "reason": "text",
+                     *           "settings": {
+                     *             "access_log": true,
+                     *             "allowed_ips": [
+                     *               "203.0.113.0/24"
+                     *             ],
+                     *             "compression": true,
+                     *             "error_page": "text",
+                     *             "hsts": {
+                     *               "include_subdomains": true,
+                     *               "max_age_days": 365,
+                     *               "preload": true
+                     *             },
+                     *             "maintenance": true,
+                     *             "maintenance_page": "text",
+                     *             "max_body_mb": 1,
+                     *             "max_requests": 1,
+                     *             "paths": [
+                     *               {
+                     *                 "prefix": "/api",
+                     *                 "project": "my-app",
+                     *                 "strip_prefix": true
+                     *               }
+                     *             ],
+                     *             "redirect_to": "app.example.com",
+                     *             "requests_per_second": 1,
+                     *             "sticky": true,
+                     *             "upstream": "http1",
+                     *             "users": [
+                     *               {
+                     *                 "name": "ann",
+                     *                 "password": "correct horse battery"
+                     *               }
+                     *             ]
+                     *           },
+                     *           "status": "pending"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DomainView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    add_instance_domain: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "domain": "app.example.com"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AddDomain"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "checked_at": "2026-01-31T08:00:00Z",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "dns_records": [
+                     *           {
+                     *             "name": "My app",
+                     *             "purpose": "text",
+                     *             "type": "text",
+                     *             "value": "text"
+                     *           }
+                     *         ],
+                     *         "domain": "app.example.com",
+                     *         "https": {
+                     *           "expires_at": "2026-01-31T08:00:00Z",
+                     *           "reason": "text",
+                     *           "source": "acme",
+                     *           "status": "off"
+                     *         },
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_default": true,
+                     *         "reason": "text",
+                     *         "settings": {
+                     *           "access_log": true,
+                     *           "allowed_ips": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "compression": true,
+                     *           "error_page": "text",
+                     *           "hsts": {
+                     *             "include_subdomains": true,
+                     *             "max_age_days": 365,
+                     *             "preload": true
+                     *           },
+                     *           "maintenance": true,
+                     *           "maintenance_page": "text",
+                     *           "max_body_mb": 1,
+                     *           "max_requests": 1,
+                     *           "paths": [
+                     *             {
+                     *               "prefix": "/api",
+                     *               "project": "my-app",
+                     *               "strip_prefix": true
+                     *             }
+                     *           ],
+                     *           "redirect_to": "app.example.com",
+                     *           "requests_per_second": 1,
+                     *           "sticky": true,
+                     *           "upstream": "http1",
+                     *           "users": [
+                     *             {
+                     *               "name": "ann",
+                     *               "password": "correct horse battery"
+                     *             }
+                     *           ]
+                     *         },
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DomainView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: another project has it; `too_many_domains`: the project has as many as it may; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_instance_domain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: it is the one that the platform gave */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_instance_env_vars: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "is_secret": true,
+                     *           "key": "LOG_LEVEL",
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "value": "text"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["EnvVarView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_instance_env_vars: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example [
+                 *       {
+                 *         "is_secret": true,
+                 *         "key": "LOG_LEVEL",
+                 *         "value": "text"
+                 *       }
+                 *     ]
+                 */
+                "application/json": components["schemas"]["SetEnvVar"][];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created": 0,
+                     *         "deleted": 0,
+                     *         "updated": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["EnvVarsChanged"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_instance_env_var: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The variable's name */
+                key: string;
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    instance_live_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket is opened. */
+            101: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    find_instance_logs: {
+        parameters: {
+            query?: {
+                /** @description Goes on after another answer, with its `cursor`; the rest of the query has to be the same */
+                cursor?: number;
+                /** @description `backward` begins with the newest line, `forward` with the oldest */
+                direction?: "backward" | "forward";
+                /** @description The time before which lines have to be */
+                end?: string;
+                /** @description The least level; a line that names none counts as `info` */
+                level?: "debug" | "info" | "warn" | "error";
+                /** @description How many lines at most */
+                limit?: number;
+                /** @description The replica that wrote them */
+                pod?: string;
+                /** @description Words, phrases and fields that have to be in the line */
+                search?: string;
+                /** @description Where they came from */
+                source?: "stdout" | "stderr" | "build" | "system";
+                /** @description The earliest time */
+                start?: string;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "cursor": "text",
+                     *         "lines": [
+                     *           {
+                     *             "level": "debug",
+                     *             "message": "text",
+                     *             "pod": "text",
+                     *             "stream": "stdout",
+                     *             "timestamp": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogPage"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    analyze_instance_logs: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "deployment": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                 *       "logs": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AnalyzeLogs"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "answer": "text",
+                     *         "causes": [
+                     *           {
+                     *             "confidence": 1,
+                     *             "evidence": [
+                     *               "text"
+                     *             ],
+                     *             "fix": "text",
+                     *             "title": "text"
+                     *           }
+                     *         ],
+                     *         "deployment": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "model": "text",
+                     *         "summary": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogAnalysisView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    download_instance_logs: {
+        parameters: {
+            query?: {
+                /** @description The time before which lines have to be */
+                end?: string;
+                /** @description `text` has a time, a pod and the text in each line, `json` an object */
+                format?: "text" | "json";
+                /** @description The least level; a line that names none counts as `info` */
+                level?: "debug" | "info" | "warn" | "error";
+                /** @description The replica that wrote them */
+                pod?: string;
+                /** @description Words, phrases and fields that have to be in the line */
+                search?: string;
+                /** @description Where they came from */
+                source?: "stdout" | "stderr" | "build" | "system";
+                /** @description The earliest time */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": string;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_instance_log_stats: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "bytes": 0,
+                     *         "days": [
+                     *           {
+                     *             "bytes": 0,
+                     *             "errors": 0,
+                     *             "lines": 0,
+                     *             "start": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "lines": 0,
+                     *         "newest": "2026-01-31T08:00:00Z",
+                     *         "oldest": "2026-01-31T08:00:00Z",
+                     *         "stored_bytes": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["LogStats"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_instance_metrics: {
+        parameters: {
+            query?: {
+                /** @description The end; now when absent */
+                end?: string;
+                /** @description The begin; an hour before the end when absent */
+                start?: string;
+                /** @description Seconds of a point; such that there are about 120 points when absent */
+                step?: number;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "end": "2026-01-31T08:00:00Z",
+                     *         "points": [
+                     *           {
+                     *             "cpu_milli": 0,
+                     *             "errors_5xx": 0,
+                     *             "memory_bytes": 0,
+                     *             "network_received_bytes": 0,
+                     *             "network_sent_bytes": 0,
+                     *             "p50_us": 0,
+                     *             "p99_us": 0,
+                     *             "replicas": 0,
+                     *             "requests": 0,
+                     *             "requests_per_second_milli": 0,
+                     *             "time": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "start": "2026-01-31T08:00:00Z",
+                     *         "step": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["MetricsView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    restart_instance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "build": {
+                     *           "args": {},
+                     *           "dockerfile_path": "apps/web",
+                     *           "root_directory": "apps/web",
+                     *           "target": "my-app"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "git_connection": {
+                     *           "auto_deploy": true,
+                     *           "branch": "main",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
+                     *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
+                     *           "has_deploy_key": true,
+                     *           "installation_id": 0,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
+                     *           "repo_full_name": "you/app",
+                     *           "repo_url": "https://github.com/you/app.git",
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
+                     *         },
+                     *         "health_check_path": "/healthz",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 1,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
+                     *           "build_finished_at": "2026-01-31T08:00:00Z",
+                     *           "build_started_at": "2026-01-31T08:00:00Z",
+                     *           "commit": {
+                     *             "author": "text",
+                     *             "message": "text",
+                     *             "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *           },
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "trigger": "manual"
+                     *         },
+                     *         "name": "My app",
+                     *         "needs_redeploy": true,
+                     *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
+                     *         "ram": "0.5",
+                     *         "region": "my-app",
+                     *         "replicas": 0,
+                     *         "slug": "my-app",
+                     *         "source": "git",
+                     *         "start_command": "node server.js",
+                     *         "status": "created",
+                     *         "template": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost",
+                     *         "volumes": [
+                     *           {
+                     *             "name": "my-app",
+                     *             "path": "/data"
+                     *           }
+                     *         ],
+                     *         "workspace": "my-app"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `deployment_in_progress`: a deployment is on its way already; `nothing_deployed`: the project was never live; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    start_instance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "build": {
+                     *           "args": {},
+                     *           "dockerfile_path": "apps/web",
+                     *           "root_directory": "apps/web",
+                     *           "target": "my-app"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "git_connection": {
+                     *           "auto_deploy": true,
+                     *           "branch": "main",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
+                     *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
+                     *           "has_deploy_key": true,
+                     *           "installation_id": 0,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
+                     *           "repo_full_name": "you/app",
+                     *           "repo_url": "https://github.com/you/app.git",
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
+                     *         },
+                     *         "health_check_path": "/healthz",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 1,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
+                     *           "build_finished_at": "2026-01-31T08:00:00Z",
+                     *           "build_started_at": "2026-01-31T08:00:00Z",
+                     *           "commit": {
+                     *             "author": "text",
+                     *             "message": "text",
+                     *             "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *           },
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "trigger": "manual"
+                     *         },
+                     *         "name": "My app",
+                     *         "needs_redeploy": true,
+                     *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
+                     *         "ram": "0.5",
+                     *         "region": "my-app",
+                     *         "replicas": 0,
+                     *         "slug": "my-app",
+                     *         "source": "git",
+                     *         "start_command": "node server.js",
+                     *         "status": "created",
+                     *         "template": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost",
+                     *         "volumes": [
+                     *           {
+                     *             "name": "my-app",
+                     *             "path": "/data"
+                     *           }
+                     *         ],
+                     *         "workspace": "my-app"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `nothing_deployed`: the project was never live; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_instance_status: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "pods": {
+                     *           "items": [
+                     *             {
+                     *               "cpu": "12m",
+                     *               "deployment_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *               "memory": "64Mi",
+                     *               "name": "My app",
+                     *               "process": "my-app",
+                     *               "ready": true,
+                     *               "reason": "text",
+                     *               "restarts": 0,
+                     *               "started_at": "2026-01-31T08:00:00Z",
+                     *               "status": "pending"
+                     *             }
+                     *           ],
+                     *           "ready": 0,
+                     *           "total": 0
+                     *         },
+                     *         "project": {
+                     *           "slug": "my-app",
+                     *           "status": "created"
+                     *         },
+                     *         "resources": {
+                     *           "cpu": {
+                     *             "limit": "64Mi",
+                     *             "used": "64Mi"
+                     *           },
+                     *           "memory": {
+                     *             "limit": "64Mi",
+                     *             "used": "64Mi"
+                     *           }
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["StatusView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    stop_instance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The id */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "build": {
+                     *           "args": {},
+                     *           "dockerfile_path": "apps/web",
+                     *           "root_directory": "apps/web",
+                     *           "target": "my-app"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "git_connection": {
+                     *           "auto_deploy": true,
+                     *           "branch": "main",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "deploy_key_public": "text",
+                     *           "dockerfile_path": "apps/web",
+                     *           "has_access_token": true,
+                     *           "has_deploy_key": true,
+                     *           "installation_id": 0,
+                     *           "last_commit_status": {
+                     *             "error": "text",
+                     *             "reported_at": "2026-01-31T08:00:00Z"
+                     *           },
+                     *           "preview_limit": 0,
+                     *           "previews": true,
+                     *           "provider": "github",
+                     *           "repo_full_name": "you/app",
+                     *           "repo_url": "https://github.com/you/app.git",
+                     *           "root_directory": "apps/web",
+                     *           "watch_paths": [
+                     *             "text"
+                     *           ]
+                     *         },
+                     *         "health_check_path": "/healthz",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "image": "nginx:1.27",
+                     *         "live_deployment": {
+                     *           "analysis": {
+                     *             "causes": [
+                     *               {
+                     *                 "confidence": 1,
+                     *                 "evidence": [
+                     *                   "text"
+                     *                 ],
+                     *                 "fix": "text",
+                     *                 "title": "text"
+                     *               }
+                     *             ],
+                     *             "summary": "text"
+                     *           },
+                     *           "build_finished_at": "2026-01-31T08:00:00Z",
+                     *           "build_started_at": "2026-01-31T08:00:00Z",
+                     *           "commit": {
+                     *             "author": "text",
+                     *             "message": "text",
+                     *             "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8"
+                     *           },
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "created_by": "you@example.com",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "image": "nginx:1.27",
+                     *           "live_at": "2026-01-31T08:00:00Z",
+                     *           "status": "queued",
+                     *           "trigger": "manual"
+                     *         },
+                     *         "name": "My app",
+                     *         "needs_redeploy": true,
+                     *         "port": 1,
+                     *         "preview": {
+                     *           "branch": "main",
+                     *           "number": 0
+                     *         },
+                     *         "ram": "0.5",
+                     *         "region": "my-app",
+                     *         "replicas": 0,
+                     *         "slug": "my-app",
+                     *         "source": "git",
+                     *         "start_command": "node server.js",
+                     *         "status": "created",
+                     *         "template": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost",
+                     *         "volumes": [
+                     *           {
+                     *             "name": "my-app",
+                     *             "path": "/data"
+                     *           }
+                     *         ],
+                     *         "workspace": "my-app"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ProjectView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };

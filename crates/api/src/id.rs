@@ -87,6 +87,8 @@ ids! {
     JobId;
     /// An API key.
     ApiKeyId;
+    /// A backup of a database.
+    BackupId;
     /// A host name that leads to a project.
     DomainId;
     /// An outside service that a project's log lines are forwarded to.

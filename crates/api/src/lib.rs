@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod analysis;
+pub mod database;
 pub mod deployment;
 pub mod domain;
 pub mod domain_settings;
@@ -31,6 +32,7 @@ pub mod project;
 pub mod quantity;
 pub mod registry;
 pub mod schedule;
+pub mod template;
 pub mod time;
 pub mod workspace;
 
@@ -40,7 +42,7 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, ProjectId,
+    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, ProjectId,
     PushDeliveryId, SessionId, UserId, WorkspaceId,
 };
 pub use name::{

@@ -296,6 +296,10 @@ pub struct ProjectView {
     pub git_connection: Option<GitConnectionView>,
     /// The version that visitors get.
     pub live_deployment: Option<DeploymentView>,
+    /// Whether that has a password in its variables which was changed since: deploy again.
+    pub needs_redeploy: bool,
+    /// The key of the template that it is an instance of.
+    pub template: Option<String>,
     /// The pull request that it runs, if it is a preview.
     pub preview: Option<PreviewView>,
     /// When it was made.

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use tose_model::driver::{
     DriverError, DriverResult, ExecId, ExecRequest, ExecSession, ReplicaName, TtySize,
 };
+use tose_model::secret::ExposeSecret;
 
 use crate::DockerDriver;
 use crate::error::has_status;
@@ -32,12 +33,17 @@ impl DockerDriver {
         let gone = || DriverError::NotFound(format!("replica {name}"));
         let inspected = self.find(name).await?.ok_or_else(gone)?;
         let has_tty = request.tty.is_some();
+        let env = request
+            .env
+            .iter()
+            .map(|(key, value)| format!("{key}={}", value.expose_secret()));
         let config = ExecConfig {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(has_tty),
             cmd: Some(request.command.clone()),
+            env: Some(env.collect()),
             privileged: Some(false),
             ..ExecConfig::default()
         };

@@ -8,6 +8,7 @@ use tose_api::workspace::Role;
 use tose_api::{ApiKeyId, SessionId, Slug, UserId, WorkspaceId};
 
 use crate::error::{Error, Result};
+use crate::project::ProjectKind;
 
 /// Proof that rows of one workspace may be read and written. Store functions ask for it, so a row
 /// cannot be loaded without saying whose it is.
@@ -91,6 +92,40 @@ pub struct Access {
     actor: Actor,
     membership: Membership,
     scope: WorkspaceScope,
+    among: Among,
+}
+
+/// Among what of a workspace a call's path names something: databases and instances of templates are
+/// projects underneath, and many calls are the same for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Among {
+    /// Apps, instances of templates among them.
+    #[default]
+    Projects,
+    /// Instances of templates.
+    Templates,
+    /// Databases.
+    Databases,
+}
+
+impl Among {
+    /// Whether a project of this kind can be named.
+    pub fn includes(self, kind: &ProjectKind) -> bool {
+        match self {
+            Self::Projects => *kind != ProjectKind::Database,
+            Self::Templates => matches!(kind, ProjectKind::Template(_)),
+            Self::Databases => *kind == ProjectKind::Database,
+        }
+    }
+
+    /// What one of them is called.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Projects => "project",
+            Self::Templates => "template",
+            Self::Databases => "database",
+        }
+    }
 }
 
 /// Who acts, as the audit log has it.
@@ -149,7 +184,18 @@ impl Access {
             actor,
             membership,
             scope,
+            among: Among::default(),
         }
+    }
+
+    /// The same for a call whose path names one of these.
+    pub fn within(self, among: Among) -> Self {
+        Self { among, ..self }
+    }
+
+    /// Among what the call's path names something.
+    pub fn among(&self) -> Among {
+        self.among
     }
 
     /// Who acts.
@@ -200,6 +246,7 @@ pub fn authorize(caller: Caller, membership: Option<Membership>, required: Role)
         actor: caller.into(),
         membership,
         scope,
+        among: Among::default(),
     })
 }
 

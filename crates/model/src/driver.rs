@@ -397,10 +397,13 @@ pub struct PrivatePull {
 }
 
 /// A command to run in a replica, beside its process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ExecRequest {
     /// The argument list, never empty; no shell.
     pub command: Vec<String>,
+    /// Variables besides the replica's own. They are for what no argument may show: whoever looks at the
+    /// replica's processes sees those.
+    pub env: Vec<(EnvKey, SecretString)>,
     /// A terminal of this size; without one the command has plain pipes.
     pub tty: Option<TtySize>,
 }

@@ -31,6 +31,17 @@ impl DesiredState {
     }
 }
 
+/// What kind of project it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectKind {
+    /// An app.
+    App,
+    /// A managed database.
+    Database,
+    /// An instance of the template with this key.
+    Template(String),
+}
+
 /// What a version runs with. Each deployment keeps the one it was made with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSpec {
@@ -103,6 +114,8 @@ pub struct Project {
     pub hostname: Hostname,
     /// The pull request that it runs, if it is a preview.
     pub preview: Option<Preview>,
+    /// What kind of project it is.
+    pub kind: ProjectKind,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its configuration last changed.

@@ -9,8 +9,10 @@ mod account;
 mod analysis;
 mod api_key;
 mod auth;
+mod backup;
 pub(crate) mod certificate;
 mod credentials;
+pub(crate) mod database;
 pub(crate) mod deployment;
 pub(crate) mod domain;
 pub(crate) mod domain_settings;
@@ -32,9 +34,11 @@ mod preview;
 pub(crate) mod project;
 pub(crate) mod push;
 pub(crate) mod quota;
+mod reference;
 mod registry;
 pub(crate) mod schedule;
 pub(crate) mod status;
+mod template;
 mod upload;
 pub(crate) mod wildcard;
 pub(crate) mod workspace;
@@ -64,6 +68,7 @@ use uuid::Uuid;
 use crate::app::credentials::KnownKeys;
 use crate::app::schedule::NextDue;
 use crate::assistant::Assistant;
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
@@ -100,6 +105,7 @@ pub struct Platform {
     pub(crate) outgoing: Outgoing,
     pub(crate) github: Option<GithubApp>,
     pub(crate) assistant: Option<Assistant>,
+    pub(crate) catalogue: Catalogue,
     pub(crate) certificates: Folder,
     /// Until when the certificate of all names that the platform gives is good.
     pub(crate) wildcard: wildcard::GoodUntil,
@@ -234,6 +240,7 @@ pub(crate) struct Signals {
     builder: Notify,
     certificates: Notify,
     drains: Notify,
+    backups: Notify,
 }
 
 /// Where the tasks hear [`Signals`].
@@ -254,6 +261,7 @@ impl Signals {
             builder: Notify::new(),
             certificates: Notify::new(),
             drains: Notify::new(),
+            backups: Notify::new(),
         };
         let wakes = Wakes {
             projects: looked_at,
@@ -292,6 +300,16 @@ impl Signals {
     /// Until somebody calls [`Signals::drains`].
     pub(crate) async fn drains_called(&self) {
         self.drains.notified().await;
+    }
+
+    /// Look which backups and restores there are to do.
+    pub(crate) fn backups(&self) {
+        self.backups.notify_one();
+    }
+
+    /// Until somebody calls [`Signals::backups`].
+    pub(crate) async fn backups_called(&self) {
+        self.backups.notified().await;
     }
 
     /// Look at the queue of deployments.

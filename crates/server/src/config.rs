@@ -5,6 +5,7 @@
 
 mod acme;
 mod ai;
+mod databases;
 mod drains;
 mod github_app;
 mod proxy;
@@ -28,6 +29,8 @@ pub use acme::AcmeConfig;
 use acme::AcmeTable;
 pub use ai::AiConfig;
 use ai::AiTable;
+use databases::DatabasesTable;
+pub use databases::{DatabaseImage, DatabasesConfig};
 pub use drains::DrainsConfig;
 pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
@@ -230,6 +233,10 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// Whom to ask for DNS records; empty: whom the machine asks.
     pub name_servers: Vec<SocketAddr>,
+    /// A folder with templates of the operator's own.
+    pub templates_dir: Option<PathBuf>,
+    /// Which images managed databases run, and how long they may take.
+    pub databases: DatabasesConfig,
     /// `[drains]`.
     pub drains: DrainsConfig,
     /// How mail leaves; absent: none does.
@@ -343,6 +350,8 @@ struct File {
     trusted_proxies: Vec<IpNet>,
     proxy: ProxyTable,
     accounts: AccountsTable,
+    templates: TemplatesTable,
+    databases: DatabasesTable,
     dns: DnsTable,
     drains: DrainsConfig,
     smtp: Option<SmtpTable>,
@@ -352,6 +361,12 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct AccountsTable {
     open_registration: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TemplatesTable {
+    dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -567,6 +582,8 @@ impl Config {
             proxy_protocol: file.proxy.checked_protocol()?,
             visitor_proxies: file.proxy.trusted_proxies,
             name_servers: file.dns.servers,
+            templates_dir: file.templates.dir,
+            databases: file.databases.into_config()?,
             drains: file.drains,
             smtp: file
                 .smtp

@@ -5,6 +5,7 @@
 mod accept;
 mod auth;
 mod body;
+mod database;
 mod deployment;
 mod doc;
 mod docs;
@@ -35,6 +36,7 @@ mod reply;
 mod routes;
 mod schedule;
 mod system;
+mod template;
 mod workspace;
 
 pub(crate) use accept::{Listener, serve};

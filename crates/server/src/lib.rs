@@ -6,9 +6,12 @@
 mod acme;
 pub mod app;
 mod assistant;
+mod backup_file;
 mod build;
+mod catalogue;
 pub mod config;
 pub mod data_plane;
+mod database_client;
 mod dns;
 mod dns_hook;
 mod drain;
@@ -44,6 +47,7 @@ use tose_store::Store;
 
 use crate::app::{Limits, Platform, Signals};
 use crate::assistant::Assistant;
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
 use crate::dns::Dns;
@@ -246,7 +250,10 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     let assistant = assistant.map_err(StartError::because(
         "the language model could not be set up",
     ))?;
+    let catalogue = Catalogue::open(config.templates_dir.as_deref())
+        .map_err(StartError::because("a template cannot be used"))?;
     let platform = Arc::new(Platform {
+        catalogue,
         passwords,
         mailer,
         dns,

@@ -13,7 +13,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use tose_api::{DeploymentId, DomainId, DrainId, EnvKey, ProjectId, UserId, WorkspaceId};
+use tose_api::{BackupId, DeploymentId, DomainId, DrainId, EnvKey, ProjectId, UserId, WorkspaceId};
 use tose_model::IdGen;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use zeroize::Zeroizing;
@@ -83,6 +83,21 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         project_id: ProjectId,
     },
+    /// The password of a database's account.
+    DatabasePassword {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+    },
+    /// The password of a database server's administrator.
+    DatabaseAdminPassword {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+    },
+    /// The key of a backup's file.
+    BackupKey {
+        workspace_id: WorkspaceId,
+        backup_id: BackupId,
+    },
     /// What a project's push events are signed with.
     WebhookSecret {
         workspace_id: WorkspaceId,
@@ -141,6 +156,24 @@ impl Place<'_> {
                 project_id,
             } => {
                 format!("v{KEY_VERSION}/registry_credentials.password/{workspace_id}/{project_id}")
+            }
+            Self::DatabasePassword {
+                workspace_id,
+                project_id,
+            } => {
+                format!("v{KEY_VERSION}/databases.password/{workspace_id}/{project_id}")
+            }
+            Self::DatabaseAdminPassword {
+                workspace_id,
+                project_id,
+            } => {
+                format!("v{KEY_VERSION}/databases.admin_password/{workspace_id}/{project_id}")
+            }
+            Self::BackupKey {
+                workspace_id,
+                backup_id,
+            } => {
+                format!("v{KEY_VERSION}/backups.file_key/{workspace_id}/{backup_id}")
             }
             Self::WebhookSecret {
                 workspace_id,

@@ -4,6 +4,7 @@
 //! and repairs on its next round what an earlier one left half done.
 
 mod access_log;
+mod backups;
 mod builder;
 mod capture;
 mod certificates;
@@ -18,6 +19,7 @@ mod project_pass;
 mod reconciler;
 mod sampler;
 mod schedules;
+mod storage;
 mod supervisor;
 mod sweep;
 
@@ -50,6 +52,7 @@ impl Tasks {
             tasks.spawner(),
         ));
         tasks.spawn(access_log::run(Arc::clone(platform)));
+        tasks.spawn(backups::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(certificates::run(Arc::clone(platform)));
         tasks.spawn(commit_status::run(Arc::clone(platform)));
@@ -59,6 +62,7 @@ impl Tasks {
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));
         tasks.spawn(schedules::run(Arc::clone(platform)));
+        tasks.spawn(storage::run(Arc::clone(platform)));
         tasks.spawn(supervisor::run(Arc::clone(platform)));
         tasks.spawn(sweep::run(Arc::clone(platform)));
         tasks.spawn(sweep::listen(Arc::clone(platform)));

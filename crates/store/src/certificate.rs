@@ -167,7 +167,7 @@ impl Store {
         let rows: Vec<DueRow> = sqlx::query_as(
             "SELECT d.id, d.workspace_id, d.project_id, d.hostname, COALESCE(c.failures, 0) AS failures
              FROM domains d LEFT JOIN certificates c ON c.domain_id = d.id
-             JOIN projects p ON p.id = d.project_id AND p.deleted_at IS NULL
+             JOIN projects p ON p.id = d.project_id AND p.deleted_at IS NULL AND p.kind <> 'database'
              WHERE d.status = 'active' AND (d.is_default = 0 OR $1)
                AND (c.domain_id IS NULL OR c.next_at <= $2)
              ORDER BY COALESCE(c.next_at, 0), d.created_at LIMIT $3",

@@ -128,6 +128,14 @@ async fn delete(
             false,
         ),
         (
+            in_deletion!("DELETE FROM databases WHERE ", "project_id"),
+            false,
+        ),
+        (
+            in_deletion!("DELETE FROM backups WHERE ", "project_id"),
+            false,
+        ),
+        (
             in_deletion!("DELETE FROM domains WHERE ", "project_id"),
             false,
         ),

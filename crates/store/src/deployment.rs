@@ -20,6 +20,7 @@ use tose_model::secret::Sealed;
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
+use crate::project::to_i64;
 use crate::push::{self, NewPushDelivery};
 use crate::row;
 
@@ -44,6 +45,8 @@ pub struct NewDeployment {
     pub run: RunSpec,
     /// Its environment.
     pub env: Sealed,
+    /// The databases that its environment names, with the revision of the password that it got.
+    pub references: Vec<(ProjectId, u64)>,
     /// When it must have left the queue.
     pub deadline_at: Timestamp,
     /// The e-mail address of who asked for it.
@@ -660,5 +663,19 @@ async fn insert(
         "write a deployment",
         "the deployment's place in the queue",
     ))?;
+    for (project_id, revision) in &new.references {
+        // One that was deleted this moment is referred to by nobody any more.
+        sqlx::query(
+            "INSERT INTO deployment_references (deployment_id, project_id, workspace_id, revision)
+             SELECT $1, id, workspace_id, $4 FROM projects WHERE id = $2 AND workspace_id = $3",
+        )
+        .bind(new.id.to_string())
+        .bind(project_id.to_string())
+        .bind(scope.id().to_string())
+        .bind(to_i64(*revision))
+        .execute(&mut **tx)
+        .await
+        .map_err(Error::query("write what a deployment refers to"))?;
+    }
     Ok(())
 }

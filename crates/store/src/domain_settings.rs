@@ -128,7 +128,7 @@ impl Store {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT p.id, p.slug, d.hostname FROM projects p
              JOIN domains d ON d.project_id = p.id AND d.is_default = 1
-             WHERE p.workspace_id = $1 AND p.deleted_at IS NULL",
+             WHERE p.workspace_id = $1 AND p.deleted_at IS NULL AND p.kind <> 'database'",
         )
         .bind(scope.id().to_string())
         .fetch_all(self.readers())

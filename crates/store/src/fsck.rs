@@ -13,7 +13,7 @@ pub struct Finding {
 }
 
 /// Each statement answers the rows that break the rule before it.
-const RULES: [(&str, &str); 15] = [
+const RULES: [(&str, &str); 16] = [
     (
         "a workspace has no owner",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS
@@ -38,13 +38,19 @@ const RULES: [(&str, &str); 15] = [
              (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
     ),
     (
-        "a deleted project still has variables, a repository, credentials, drains or host names",
+        "a deleted project still has variables, a repository, credentials, drains, backups or host names",
         "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
              OR EXISTS (SELECT 1 FROM registry_credentials r WHERE r.project_id = p.id)
              OR EXISTS (SELECT 1 FROM drains n WHERE n.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM backups b WHERE b.project_id = p.id)
              OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
+    ),
+    (
+        "a database's own row is missing, or belongs to no database",
+        "SELECT p.id FROM projects p WHERE (p.kind = 'database' AND p.deleted_at IS NULL)
+             <> EXISTS (SELECT 1 FROM databases b WHERE b.project_id = p.id)",
     ),
     (
         "a preview outlives its project",
@@ -77,6 +83,12 @@ const RULES: [(&str, &str); 15] = [
              JOIN projects p ON p.id = r.project_id WHERE r.workspace_id <> p.workspace_id
          UNION ALL SELECT n.id FROM drains n JOIN projects p ON p.id = n.project_id
              WHERE n.workspace_id <> p.workspace_id
+         UNION ALL SELECT b.project_id FROM databases b JOIN projects p ON p.id = b.project_id
+             WHERE b.workspace_id <> p.workspace_id
+         UNION ALL SELECT f.deployment_id FROM deployment_references f
+             JOIN projects p ON p.id = f.project_id WHERE f.workspace_id <> p.workspace_id
+         UNION ALL SELECT k.id FROM backups k JOIN projects p ON p.id = k.project_id
+             WHERE k.workspace_id <> p.workspace_id
          UNION ALL SELECT v.id FROM push_deliveries v JOIN projects p ON p.id = v.project_id
              WHERE v.workspace_id <> p.workspace_id",
     ),

@@ -10,6 +10,7 @@
 
 mod account;
 mod api_key;
+mod backup;
 mod certificate;
 mod commit_status;
 mod count;
@@ -29,9 +30,11 @@ mod idempotency;
 mod invitation;
 mod job;
 mod lease;
+mod managed_database;
 mod member;
 mod preview;
 mod project;
+mod project_record;
 mod project_ref;
 mod push;
 mod registry;
@@ -44,6 +47,7 @@ mod workspace;
 
 pub use account::Bootstrap;
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
+pub use backup::{Backup, BackupFacts, MadeBackup, NewBackup};
 pub use certificate::{
     CertificateState, Defaults, DueCertificate, NewCertificate, StoredCertificate,
 };
@@ -64,8 +68,10 @@ pub use idempotency::Claim;
 pub use invitation::Invitation;
 pub use job::{JobEnd, NewJob};
 pub use lease::Lease;
+pub use managed_database::{DatabaseChanges, NewDatabase};
 pub use member::Member;
-pub use project::{NewPreview, NewProject, ProjectChanges, ProjectFacts, ProjectRecord};
+pub use project::{NewKind, NewPreview, NewProject, ProjectChanges, ProjectFacts};
+pub use project_record::{Listed, ProjectRecord};
 pub use project_ref::ProjectRef;
 pub use push::{NewPushDelivery, PushCandidate};
 pub use registry::RegistryLogin;

@@ -9,9 +9,8 @@ use tose_model::project::Project;
 
 use crate::database::{Store, Tx};
 use crate::error::{Error, Result};
-use crate::project::{
-    NewPreview, ProjectRecord, RecordRow, fact_columns, project_columns, select_record,
-};
+use crate::project::{NewPreview, fact_columns, project_columns};
+use crate::project_record::{ProjectRecord, RecordRow, select_record};
 
 impl Store {
     /// The previews of a project with all that their views show, newest request first.

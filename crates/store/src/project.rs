@@ -1,18 +1,16 @@
 //! Projects.
 
-use tose_api::deployment::{CommitView, DeploymentStatus, DeploymentView};
-use tose_api::envelope::Paging;
-use tose_api::git::{CommitReportView, GitConnectionView};
 use tose_api::project::{BuildOptions, Source};
 use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp};
 use tose_model::access::{Membership, WorkspaceScope};
 use tose_model::process::{Processes, Scale};
-use tose_model::project::{DesiredState, Project, RunSpec};
+use tose_model::project::{DesiredState, Project, ProjectKind, RunSpec};
 
 use crate::database::{Store, Tx, commit};
 use crate::deletion::COOL_OFF;
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
+use crate::managed_database::{self, NewDatabase};
 use crate::preview::check_room;
 use crate::row;
 use crate::session::into_membership;
@@ -45,8 +43,38 @@ pub struct NewProject {
     pub hostnames: Vec<Hostname>,
     /// The pull request that it runs, if it is a preview.
     pub preview: Option<NewPreview>,
+    /// What kind of project.
+    pub kind: NewKind,
     /// When.
     pub now: Timestamp,
+}
+
+/// What kind of project is to be made.
+#[derive(Debug, Clone)]
+pub enum NewKind {
+    /// An app.
+    App,
+    /// A managed database.
+    Database(Box<NewDatabase>),
+    /// An instance of the template with this key.
+    Template(String),
+}
+
+impl NewKind {
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Database(_) => "database",
+            Self::Template(_) => "template",
+        }
+    }
+
+    fn template(&self) -> Option<&str> {
+        match self {
+            Self::Template(key) => Some(key),
+            Self::App | Self::Database(_) => None,
+        }
+    }
 }
 
 /// The pull request that a project is to run.
@@ -71,19 +99,6 @@ pub struct ProjectChanges {
     pub scale: Scale,
 }
 
-/// A project with all that its view shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProjectRecord {
-    /// The project.
-    pub project: Project,
-    /// What its status is read from.
-    pub facts: ProjectFacts,
-    /// Its repository.
-    pub git: Option<GitConnectionView>,
-    /// The version that visitors get.
-    pub live: Option<DeploymentView>,
-}
-
 /// What the status of a project is read from, besides the project itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProjectFacts {
@@ -100,7 +115,7 @@ pub struct ProjectFacts {
 }
 
 #[derive(sqlx::FromRow)]
-struct ProjectRow {
+pub(crate) struct ProjectRow {
     id: String,
     workspace_id: String,
     workspace: String,
@@ -131,41 +146,8 @@ struct ProjectRow {
     preview_of: Option<String>,
     preview_number: Option<i64>,
     preview_branch: Option<String>,
-}
-
-/// What [`ProjectRecord`] has besides.
-#[derive(sqlx::FromRow)]
-pub(crate) struct RecordRow {
-    #[sqlx(flatten)]
-    project: ProjectRow,
-    repo_full_name: Option<String>,
-    repo_url: Option<String>,
-    git_branch: Option<String>,
-    auto_deploy: Option<i64>,
-    root_directory: Option<String>,
-    dockerfile_path: Option<String>,
-    has_deploy_key: i64,
-    deploy_key_public: Option<String>,
-    has_access_token: i64,
-    installation_id: Option<i64>,
-    watch_paths: Option<String>,
-    git_provider: Option<String>,
-    previews: Option<i64>,
-    preview_limit: Option<i64>,
-    status_at: Option<i64>,
-    status_error: Option<String>,
-    git_created_at: Option<i64>,
-    live_id: Option<String>,
-    live_trigger: Option<String>,
-    commit_sha: Option<String>,
-    commit_message: Option<String>,
-    commit_author: Option<String>,
-    live_image: Option<String>,
-    live_created_by: Option<String>,
-    live_created_at: Option<i64>,
-    build_started_at: Option<i64>,
-    build_finished_at: Option<i64>,
-    live_at: Option<i64>,
+    kind: String,
+    template: Option<String>,
 }
 
 /// The columns of [`ProjectRow`].
@@ -175,7 +157,8 @@ macro_rules! project_columns {
             "p.id, p.workspace_id, w.slug AS workspace, p.name, p.slug, p.source, p.image, p.port,
              p.cpu_milli, p.ram_milli, p.health_check_path, p.replicas, p.process_scale, p.desired, p.generation,
              p.created_at, p.updated_at, p.ready_replicas, p.start_command, p.volumes, p.build,
-             p.region, p.preview_of, p.preview_number, p.preview_branch, d.hostname AS hostname,
+             p.region, p.preview_of, p.preview_number, p.preview_branch, p.kind, p.template,
+             d.hostname AS hostname,
              EXISTS (SELECT 1 FROM certificates c WHERE c.domain_id = d.id AND c.chain IS NOT NULL)
                  AS has_https, ",
             fact_columns!()
@@ -212,35 +195,10 @@ macro_rules! select_project {
     };
 }
 
-/// Everything that a project's view is read from; a `WHERE` clause follows.
-macro_rules! select_record {
-    ($rest:literal) => {
-        concat!(
-            "SELECT ",
-            project_columns!(),
-            ", g.repo_full_name, g.repo_url, g.branch AS git_branch, g.auto_deploy,
-               g.root_directory, g.dockerfile_path, g.deploy_key IS NOT NULL AS has_deploy_key,
-               g.deploy_key_public, g.access_token IS NOT NULL AS has_access_token,
-               g.installation_id, g.watch_paths,
-               g.provider AS git_provider, g.previews, g.preview_limit, g.status_at, g.status_error,
-               g.created_at AS git_created_at, l.id AS live_id, l.trigger AS live_trigger,
-               l.commit_sha, l.commit_message, l.commit_author, l.image AS live_image,
-               l.created_by AS live_created_by, l.created_at AS live_created_at,
-               l.build_started_at, l.build_finished_at, l.live_at
-             FROM projects p
-             JOIN workspaces w ON w.id = p.workspace_id
-             LEFT JOIN domains d ON d.project_id = p.id AND d.is_default = 1
-             LEFT JOIN git_connections g ON g.project_id = p.id
-             LEFT JOIN deployments l ON l.project_id = p.id AND l.status = 'running' ",
-            $rest
-        )
-    };
-}
-
-pub(crate) use {project_columns, select_record};
+pub(crate) use project_columns;
 
 impl ProjectRow {
-    fn into_parts(self) -> Result<(Project, ProjectFacts)> {
+    pub(crate) fn into_parts(self) -> Result<(Project, ProjectFacts)> {
         let facts = ProjectFacts {
             in_progress: self.in_progress > 0,
             live: self.live > 0,
@@ -294,11 +252,23 @@ impl ProjectRow {
             desired,
             generation: row::to_u64("projects.generation", self.generation)?,
             hostname: row::parse("domains.hostname", &hostname)?,
+            kind: kind(&self.kind, self.template)?,
             preview: preview(self.preview_of, self.preview_number, self.preview_branch)?,
             created_at: row::to_time(self.created_at),
             updated_at: row::to_time(self.updated_at),
         };
         Ok((project, facts))
+    }
+}
+
+fn kind(kind: &str, template: Option<String>) -> Result<ProjectKind> {
+    match (kind, template) {
+        ("app", None) => Ok(ProjectKind::App),
+        ("database", None) => Ok(ProjectKind::Database),
+        ("template", Some(key)) => Ok(ProjectKind::Template(key)),
+        _ => Err(Error::Corrupt {
+            column: "projects.kind",
+        }),
     }
 }
 
@@ -344,9 +314,10 @@ impl Store {
         sqlx::query(
             "INSERT INTO projects (id, workspace_id, name, slug, source, image, port, cpu_milli,
                  ram_milli, health_check_path, replicas, desired, generation, created_at, updated_at,
-                 start_command, volumes, build, region, preview_of, preview_number, preview_branch)
+                 start_command, volumes, build, region, preview_of, preview_number, preview_branch,
+                 kind, template)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'running', 0, $12, $12, $13, $14,
-                 $15, $16, $17, $18, $19)",
+                 $15, $16, $17, $18, $19, $20, $21)",
         )
         .bind(new.id.to_string())
         .bind(scope.id().to_string())
@@ -367,10 +338,15 @@ impl Store {
         .bind(new.preview.as_ref().map(|preview| preview.project_id.to_string()))
         .bind(new.preview.as_ref().map(|preview| i64::from(preview.number)))
         .bind(new.preview.as_ref().map(|preview| preview.branch.as_str()))
+        .bind(new.kind.as_str())
+        .bind(new.kind.template())
         .execute(&mut *tx)
         .await
         .map_err(Error::insert("write a project", "the project's slug"))?;
         insert_default_domain(&mut tx, scope, new).await?;
+        if let NewKind::Database(database) = &new.kind {
+            managed_database::insert(&mut tx, scope, new.id, database).await?;
+        }
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
@@ -392,10 +368,11 @@ impl Store {
         found.ok_or(Error::NotFound("project"))?.into_parts()
     }
 
-    /// The id of the project with this slug.
+    /// The id of the project with this slug, unless it is a database.
     pub async fn get_project_id(&self, scope: &WorkspaceScope, slug: &str) -> Result<ProjectId> {
         let found: Option<String> = sqlx::query_scalar(
-            "SELECT id FROM projects WHERE workspace_id = $1 AND slug = $2 AND deleted_at IS NULL",
+            "SELECT id FROM projects WHERE workspace_id = $1 AND slug = $2 AND deleted_at IS NULL
+             AND kind <> 'database'",
         )
         .bind(scope.id().to_string())
         .bind(slug)
@@ -420,53 +397,6 @@ impl Store {
         .await
         .map_err(Error::query("read a project"))?;
         found.map(ProjectRow::into_parts).transpose()
-    }
-
-    /// The project with this slug and all that its view shows.
-    pub async fn get_project_record(
-        &self,
-        scope: &WorkspaceScope,
-        slug: &str,
-    ) -> Result<ProjectRecord> {
-        let found: Option<RecordRow> = sqlx::query_as(select_record!(
-            "WHERE p.workspace_id = $1 AND p.slug = $2 AND p.deleted_at IS NULL"
-        ))
-        .bind(scope.id().to_string())
-        .bind(slug)
-        .fetch_optional(self.readers())
-        .await
-        .map_err(Error::query("read a project's record"))?;
-        found.ok_or(Error::NotFound("project"))?.into_record()
-    }
-
-    /// One page of the workspace's projects, newest first, and how many there are.
-    pub async fn list_project_records(
-        &self,
-        scope: &WorkspaceScope,
-        paging: Paging,
-    ) -> Result<(Vec<ProjectRecord>, u64)> {
-        let rows: Vec<RecordRow> = sqlx::query_as(select_record!(
-            "WHERE p.workspace_id = $1 AND p.deleted_at IS NULL
-             ORDER BY p.created_at DESC, p.id DESC LIMIT $2 OFFSET $3"
-        ))
-        .bind(scope.id().to_string())
-        .bind(i64::from(paging.limit()))
-        .bind(i64::try_from(paging.offset()).unwrap_or(i64::MAX))
-        .fetch_all(self.readers())
-        .await
-        .map_err(Error::query("list projects"))?;
-        let total: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM projects WHERE workspace_id = $1 AND deleted_at IS NULL",
-        )
-        .bind(scope.id().to_string())
-        .fetch_one(self.readers())
-        .await
-        .map_err(Error::query("count projects"))?;
-        let records = rows
-            .into_iter()
-            .map(RecordRow::into_record)
-            .collect::<Result<_>>()?;
-        Ok((records, row::to_u64("count", total)?))
     }
 
     /// Keeps the hash of the project's deploy hook, or takes it away.
@@ -676,79 +606,6 @@ fn build_text(build: Option<&BuildOptions>) -> Result<Option<String>> {
     build
         .map(|build| row::to_json("projects.build", build))
         .transpose()
-}
-
-impl RecordRow {
-    pub(crate) fn into_record(self) -> Result<ProjectRecord> {
-        let git = match (self.repo_url, self.git_branch, self.git_created_at) {
-            (Some(repo_url), Some(branch), Some(created_at)) => Some(GitConnectionView {
-                repo_full_name: self.repo_full_name,
-                repo_url: row::parse("git_connections.repo_url", &repo_url)?,
-                branch: row::parse("git_connections.branch", &branch)?,
-                auto_deploy: self.auto_deploy == Some(1),
-                root_directory: row::parse_optional(
-                    "git_connections.root_directory",
-                    self.root_directory.as_deref(),
-                )?,
-                dockerfile_path: row::parse_optional(
-                    "git_connections.dockerfile_path",
-                    self.dockerfile_path.as_deref(),
-                )?,
-                has_deploy_key: self.has_deploy_key != 0,
-                deploy_key_public: self.deploy_key_public,
-                has_access_token: self.has_access_token != 0,
-                installation_id: self
-                    .installation_id
-                    .map(|id| row::to_u64("git_connections.installation_id", id))
-                    .transpose()?,
-                watch_paths: row::parse_json(
-                    "git_connections.watch_paths",
-                    self.watch_paths.as_deref().unwrap_or("[]"),
-                )?,
-                provider: row::parse_optional_enum("git_connections.provider", self.git_provider)?,
-                previews: self.previews == Some(1),
-                preview_limit: row::to_u32(
-                    "git_connections.preview_limit",
-                    self.preview_limit.unwrap_or(0),
-                )?,
-                last_commit_status: self.status_at.map(|at| CommitReportView {
-                    reported_at: row::to_time(at),
-                    error: self.status_error,
-                }),
-                created_at: row::to_time(created_at),
-            }),
-            _ => None,
-        };
-        let live = match (self.live_id, self.live_trigger, self.live_created_at) {
-            (Some(id), Some(trigger), Some(created_at)) => Some(DeploymentView {
-                id: row::parse("deployments.id", &id)?,
-                status: DeploymentStatus::Running,
-                trigger: row::parse_enum("deployments.trigger", trigger)?,
-                commit: self.commit_sha.map(|sha| CommitView {
-                    sha,
-                    message: self.commit_message.unwrap_or_default(),
-                    author: self.commit_author.unwrap_or_default(),
-                }),
-                image: self.live_image,
-                error: None,
-                analysis: None,
-                created_at: row::to_time(created_at),
-                build_started_at: self.build_started_at.map(row::to_time),
-                build_finished_at: self.build_finished_at.map(row::to_time),
-                live_at: self.live_at.map(row::to_time),
-                finished_at: None,
-                created_by: self.live_created_by.unwrap_or_default(),
-            }),
-            _ => None,
-        };
-        let (project, facts) = self.project.into_parts()?;
-        Ok(ProjectRecord {
-            project,
-            facts,
-            git,
-            live,
-        })
-    }
 }
 
 /// SQLite and PostgreSQL have no unsigned numbers; a generation never comes near the limit.

@@ -55,6 +55,8 @@ pub(crate) fn project() -> ProjectView {
         region: "local".parse().expect("a slug"),
         git_connection: None,
         live_deployment: None,
+        needs_redeploy: false,
+        template: None,
         preview: None,
         created_at: time(0),
         updated_at: time(0),

@@ -8,7 +8,11 @@ use crate::engine::{Site, on_site};
 
 async fn exec(site: &Site, name: &ReplicaName, script: &str, tty: Option<TtySize>) -> ExecSession {
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-    let request = ExecRequest { command, tty };
+    let request = ExecRequest {
+        command,
+        env: Vec::new(),
+        tty,
+    };
     let session = site.driver.exec(name, &request).await;
     session.expect("it begins")
 }
@@ -141,6 +145,7 @@ async fn a_shell_goes_when_its_session_is_dropped() {
         let name = start(site).await;
         let request = ExecRequest {
             command: vec!["sh".to_owned()],
+            env: Vec::new(),
             tty: Some(TtySize {
                 columns: 80,
                 rows: 24,

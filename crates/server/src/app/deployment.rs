@@ -16,7 +16,7 @@ use tose_model::access::{Access, Membership, WorkspaceScope};
 use tose_model::deployment::Deployment;
 use tose_model::deployment::state::Event;
 use tose_model::error::{Error, Result};
-use tose_model::project::{DesiredState, Project};
+use tose_model::project::{DesiredState, Project, ProjectKind};
 use tose_model::quota::Load;
 use tose_model::secret::{ExposeSecret, SecretString};
 use tose_store::{NewDeployment, NewPushDelivery, Transition};
@@ -454,18 +454,22 @@ impl Platform {
             .id
             .unwrap_or_else(|| DeploymentId::from_uuid(self.ids.uuid()));
         let now = self.now();
-        let (run, env) = match recipe.like {
+        let (run, env, references) = match recipe.like {
             Some(earlier) => {
+                let references = self
+                    .store
+                    .list_references(access.scope(), earlier.id)
+                    .await?;
                 let env = self.open_deployment_env(&earlier)?;
                 let env = env
                     .into_iter()
                     .map(|(key, value, is_secret)| (key, (value, is_secret)))
                     .collect();
-                (earlier.run, env)
+                (earlier.run, env, references)
             }
             None => {
                 let origin = self.find_origin(access.scope(), project).await?;
-                let own = self.open_env(project, access.scope()).await?;
+                let own = self.todays_env(access, project).await?;
                 let (run, mut env) = match &origin {
                     Some(origin) => {
                         let env = self.open_env(origin, access.scope()).await?;
@@ -474,7 +478,10 @@ impl Platform {
                     None => (project.run.clone(), BTreeMap::new()),
                 };
                 env.extend(own);
-                (run, env)
+                let (env, references) = self
+                    .resolve_references(access.scope(), project, env)
+                    .await?;
+                (run, env, references)
             }
         };
         // Nobody is there who could be told: those fail when they have their image.
@@ -499,6 +506,7 @@ impl Platform {
             image: recipe.image,
             run,
             env: self.seal_env(project, id, env)?,
+            references,
             deadline_at: now.saturating_add(QUEUE_TIMEOUT),
             created_by: access.actor().name.clone(),
             delivery: recipe.delivery,
@@ -527,6 +535,22 @@ impl Platform {
                 .get_deployment(access.scope(), project.id, id)
                 .await?,
         ))
+    }
+
+    /// What a new version of a project gets besides what it is a preview of gives.
+    async fn todays_env(
+        &self,
+        access: &Access,
+        project: &Project,
+    ) -> Result<BTreeMap<tose_api::EnvKey, (SecretString, bool)>> {
+        if project.kind != ProjectKind::Database {
+            return self.open_env(project, access.scope()).await;
+        }
+        let env = self.database_env(access.scope(), project).await?;
+        Ok(env
+            .into_iter()
+            .map(|(key, value)| (key, (value, true)))
+            .collect())
     }
 
     fn seal_env(

@@ -158,7 +158,7 @@ impl Platform {
         })
     }
 
-    async fn write_env_vars(
+    pub(super) async fn write_env_vars(
         &self,
         access: &Access,
         slug: &str,

@@ -144,7 +144,11 @@ impl Platform {
         };
         let event = self.event(access, "project.exec", format!("{}/{pod}", project.slug));
         self.store.add_event(access.scope(), &event).await?;
-        let request = ExecRequest { command, tty };
+        let request = ExecRequest {
+            command,
+            env: Vec::new(),
+            tty,
+        };
         let session = self.driver.exec(&pod, &request).await.map_err(exec_error)?;
         Ok(Running { pod, session })
     }

@@ -16,7 +16,7 @@ use tose_model::error::{Error, Result};
 use tose_model::project::{DesiredState, Project};
 use tose_model::pull_request::{PullRequest, PullRequestAction};
 use tose_model::slug;
-use tose_store::{NewPreview, NewProject, NewPushDelivery, PushCandidate};
+use tose_store::{NewKind, NewPreview, NewProject, NewPushDelivery, PushCandidate};
 
 use crate::app::Platform;
 use crate::app::deployment::Recipe;
@@ -197,6 +197,7 @@ impl Platform {
                 number: request.number,
                 branch: request.branch.clone(),
             }),
+            kind: NewKind::App,
             now: self.now(),
         }
     }

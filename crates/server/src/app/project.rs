@@ -7,17 +7,17 @@ use tose_api::project::{
 };
 use tose_api::workspace::Deleted;
 use tose_api::{Cpu, DomainId, ImageRef, Port, ProjectId, Ram, Slug};
-use tose_model::access::Access;
+use tose_model::access::{Access, Among};
 use tose_model::command;
 use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
 use tose_model::process::{Processes, Scale, total};
 use tose_model::project::{
-    DEFAULT_PORT, DesiredState, Project, RunSpec, StatusFacts, is_health_path, status,
+    DEFAULT_PORT, DesiredState, Project, ProjectKind, RunSpec, StatusFacts, is_health_path, status,
 };
 use tose_model::quota::Load;
 use tose_model::slug;
-use tose_store::{NewProject, ProjectChanges, ProjectFacts, ProjectRecord};
+use tose_store::{Listed, NewKind, NewProject, ProjectChanges, ProjectFacts, ProjectRecord};
 
 use crate::app::{Platform, check_name};
 
@@ -82,6 +82,7 @@ impl Platform {
             domain_id: DomainId::from_uuid(self.ids.uuid()),
             hostnames,
             preview: None,
+            kind: NewKind::App,
             now: self.now(),
         };
         let event = self.event(access, "project.create", &new.slug);
@@ -94,6 +95,9 @@ impl Platform {
 
     pub(crate) async fn get_project(&self, access: &Access, slug: &str) -> Result<ProjectView> {
         let record = self.store.get_project_record(access.scope(), slug).await?;
+        if !access.among().includes(&record.project.kind) {
+            return Err(Error::NotFound(access.among().noun()));
+        }
         Ok(self.project_view(record))
     }
 
@@ -102,9 +106,18 @@ impl Platform {
         access: &Access,
         paging: Paging,
     ) -> Result<(Vec<ProjectView>, Meta)> {
+        self.list_records(access, Listed::Apps, paging).await
+    }
+
+    pub(super) async fn list_records(
+        &self,
+        access: &Access,
+        listed: Listed,
+        paging: Paging,
+    ) -> Result<(Vec<ProjectView>, Meta)> {
         let (records, total) = self
             .store
-            .list_project_records(access.scope(), paging)
+            .list_project_records(access.scope(), listed, paging)
             .await?;
         let views = records
             .into_iter()
@@ -130,7 +143,7 @@ impl Platform {
         input: UpdateProject,
         scale: Scale,
     ) -> Result<ProjectView> {
-        let (project, _) = self.store.get_project(access.scope(), slug).await?;
+        let project = self.find_project(access, slug).await?;
         let name = match &input.name {
             Some(name) => check_name(name)?,
             None => project.name.clone(),
@@ -183,15 +196,20 @@ impl Platform {
         self.get_project(access, slug).await
     }
 
+    /// Deletes a project, whatever kind it is, with all that is in it.
     pub(crate) async fn delete_project(&self, access: &Access, slug: &str) -> Result<Deleted> {
-        let (project, _) = self.store.get_project(access.scope(), slug).await?;
+        let project = self.find_project(access, slug).await?;
         let mut current = self
             .store
             .list_current_deployments(access.scope(), project.id)
             .await?;
         let (previews, of_previews) = self.list_ending(access, &project).await?;
         current.extend(of_previews);
-        let event = self.event(access, "project.delete", &project.slug);
+        let action = match access.among() {
+            Among::Databases => "database.delete",
+            Among::Projects | Among::Templates => "project.delete",
+        };
+        let event = self.event(access, action, &project.slug);
         self.store
             .delete_project(access.scope(), project.id, self.now(), &event)
             .await?;
@@ -207,8 +225,8 @@ impl Platform {
     }
 
     /// Wants the project at zero replicas, whatever it does at the moment.
-    pub(crate) async fn stop_project(&self, access: &Access, slug: &str) -> Result<ProjectView> {
-        let (project, _) = self.store.get_project(access.scope(), slug).await?;
+    pub(crate) async fn stop_project(&self, access: &Access, slug: &str) -> Result<()> {
+        let project = self.find_project(access, slug).await?;
         let current = self
             .store
             .list_current_deployments(access.scope(), project.id)
@@ -220,7 +238,7 @@ impl Platform {
         self.close_logs(&current).await;
         self.signals.project(project.id);
         self.signals.builder();
-        self.get_project(access, slug).await
+        Ok(())
     }
 
     /// Completes the logs of deployments that have just been ended; one that is being built says its
@@ -238,10 +256,32 @@ impl Platform {
 
     /// The project, as the path names it.
     pub(crate) async fn find_project(&self, access: &Access, slug: &str) -> Result<Project> {
-        Ok(self.store.get_project(access.scope(), slug).await?.0)
+        Ok(self.find_project_facts(access, slug).await?.0)
     }
 
-    fn check_project(
+    /// The same with what its status is read from. A database may be named by its id as well.
+    pub(crate) async fn find_project_facts(
+        &self,
+        access: &Access,
+        slug: &str,
+    ) -> Result<(Project, ProjectFacts)> {
+        let among = access.among();
+        let found = match self.store.get_project(access.scope(), slug).await {
+            Ok(found) => Some(found),
+            Err(tose_store::Error::NotFound(_)) => match slug.parse() {
+                Ok(id) if among == Among::Databases => {
+                    self.store.find_project(access.scope(), id).await?
+                }
+                _ => None,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        found
+            .filter(|(project, _)| among.includes(&project.kind))
+            .ok_or(Error::NotFound(among.noun()))
+    }
+
+    pub(super) fn check_project(
         &self,
         source: Source,
         image: Option<&ImageRef>,
@@ -429,6 +469,7 @@ impl Platform {
             facts,
             git,
             live,
+            is_outdated,
         } = record;
         ProjectView {
             status: status(&status_facts(&project, facts)),
@@ -450,6 +491,11 @@ impl Platform {
             region: project.region,
             git_connection: git,
             live_deployment: live,
+            needs_redeploy: is_outdated,
+            template: match project.kind {
+                ProjectKind::Template(key) => Some(key),
+                ProjectKind::App | ProjectKind::Database => None,
+            },
             preview: project.preview.map(|preview| PreviewView {
                 number: preview.number,
                 branch: preview.branch,

@@ -8,11 +8,14 @@ use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
 use tose_model::driver::{Scope, TERMINATION_GRACE};
 use tose_model::error::{Error, Result};
+use tose_model::project::ProjectKind;
 use tose_model::quota::Load;
 use tose_store::RunningVersion;
 
 use crate::app::Platform;
 
+/// What an instance of a template may take at least: many set a database up when they first start.
+const INSTANCE_START: Duration = Duration::from_secs(300);
 /// What the engine may take to start the replicas, beyond the time that each has to get ready.
 const ENGINE_ALLOWANCE: Duration = Duration::from_secs(30);
 
@@ -45,15 +48,25 @@ impl Platform {
         }
     }
 
+    /// How long a replica may take from its start until it is ready.
+    pub(crate) fn start_timeout(&self, kind: &ProjectKind) -> Duration {
+        let timeout = self.config.limits.start_timeout;
+        match kind {
+            ProjectKind::Database => self.config.databases.start_timeout,
+            ProjectKind::App => timeout,
+            ProjectKind::Template(_) => timeout.max(INSTANCE_START),
+        }
+    }
+
     /// How long a version may take from its turn until it is ready; longer where the version before has
     /// to be gone first.
-    pub(crate) fn time_to_start(&self, is_in_place: bool) -> Duration {
+    pub(crate) fn time_to_start(&self, kind: &ProjectKind, is_in_place: bool) -> Duration {
         let limits = &self.config.limits;
         let handover = match is_in_place {
             true => limits.drain + TERMINATION_GRACE,
             false => Duration::ZERO,
         };
-        limits.start_timeout + ENGINE_ALLOWANCE + handover
+        self.start_timeout(kind) + ENGINE_ALLOWANCE + handover
     }
 
     /// Decides how a deployment that has its image takes over. Whoever calls this notes the outcome

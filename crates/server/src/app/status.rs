@@ -20,7 +20,7 @@ use crate::liveness::worker_health;
 
 impl Platform {
     pub(crate) async fn project_status(&self, access: &Access, slug: &str) -> Result<StatusView> {
-        let (project, mut facts) = self.store.get_project(access.scope(), slug).await?;
+        let (project, mut facts) = self.find_project_facts(access, slug).await?;
         let mut replicas = self.driver.observe(Scope::Project(project.id)).await?;
         replicas.retain(|replica| replica.key.job_number().is_none());
         let routed = self.routes.backends_of(project.id).await;

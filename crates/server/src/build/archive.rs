@@ -5,6 +5,7 @@
 //! unchanged tree hits the engine's cache; `.git` is left out. A link may point anywhere: the engine
 //! reads a context in a root of its own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Component, Path, PathBuf};
@@ -59,6 +60,26 @@ pub(crate) fn repack(source: &Path, target: &Path, max_bytes: u64) -> Result<(),
     let mut output = builder.into_inner().map_err(ArchiveError::Write)?;
     output.flush().map_err(ArchiveError::Write)?;
     output.get_ref().sync_all().map_err(ArchiveError::Write)
+}
+
+/// Writes files of our own as a plain tar to `path`, which gets its name when it is on the disk.
+pub(crate) fn write(path: &Path, files: &BTreeMap<String, Vec<u8>>) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let part = path.with_extension("part");
+    let mut builder = tar::Builder::new(BufWriter::new(File::create(&part)?));
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, name, bytes.as_slice())?;
+    }
+    let mut output = builder.into_inner()?;
+    output.flush()?;
+    output.get_ref().sync_all()?;
+    std::fs::rename(&part, path)
 }
 
 /// One byte more than allowed tells "too large" from "exactly so large".

@@ -18,6 +18,9 @@ pub(crate) struct Body<T>(pub(crate) T);
 /// A JSON body that may be absent: then every field is.
 pub(crate) struct OptionalBody<T>(pub(crate) T);
 
+/// A JSON body that is a list of objects.
+pub(crate) struct BodyList<T>(pub(crate) Vec<T>);
+
 /// `page` and `limit`.
 pub(crate) struct Page(pub(crate) Paging);
 
@@ -50,6 +53,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
     }
 }
 
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BodyList<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let is_json = is_json(&request);
+        let bytes = read(request).await?;
+        if !is_json {
+            return Err(Transport::NotJson.into());
+        }
+        parse_list(&bytes).map(Self)
+    }
+}
+
 fn is_json(request: &Request) -> bool {
     request
         .headers()
@@ -78,6 +94,18 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if first == Some(&b'[') {
         return Err(Error::invalid_field("body", "must be a JSON object").into());
     }
+    read_json(bytes)
+}
+
+fn parse_list<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, ApiError> {
+    let items: Vec<serde_json::Value> = read_json(bytes)?;
+    if !items.iter().all(serde_json::Value::is_object) {
+        return Err(Error::invalid_field("body", "must be a list of JSON objects").into());
+    }
+    read_json(bytes)
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

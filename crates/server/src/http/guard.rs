@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use subtle::ConstantTimeEq;
 use tose_api::workspace::Role;
 use tose_model::Error;
-use tose_model::access::{Access, Caller, Credential, authorize};
+use tose_model::access::{Access, Among, Caller, Credential, authorize};
 use uuid::Uuid;
 
 use crate::app::{Platform, Presented};
@@ -205,6 +205,18 @@ impl Asked {
     }
 }
 
+/// Among what a path names something, by how its part is called in the list of routes.
+fn named_among(params: &RawPathParams) -> Among {
+    let has = |name| params.iter().any(|(param, _)| param == name);
+    if has("database") {
+        Among::Databases
+    } else if has("template_slug") {
+        Among::Templates
+    } else {
+        Among::Projects
+    }
+}
+
 async fn admit(guard: &Guard, params: &RawPathParams, asked: Asked) -> Result<Admitted, Error> {
     let limits = &guard.platform.limits;
     if guard.needs == Needs::Nothing {
@@ -254,7 +266,8 @@ async fn admit(guard: &Guard, params: &RawPathParams, asked: Asked) -> Result<Ad
                 .find(|(name, _)| *name == "slug")
                 .map_or("", |(_, value)| value);
             let membership = guard.platform.find_membership(&caller, slug).await?;
-            Who::Access(Box::new(authorize(caller, membership, role)?))
+            let access = authorize(caller, membership, role)?;
+            Who::Access(Box::new(access.within(named_among(params))))
         }
     };
     Ok(Admitted {

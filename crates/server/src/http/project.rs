@@ -77,7 +77,8 @@ pub(crate) async fn stop(
     Extension(access): Extension<Access>,
     Path((_, project)): ProjectPath,
 ) -> Reply {
-    ok(platform.stop_project(&access, &project).await?)
+    platform.stop_project(&access, &project).await?;
+    ok(platform.get_project(&access, &project).await?)
 }
 
 pub(crate) async fn restart(

@@ -14,6 +14,7 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tose_api::account::*;
 use tose_api::analysis::{AnalyzeLogs, LogAnalysisView};
+use tose_api::database::{BackupView, CreateDatabase, DatabaseView, RestoreBackup, UpdateDatabase};
 use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
 use tose_api::domain::{AddDomain, DomainView, SetCertificate};
 use tose_api::domain_settings::DomainSettings;
@@ -34,6 +35,7 @@ use tose_api::metrics::MetricsView;
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
 use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::schedule::{ScheduleView, SetSchedule};
+use tose_api::template::{CreateInstance, DeployInstance, TemplateView};
 use tose_api::workspace::*;
 use tose_model::log::MAX_SEARCH_CHARS;
 
@@ -43,9 +45,9 @@ use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
-    accept, auth, deployment, docs, domain, drain, env_var, etag, exec, git, git_push, github,
-    hook, job, log, log_socket, member, metrics, openapi, project, push, registry, schedule,
-    system, workspace,
+    accept, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git, git_push,
+    github, hook, job, log, log_socket, member, metrics, openapi, project, push, registry,
+    schedule, system, template, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -77,6 +79,8 @@ pub(crate) struct Shared {
 
 const W: &str = "/api/workspaces/{slug}";
 const P: &str = "/api/workspaces/{slug}/projects/{project_slug}";
+const T: &str = "/api/workspaces/{slug}/templates/{template_slug}";
+const D: &str = "/api/workspaces/{slug}/databases/{database}";
 
 const ANYBODY: Needs = Needs::Nothing;
 const CALLER: Needs = Needs::Caller;
@@ -90,6 +94,8 @@ const OPERATOR: Needs = Needs::Operator;
 pub(crate) fn routes() -> Vec<Route> {
     let w = |path: &str| format!("{W}{path}");
     let p = |path: &str| format!("{P}{path}");
+    let t = |path: &str| format!("{T}{path}");
+    let d = |path: &str| format!("{D}{path}");
     const BUSY: (&str, &str) = ("deployment_in_progress", "a deployment is on its way already");
     const PUSH: &str = "Git's own protocol; the key is the password, or in a header. The answer carries the deployment's log, and the push fails when the deployment does.";
     const SIGNED: &str = "Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens.";
@@ -139,7 +145,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("PUT", p(""), ADMIN, put(project::update), doc("update_project", "Change a project").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1)),
         route("DELETE", p(""), ADMIN, delete(project::delete), doc("delete_project", "Delete a project with all that is in it").gives::<Deleted>()),
         route("GET", p("/status"), MEMBER, get(project::status), doc("get_status", "What its replicas do now").gives::<StatusView>().engine()),
-        route("GET", p("/metrics"), MEMBER, get(metrics::get), doc("get_metrics", "What it used and served over time").gives::<MetricsView>().query("start", "The begin; an hour before the end when absent", json!({"type": "string", "format": "date-time"})).query("end", "The end; now when absent", json!({"type": "string", "format": "date-time"})).query("step", "Seconds of a point; such that there are about 120 points when absent", json!({"type": "integer", "minimum": 10, "maximum": 31_536_000})).text("Times are kept in steps of 10 s for a day, of 60 s for a week, of 3600 s for a year: `step` of the answer may be longer than asked for. At most 1000 steps.")),
+        route("GET", p("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_metrics", "What it used and served over time"))),
         route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
         route("POST", p("/stop"), ADMIN, post(project::stop), doc("stop_project", "Stop a project, whatever it does").gives::<ProjectView>()),
         route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
@@ -191,6 +197,57 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", p("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_deployment", "Call a deployment off; stops the project if it is the live one").gives::<DeploymentView>().conflict("deployment_ended", "it has ended")),
         route("POST", p("/deployments/{id}/rollback"), MEMBER, post(deployment::rollback), doc("rollback", "Deploy this one's image, settings and variables again").creates::<DeploymentView>().engine().conflict("never_live", "it was never live").conflict("image_gone", "its image was removed").conflict(QUOTA.0, QUOTA.1)),
 
+        route("GET", w("/databases"), MEMBER, get(database::list), doc("list_databases", "The databases").pages::<DatabaseView>()),
+        route("POST", w("/databases"), ADMIN, post(database::create), doc("create_database", "Make a database").takes::<CreateDatabase>().accepts::<DatabaseView>().text("Apps of the workspace reach it by its slug as soon as its status is `running`.").conflict("taken", "the slug is in use").conflict(QUOTA.0, QUOTA.1)),
+        route("GET", d(""), MEMBER, get(database::get), doc("get_database", "A database, by its slug or id").gives::<DatabaseView>()),
+        route("PUT", d(""), ADMIN, put(database::update), doc("update_database", "Change a database").takes::<UpdateDatabase>().gives::<DatabaseView>().text("Sizes and versions count from the next restart on.").conflict("conflict", "somebody else changed it at the same moment").conflict(QUOTA.0, QUOTA.1)),
+        route("DELETE", d(""), ADMIN, delete(project::delete), doc("delete_database", "Delete a database with its data and its backups").gives::<Deleted>()),
+        route("POST", d("/start"), MEMBER, post(database::start), doc("start_database", "Start a stopped database").gives::<DatabaseView>().conflict(QUOTA.0, QUOTA.1)),
+        route("POST", d("/stop"), ADMIN, post(database::stop), doc("stop_database", "Stop a database; its data is kept").gives::<DatabaseView>()),
+        route("POST", d("/restart"), MEMBER, post(database::restart), doc("restart_database", "End its server and start it again").gives::<DatabaseView>().conflict(BUSY.0, BUSY.1).conflict(QUOTA.0, QUOTA.1)),
+        route("POST", d("/retry"), MEMBER, post(database::retry), doc("retry_database", "Try a database again that failed").gives::<DatabaseView>().text("Its record stays, and so does its data, if anybody ever logged in.").conflict("not_failed", "it did not fail").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", d("/reset-password"), ADMIN, post(database::reset_password), doc("reset_database_password", "Give its account another password").gives::<DatabaseView>().text("It counts at once. Apps whose variables refer to it have to be deployed again.").engine()),
+        route("GET", d("/status"), MEMBER, get(project::status), doc("get_database_status", "What its server does now").gives::<StatusView>().engine()),
+        route("GET", d("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_database_metrics", "What it used over time"))),
+        route("GET", d("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_database_logs", "The lines that its server wrote, the newest first"))),
+        download(d("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_database_logs", "The same lines as a file, the oldest first"))),
+        route("GET", d("/logs/stats"), MEMBER, get(log::stats), doc("get_database_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
+        socket(d("/live-logs"), MEMBER, get(log_socket::live), doc("database_live_logs", "What its server writes")),
+        route("GET", d("/backups"), MEMBER, get(database::list_backups), doc("list_backups", "Its backups").pages::<BackupView>()),
+        route("POST", d("/backups"), ADMIN, post(database::create_backup), doc("create_backup", "Make a backup").accepts::<BackupView>().text("It has succeeded when it was read once from where it is kept.").conflict("backup_in_progress", "one is being made already")),
+        route("GET", d("/backups/{id}"), MEMBER, get(database::get_backup), doc("get_backup", "A backup").gives::<BackupView>()),
+        route("DELETE", d("/backups/{id}"), ADMIN, delete(database::delete_backup), doc("delete_backup", "Delete a backup").gives::<Deleted>().conflict("backup_in_progress", "it is being made")),
+        download(d("/backups/{id}/download"), ADMIN, get(database::download), doc("download_backup", "The dump, as the database's own tool wrote it").raw("application/octet-stream").conflict("backup_in_progress", "it is being made").conflict("backup_failed", "there is nothing in it")),
+        route("POST", d("/backups/{id}/restore"), ADMIN, post(database::restore), doc("restore_backup", "Replace a database's data by a backup").may_take::<RestoreBackup>().accepts::<DatabaseView>().text("The database's `restore` says how far it is.").conflict("not_running", "the database does not run").conflict("backup_in_progress", "the backup is being made").conflict("backup_failed", "there is nothing in it").conflict("restore_in_progress", "a backup is being restored into it already").engine()),
+
+        route("GET", "/api/templates", CALLER, get(template::catalogue), doc("list_templates", "The catalogue: applications that need no set-up").lists::<TemplateView>()),
+        route("GET", w("/templates"), MEMBER, get(template::list), doc("list_instances", "The instances of templates").pages::<ProjectView>()),
+        route("POST", w("/templates"), ADMIN, post(template::create), doc("create_instance", "Make an instance of a template").takes::<CreateInstance>().creates::<ProjectView>().text("With its variables, its folders and its databases, whose slugs begin with its own. It is a project: every route of projects takes its slug as well. Deploy it when its required variables have values.").conflict("taken", "a slug is in use").conflict(QUOTA.0, QUOTA.1)),
+        route("GET", t(""), MEMBER, get(project::get), doc("get_instance", "An instance").gives::<ProjectView>()).kept(),
+        route("PUT", t(""), ADMIN, put(project::update), doc("update_instance", "Change an instance").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1)),
+        route("DELETE", t(""), ADMIN, delete(project::delete), doc("delete_instance", "Delete an instance with its folders").gives::<Deleted>().text("Its databases stay: delete them by themselves.")),
+        route("GET", t("/env"), MEMBER, get(env_var::list), doc("list_instance_env_vars", "The variables, secrets masked").lists::<EnvVarView>()),
+        route("PUT", t("/env"), ADMIN, put(template::set_env), doc("set_instance_env_vars", "Set variables; others stay").takes::<Vec<SetEnvVar>>().gives::<EnvVarsChanged>()),
+        route("DELETE", t("/env/{key}"), ADMIN, delete(env_var::delete), doc("delete_instance_env_var", "Take a variable away").gives::<Deleted>()),
+        route("GET", t("/domains"), MEMBER, get(domain::list), doc("list_instance_domains", "The host names").lists::<DomainView>()),
+        route("POST", t("/domains"), ADMIN, post(domain::add), doc("add_instance_domain", "Bring a host name").takes::<AddDomain>().creates::<DomainView>().conflict("taken", "another project has it").conflict("too_many_domains", "the project has as many as it may")),
+        route("DELETE", t("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_instance_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
+        route("GET", t("/deployments"), MEMBER, get(deployment::list), doc("list_instance_deployments", "The deployments").pages::<DeploymentView>()),
+        route("POST", t("/deployments"), MEMBER, post(template::deploy), doc("deploy_instance", "Deploy an instance").may_take::<DeployInstance>().creates::<DeploymentView>().text("It starts when its databases take logins.").conflict("template_gone", "the server has that template no more").conflict(QUOTA.0, QUOTA.1)),
+        route("GET", t("/deployments/{id}"), MEMBER, get(deployment::get), doc("get_instance_deployment", "A deployment").gives::<DeploymentView>()),
+        route("POST", t("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_instance_deployment", "Call a deployment off").gives::<DeploymentView>().conflict("deployment_ended", "it has ended")),
+        route("GET", t("/status"), MEMBER, get(project::status), doc("get_instance_status", "What its replicas do now").gives::<StatusView>().engine()),
+        route("GET", t("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_instance_metrics", "What it used and served over time"))),
+        route("POST", t("/start"), MEMBER, post(project::start), doc("start_instance", "Start a stopped instance").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
+        route("POST", t("/stop"), ADMIN, post(project::stop), doc("stop_instance", "Stop an instance").gives::<ProjectView>()),
+        route("POST", t("/restart"), MEMBER, post(project::restart), doc("restart_instance", "Replace its replicas").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
+        route("GET", t("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_instance_logs", "The lines that its replicas wrote, the newest first"))),
+        download(t("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_instance_logs", "The same lines as a file, the oldest first"))),
+        route("GET", t("/logs/stats"), MEMBER, get(log::stats), doc("get_instance_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
+        route("POST", t("/logs/analyze"), MEMBER, post(log::analyze).layer(DefaultBodyLimit::max(log::MAX_ANALYZE_BODY)), doc("analyze_instance_logs", "Why it fails, told from its output").may_take::<AnalyzeLogs>().gives::<LogAnalysisView>()),
+        socket(t("/live-logs"), MEMBER, get(log_socket::live), doc("instance_live_logs", "What the replicas write")),
+        socket(t("/build-logs"), MEMBER, get(log_socket::newest_build), doc("instance_build_logs", "What was said about the newest deployment")),
+
         route("GET", p("/domains"), MEMBER, get(domain::list), doc("list_domains", "The host names").lists::<DomainView>()).kept(),
         route("POST", p("/domains"), ADMIN, post(domain::add), doc("add_domain", "Bring a host name").takes::<AddDomain>().creates::<DomainView>().text("It leads here once one of its `dns_records` is seen, which is looked for at once and each minute.").conflict("taken", "another project has it").conflict("too_many_domains", "the project has as many as it may")),
         route("DELETE", p("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
@@ -217,8 +274,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", p("/webhooks/deploy"), ADMIN, delete(hook::delete), doc("delete_deploy_hook", "Take the deploy hook away").gives::<Deleted>()),
         route("POST", p("/webhooks/deploy/{token}"), ANYBODY, post(hook::call), doc("call_deploy_hook", "Deploy, for CI systems").accepts::<DeploymentView>().text("The token is the proof.").conflict("no_source", "there is no repository").conflict(QUOTA.0, QUOTA.1)),
 
-        route("GET", p("/logs"), MEMBER, get(log::list), which_lines(doc("find_logs", "The lines that its replicas wrote, the newest first").gives::<LogPage>()).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100})).query("direction", "`backward` begins with the newest line, `forward` with the oldest", json!({"type": "string", "enum": ["backward", "forward"], "default": "backward"})).query("cursor", "Goes on after another answer, with its `cursor`; the rest of the query has to be the same", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).text("`search` finds words (`timeout`), parts of words (`time*`), phrases (`\"connection refused\"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same.")),
-        download(p("/logs/download"), MEMBER, get(log::download), which_lines(doc("download_logs", "The same lines as a file, the oldest first").raw("application/gzip")).query("format", "`text` has a time, a pod and the text in each line, `json` an object", json!({"type": "string", "enum": ["text", "json"], "default": "text"}))),
+        route("GET", p("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_logs", "The lines that its replicas wrote, the newest first"))),
+        download(p("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_logs", "The same lines as a file, the oldest first"))),
         route("GET", p("/logs/stats"), MEMBER, get(log::stats), doc("get_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
         route("POST", p("/logs/analyze"), MEMBER, post(log::analyze).layer(DefaultBodyLimit::max(log::MAX_ANALYZE_BODY)), doc("analyze_logs", "Why it fails, told from its output").may_take::<AnalyzeLogs>().gives::<LogAnalysisView>().text("Without `logs` and `deployment`, the newest deployment is looked at if it failed, and otherwise the last lines that the project's replicas wrote. Nothing is changed.")),
         socket(p("/live-logs"), MEMBER, get(log_socket::live), doc("live_logs", "What the replicas write")),
@@ -271,6 +328,21 @@ fn which_lines(doc: Doc) -> Doc {
             "The replica that wrote them",
             json!({"type": "string", "maxLength": log::MAX_POD}),
         )
+}
+
+#[rustfmt::skip]
+fn page_of_lines(doc: Doc) -> Doc {
+    which_lines(doc.gives::<LogPage>()).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100})).query("direction", "`backward` begins with the newest line, `forward` with the oldest", json!({"type": "string", "enum": ["backward", "forward"], "default": "backward"})).query("cursor", "Goes on after another answer, with its `cursor`; the rest of the query has to be the same", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).text("`search` finds words (`timeout`), parts of words (`time*`), phrases (`\"connection refused\"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same.")
+}
+
+#[rustfmt::skip]
+fn file_of_lines(doc: Doc) -> Doc {
+    which_lines(doc.raw("application/gzip")).query("format", "`text` has a time, a pod and the text in each line, `json` an object", json!({"type": "string", "enum": ["text", "json"], "default": "text"}))
+}
+
+#[rustfmt::skip]
+fn over_time(doc: Doc) -> Doc {
+    doc.gives::<MetricsView>().query("start", "The begin; an hour before the end when absent", json!({"type": "string", "format": "date-time"})).query("end", "The end; now when absent", json!({"type": "string", "format": "date-time"})).query("step", "Seconds of a point; such that there are about 120 points when absent", json!({"type": "integer", "minimum": 10, "maximum": 31_536_000})).text("Times are kept in steps of 10 s for a day, of 60 s for a week, of 3600 s for a year: `step` of the answer may be longer than asked for. At most 1000 steps.")
 }
 
 /// A file, for which a browser sends no header either.

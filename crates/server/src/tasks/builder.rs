@@ -4,6 +4,7 @@
 //! from Git are bounded per machine; a build that was cut off by the end of the server begins anew
 //! under its old deadline; a cancelled one is `cancelled` only when its processes have ended.
 
+mod databases;
 mod image;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ use crate::build::size;
 use crate::build::source::SourceTree;
 use crate::build::ssh;
 use crate::secrets::Place;
+use crate::tasks::builder::databases::wait_for_databases;
 use crate::tasks::{Spawner, disk};
 use image::{await_engine, build_source, heed_file_again, log_lines};
 
@@ -267,7 +269,7 @@ async fn build_and_settle(
     let outcome = tokio::select! {
         // Dropping the build ends its processes and the engine's build.
         () = cancel.cancelled() => None,
-        outcome = build(platform, deployment, &scratch) => Some(outcome),
+        outcome = build_and_wait(platform, deployment, &scratch) => Some(outcome),
     };
     remove_scratch(&scratch);
     let scope = WorkspaceScope::for_task(deployment.workspace_id);
@@ -299,6 +301,18 @@ async fn build_and_settle(
         }
     }
     Ok(())
+}
+
+/// Builds, and waits for what the version needs besides.
+async fn build_and_wait(
+    platform: &Arc<Platform>,
+    deployment: &Deployment,
+    scratch: &PathBuf,
+) -> std::result::Result<Built, NoImage> {
+    let built = build(platform, deployment, scratch).await?;
+    let scope = WorkspaceScope::for_task(deployment.workspace_id);
+    wait_for_databases(platform, deployment, &scope).await?;
+    Ok(built)
 }
 
 /// Gives a deployment that has its image to the reconciler, with the room that there is for it.
@@ -335,7 +349,7 @@ async fn hand_over(
         Room::InPlace(_) | Room::Beside => false,
     };
     let now = platform.now();
-    let time = platform.time_to_start(in_place || !current.run.volumes.is_empty());
+    let time = platform.time_to_start(&project.kind, in_place || !current.run.volumes.is_empty());
     let deadline = now.saturating_add(time);
     let with = Transition {
         commit: built.commit,

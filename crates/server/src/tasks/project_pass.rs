@@ -1,5 +1,6 @@
 //! One pass over one project: read, look, plan, act, write back.
 
+mod database;
 mod jobs;
 mod release;
 mod removal;
@@ -57,6 +58,8 @@ pub(crate) struct Memory {
     retiring_since: HashMap<ReplicaName, Timestamp>,
     terminated_at: HashMap<ReplicaName, Timestamp>,
     start_failed_at: Option<Timestamp>,
+    /// The replicas of a database that take logins. What visitors' routes are for apps.
+    serving: Vec<ReplicaName>,
 }
 
 impl Memory {
@@ -68,6 +71,7 @@ impl Memory {
         self.health.remove(name);
         self.retiring_since.remove(name);
         self.terminated_at.remove(name);
+        self.serving.retain(|serving| serving != name);
     }
 
     fn keep_only(&mut self, observed: &[ObservedReplica]) {
@@ -75,6 +79,7 @@ impl Memory {
         self.health.retain(|name, _| is_there(name));
         self.retiring_since.retain(|name, _| is_there(name));
         self.terminated_at.retain(|name, _| is_there(name));
+        self.serving.retain(is_there);
     }
 }
 
@@ -139,7 +144,8 @@ impl Pass<'_> {
             self.release_lease().await?;
         }
         outcome?;
-        if !acted {
+        self.settle_credentials(memory).await;
+        if !acted && !self.scene.is_database() {
             // Hosts, addresses and reasons may have changed though no replica came or went.
             let routed = replicas.iter().filter(|replica| replica.routed);
             self.route(
@@ -154,10 +160,13 @@ impl Pass<'_> {
     }
 
     fn patience(&self) -> Patience {
+        if self.scene.is_database() {
+            return self.database_patience();
+        }
         let limits = &self.platform.config.limits;
         Patience {
             drain: limits.drain,
-            start: limits.start_timeout,
+            start: self.platform.start_timeout(&self.scene.project.kind),
             ..Patience::default()
         }
     }
@@ -185,11 +194,7 @@ impl Pass<'_> {
 
     /// Adds what the engine does not know: health, routes, drain.
     async fn examine(&self, desired: &Desired, memory: &mut Memory) -> Vec<Replica> {
-        let routed = self
-            .platform
-            .routes
-            .backends_of(self.scene.project.id)
-            .await;
+        let routed = self.routed(memory).await;
         let looks = self.scene.observed.iter().map(|observed| {
             let is_routed = routed.iter().any(|name| name == observed.name.as_str());
             self.look_at(desired, observed, is_routed, memory)
@@ -201,6 +206,15 @@ impl Pass<'_> {
             memory.health.insert(replica.observed.name.clone(), state);
         }
         replicas
+    }
+
+    /// The replicas that visitors are sent to, or that a database's clients find.
+    async fn routed(&self, memory: &Memory) -> Vec<String> {
+        if self.scene.is_database() {
+            return memory.serving.iter().map(ReplicaName::to_string).collect();
+        }
+        let id = self.scene.project.id;
+        self.platform.routes.backends_of(id).await
     }
 
     /// Has those that serve asked further on, where there is a path to ask.
@@ -283,6 +297,9 @@ impl Pass<'_> {
         {
             return Health::Ready;
         }
+        if let Some(database) = &self.scene.database {
+            return self.database_health(database, observed).await;
+        }
         let path = self
             .scene
             .deployment(observed.key.deployment_id)
@@ -316,6 +333,7 @@ impl Pass<'_> {
                     index,
                 } => {
                     if !has_network {
+                        self.clear_unused_data().await?;
                         self.ensure_network().await?;
                         has_network = true;
                     }
@@ -323,6 +341,9 @@ impl Pass<'_> {
                         // What follows was planned for a version that is given up now.
                         return Ok(());
                     }
+                }
+                Step::Route { replicas } if self.scene.is_database() => {
+                    memory.serving.clone_from(replicas);
                 }
                 Step::Route { replicas } => self.route_or_give_up(replicas.clone()).await?,
                 Step::Promote { deployment_id } => self.promote(*deployment_id).await?,
@@ -570,10 +591,20 @@ impl Pass<'_> {
         let Some(target) = self.scene.deployment(deployment_id) else {
             return Ok(());
         };
-        let url = self
-            .platform
-            .project_url(&self.scene.project, self.scene.facts);
-        let text = format!("live at {url}");
+        let text = if self.scene.is_database() {
+            "it takes logins".to_owned()
+        } else {
+            let url = self
+                .platform
+                .project_url(&self.scene.project, self.scene.facts);
+            format!("live at {url}")
+        };
+        // All of its replicas are ready, or it would not take over: nobody is to see it live and without.
+        let (id, replicas) = (self.scene.project.id, self.scene.project.replicas);
+        self.platform
+            .store
+            .set_ready_replicas(&self.scene.scope, id, replicas)
+            .await?;
         self.platform
             .settle(target, Event::Promoted, Some(&text))
             .await?;
@@ -605,7 +636,7 @@ impl Pass<'_> {
         cause: &Cause,
     ) -> Result<String> {
         let mut facts = Circumstances {
-            waited: self.platform.config.limits.start_timeout,
+            waited: self.platform.start_timeout(&self.scene.project.kind),
             ..Circumstances::default()
         };
         if let Some(name) = replica {

@@ -30,6 +30,8 @@ fn routes() -> Vec<Route> {
             let path = path
                 .replace("{slug}", "demo")
                 .replace("{project_slug}", "shop")
+                .replace("{database}", "store")
+                .replace("{template_slug}", "shop")
                 .replace("{repository}", "shop.git")
                 .replace("{id}", ID)
                 .replace("{user_id}", ID)

@@ -23,7 +23,7 @@ fn has_exactly(value: &Value, expected: &str) {
 }
 
 const PROJECT: &str = "id name slug workspace status url source image port replicas cpu ram \
-    health_check_path start_command volumes build region git_connection live_deployment preview created_at updated_at";
+    health_check_path start_command volumes build region git_connection live_deployment needs_redeploy template preview created_at updated_at";
 const DEPLOYMENT: &str = "id status trigger commit image analysis created_at build_started_at \
     build_finished_at live_at finished_at created_by";
 const GIT: &str = "repo_full_name repo_url branch auto_deploy root_directory dockerfile_path \

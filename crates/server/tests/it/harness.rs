@@ -517,6 +517,17 @@ impl Client {
         (Answer { status, body }, headers)
     }
 
+    /// The bytes of a file.
+    pub(crate) async fn download(&self, path: &str) -> Vec<u8> {
+        let url = format!("{}{}", self.base_url, self.path(path));
+        let request = self.http.request(Method::GET, url);
+        let key = self.key.as_deref().expect("a key");
+        let response = request.header("X-API-Key", key).send().await;
+        let response = response.expect("an answer");
+        assert_eq!(response.status().as_u16(), 200, "{path}");
+        response.bytes().await.expect("a body").to_vec()
+    }
+
     /// The same person with another key, or none.
     pub(crate) fn with_key(&self, key: Option<&str>) -> Self {
         Self {

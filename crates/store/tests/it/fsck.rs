@@ -21,7 +21,7 @@ const GONE_REFERENCE: &str = "rows refer to others that are gone";
 const NOBODYS_LOGIN: &str = "a login or reset belongs to nobody";
 
 /// Statements that break a store of [`furnished`], and exactly what is found then.
-const BREACHES: [(&str, &[&str]); 16] = [
+const BREACHES: [(&str, &[&str]); 17] = [
     (
         "UPDATE members SET role = 'admin' WHERE role = 'owner'",
         &["a workspace has no owner"],
@@ -42,7 +42,13 @@ const BREACHES: [(&str, &[&str]); 16] = [
     (
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
-        &["a deleted project still has variables, a repository, credentials, drains or host names"],
+        &[
+            "a deleted project still has variables, a repository, credentials, drains, backups or host names",
+        ],
+    ),
+    (
+        "DELETE FROM databases",
+        &["a database's own row is missing, or belongs to no database"],
     ),
     (
         "UPDATE projects SET preview_of = (SELECT id FROM projects WHERE slug = 'removed')
@@ -193,6 +199,7 @@ async fn add_projects(lab: &Lab) {
         .stop_project(&lab.scope, stopped, lab.now(), &lab.event())
         .await
         .expect("stopped");
+    lab.database("store").await;
     let removed = lab.project("removed").await;
     lab.deployment(removed).await;
     lab.store

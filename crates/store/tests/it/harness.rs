@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tose_api::database::DatabaseType;
 use tose_api::deployment::{DeploymentStatus, Trigger};
 use tose_api::domain::DomainStatus;
 use tose_api::envelope::Paging;
@@ -20,8 +21,8 @@ use tose_model::project::RunSpec;
 use tose_model::secret::Sealed;
 use tose_model::{Clock, IdGen};
 use tose_store::{
-    Bootstrap, Domain, Invitation, NewApiKey, NewDeployment, NewEvent, NewProject, NewSession,
-    NewUser, NewWorkspace, Result, Store, StoredSettings, Transition,
+    Bootstrap, Domain, Invitation, NewApiKey, NewDatabase, NewDeployment, NewEvent, NewKind,
+    NewProject, NewSession, NewUser, NewWorkspace, Result, Store, StoredSettings, Transition,
 };
 use tose_testkit::{ManualClock, SeededIds};
 
@@ -227,7 +228,15 @@ impl Lab {
         slug: &str,
         hosts: &[&str],
     ) -> Result<ProjectId> {
-        let new = NewProject {
+        let new = self.new_project(slug, hosts);
+        self.store
+            .create_project(scope, &new, &self.event())
+            .await
+            .map(|()| new.id)
+    }
+
+    fn new_project(&self, slug: &str, hosts: &[&str]) -> NewProject {
+        NewProject {
             id: ProjectId::from_uuid(self.ids.uuid()),
             name: slug.to_owned(),
             slug: slug.parse().expect("a slug"),
@@ -243,12 +252,30 @@ impl Lab {
                 .map(|host| host.parse().expect("a host"))
                 .collect(),
             preview: None,
+            kind: NewKind::App,
             now: self.now(),
+        }
+    }
+
+    /// A database.
+    pub(crate) async fn database(&self, slug: &str) -> ProjectId {
+        let new = NewProject {
+            kind: NewKind::Database(Box::new(NewDatabase {
+                kind: DatabaseType::Redis,
+                version: "8".to_owned(),
+                username: "default".to_owned(),
+                database: "0".to_owned(),
+                password: Sealed::from_bytes(vec![1]),
+                admin_password: Sealed::from_bytes(vec![2]),
+                storage_gb: 1,
+                backup_keep: 2,
+            })),
+            ..self.new_project(slug, &[&format!("{slug}.example.com")])
         };
-        self.store
-            .create_project(scope, &new, &self.event())
-            .await
-            .map(|()| new.id)
+        let event = self.event();
+        let made = self.store.create_project(&self.scope, &new, &event);
+        made.await.expect("a database");
+        new.id
     }
 
     pub(crate) async fn project(&self, slug: &str) -> ProjectId {
@@ -260,6 +287,7 @@ impl Lab {
 
     pub(crate) async fn deployment(&self, project_id: ProjectId) -> DeploymentId {
         let new = NewDeployment {
+            references: Vec::new(),
             id: DeploymentId::from_uuid(self.ids.uuid()),
             project_id,
             trigger: Trigger::Manual,

@@ -15,6 +15,7 @@ mod harness;
 mod idempotency;
 mod invitation;
 mod lease;
+mod managed_database;
 mod member;
 mod project;
 mod project_record;

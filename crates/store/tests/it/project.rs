@@ -44,7 +44,7 @@ async fn another_workspace_sees_nothing() {
     let paging = Paging::new(None, None).expect("a page");
     assert_eq!(
         lab.store
-            .list_project_records(&other, paging)
+            .list_project_records(&other, tose_store::Listed::Apps, paging)
             .await
             .expect("a list")
             .1,

@@ -24,7 +24,7 @@ async fn record(lab: &Lab, slug: &str) -> ProjectRecord {
 async fn list(lab: &Lab, scope: &WorkspaceScope, page: u32) -> (Vec<ProjectRecord>, u64) {
     let paging = Paging::new(Some(page), Some(2)).expect("a page");
     lab.store
-        .list_project_records(scope, paging)
+        .list_project_records(scope, tose_store::Listed::Apps, paging)
         .await
         .expect("a list")
 }
@@ -83,6 +83,7 @@ async fn a_fresh_project_has_neither_repository_nor_live_version() {
         facts,
         git: None,
         live: None,
+        is_outdated: false,
     };
     assert_eq!(record(&lab, "shop").await, expected);
 }

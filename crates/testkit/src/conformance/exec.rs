@@ -57,6 +57,7 @@ async fn exec(
 fn request(command: &[&str], tty: Option<TtySize>) -> ExecRequest {
     ExecRequest {
         command: command.iter().map(|&word| word.to_owned()).collect(),
+        env: vec![("EXEC_WORD".parse().expect("a key"), "secret".into())],
         tty,
     }
 }
@@ -113,6 +114,12 @@ async fn tells(lab: &Lab) {
         end(lab, echo).await,
         (format!("one {odd}\n"), Some(0)),
         "no shell takes it apart"
+    );
+    let word = exec(lab, &name, &["printenv", "EXEC_WORD"], None).await;
+    assert_eq!(
+        end(lab, word).await,
+        ("secret\n".to_owned(), Some(0)),
+        "it has variables of its own"
     );
     let fails = exec(lab, &name, &["false"], None).await;
     assert_eq!(end(lab, fails).await, (String::new(), Some(1)));

@@ -1,8 +1,9 @@
 //! Commands beside a replica's process: the few that tests need.
 //!
-//! `echo ARGS…` writes its arguments and ends with 0, `false` ends with 1, `cat` writes what it
-//! reads until its input is closed, and so does `sh` in a terminal. Any other ends with 127, as a
-//! program does that is not in the image.
+//! `echo ARGS…` writes its arguments and ends with 0, `printenv KEY` writes a variable of its own,
+//! `false` ends with 1, `cat` writes what it reads until its input is closed, and so does `sh` in a
+//! terminal. The clients of databases are told that all went well. Any other ends with 127, as a program
+//! does that is not in the image.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tose_model::driver::{
     DriverError, DriverResult, ExecId, ExecOutput, ExecRequest, ExecSession, ReplicaName, TtySize,
 };
+use tose_model::secret::ExposeSecret;
 
 use super::world::{Key, World};
 use super::{gone, unavailable};
@@ -43,14 +45,36 @@ pub(super) fn script(command: &[String], has_tty: bool) -> (Option<String>, Opti
         ["echo", ref rest @ ..] => (Some(format!("{}\n", rest.join(" "))), Some(0)),
         ["false"] => (None, Some(1)),
         ["cat"] => (None, None),
+        // The programs of databases: each is told that all went well.
+        ["psql" | "mysql", ref rest @ ..] if rest.contains(&"SELECT 1") => {
+            (Some("1\n".to_owned()), Some(0))
+        }
+        ["psql" | "mysql" | "pg_restore", ..] => (None, Some(0)),
+        ["redis-cli", .., "PING"] => (Some("PONG\n".to_owned()), Some(0)),
+        ["redis-cli", .., "--rdb", "-"] => (Some("REDIS0011".to_owned()), Some(0)),
+        ["redis-cli", ..] => (Some("OK\n".to_owned()), Some(0)),
+        ["mongosh", ..] => (Some("1\n".to_owned()), Some(0)),
+        ["pg_dump", ..] => (Some("PGDMP of a fake".to_owned()), Some(0)),
+        ["mysqldump", ..] => (Some("-- Dump completed\n".to_owned()), Some(0)),
+        ["du", "-sk", path] => (Some(format!("2048\t{path}\n")), Some(0)),
         ["sh"] if has_tty => (None, None),
         _ => (None, Some(NOT_IN_IMAGE)),
     }
 }
 
+/// The value of a variable that a command has besides the replica's.
+fn printed(request: &ExecRequest, key: &str) -> Option<String> {
+    let mut env = request.env.iter();
+    let (_, value) = env.find(|(name, _)| name.as_str() == key)?;
+    Some(format!("{}\n", value.expose_secret()))
+}
+
 impl Exec {
     pub(super) fn new(key: Key, run: u32, request: &ExecRequest) -> Self {
-        let (text, exit_code) = script(&request.command, request.tty.is_some());
+        let (text, exit_code) = match request.command.as_slice() {
+            [program, key] if program == "printenv" => (printed(request, key), Some(0)),
+            command => script(command, request.tty.is_some()),
+        };
         Self {
             key,
             run,

@@ -257,6 +257,7 @@ async fn volumes_commands_and_terminals_can_be_looked_at() {
     };
     let request = ExecRequest {
         command: vec!["sh".to_owned()],
+        env: Vec::new(),
         tty: Some(size),
     };
     let session = fake.exec(&spec.name, &request).await.expect("it runs");

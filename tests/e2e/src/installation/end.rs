@@ -137,13 +137,15 @@ impl Installation {
         let mut known = Vec::new();
         for api in &self.apis {
             let api = api.reconnected();
-            let projects = api.get("/projects?limit=50").await;
-            for project in projects.as_array().expect("a list") {
-                let slug = project["slug"].as_str().expect("a slug");
-                let status = api.get(&format!("/projects/{slug}/status")).await;
-                let pods = status["pods"]["items"].as_array().expect("a list");
-                let names = pods.iter().filter_map(|pod| pod["name"].as_str());
-                known.extend(names.map(str::to_owned));
+            for kind in ["projects", "databases", "templates"] {
+                let list = api.get(&format!("/{kind}?limit=50")).await;
+                for one in list.as_array().expect("a list") {
+                    let slug = one["slug"].as_str().expect("a slug");
+                    let status = api.get(&format!("/{kind}/{slug}/status")).await;
+                    let pods = status["pods"]["items"].as_array().expect("a list");
+                    let names = pods.iter().filter_map(|pod| pod["name"].as_str());
+                    known.extend(names.map(str::to_owned));
+                }
             }
         }
         known

@@ -11,6 +11,7 @@ mod build_log;
 mod chaos;
 mod cli;
 mod control_plane;
+mod database;
 mod deploy;
 mod drain;
 mod edge;

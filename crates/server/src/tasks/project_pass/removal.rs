@@ -120,6 +120,7 @@ pub(super) async fn tear_down(
     }
     platform.metrics.remove(reference.id).await?;
     platform.remove_hosted(reference.id)?;
+    platform.remove_backups(reference.id)?;
     platform.store.purge_project(scope, reference.id).await?;
     tracing::info!(project_id = %reference.id, "project removed");
     Ok(None)

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use tose_api::deployment::{DeploymentStatus, Trigger};
 use tose_api::{DeploymentId, EnvKey, Slug, Timestamp};
 use tose_model::access::WorkspaceScope;
+use tose_model::database::Database;
 use tose_model::deployment::Deployment;
 use tose_model::driver::{ObservedReplica, ReplicaKey, ReplicaState};
 use tose_model::error::Result;
 use tose_model::plan::{Desired, Rollout, Target};
 use tose_model::process::{Process, counts};
-use tose_model::project::{DesiredState, Project};
+use tose_model::project::{DesiredState, Project, ProjectKind};
 use tose_model::secret::ExposeSecret;
 use tose_store::ProjectFacts;
 
@@ -23,6 +24,8 @@ pub(super) struct Scene {
     pub(super) scope: WorkspaceScope,
     pub(super) project: Project,
     pub(super) facts: ProjectFacts,
+    /// What it has besides, if it is a database.
+    pub(super) database: Option<Database>,
     pub(super) live: Option<Deployment>,
     pub(super) target: Option<Deployment>,
     /// The version to go back to, while the live one is watched.
@@ -43,7 +46,12 @@ impl Scene {
             .store
             .list_current_deployments(&scope, project.id)
             .await?;
+        let database = match project.kind {
+            ProjectKind::Database => platform.store.find_database(&scope, project.id).await?,
+            ProjectKind::App | ProjectKind::Template(_) => None,
+        };
         let mut scene = Self {
+            database,
             scope,
             project,
             facts,
@@ -61,6 +69,10 @@ impl Scene {
         }
         scene.previous = find_previous(platform, &scene).await?;
         Ok(scene)
+    }
+
+    pub(super) fn is_database(&self) -> bool {
+        self.project.kind == ProjectKind::Database
     }
 
     /// What is wanted of the project.
@@ -108,7 +120,7 @@ impl Scene {
         let Release::Done(released_at) = release else {
             return None;
         };
-        let time = platform.time_to_start(rollout(self) == Rollout::InPlace);
+        let time = platform.time_to_start(&self.project.kind, rollout(self) == Rollout::InPlace);
         let after_release = released_at.map(|at| at.saturating_add(time));
         Some(Target {
             deployment_id: target.id,

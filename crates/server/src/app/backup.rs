@@ -1,0 +1,335 @@
+//! Backups of databases: asking for them, keeping them, bringing them back.
+//!
+//! Not here: making and restoring them, which takes long (`tasks/backups.rs`).
+
+use std::io::{BufReader, Read};
+use std::path::PathBuf;
+
+use tose_api::database::{
+    BackupPolicy, BackupStatus, BackupView, DatabaseType, DatabaseView, RestoreBackup,
+};
+use tose_api::envelope::{Meta, Paging};
+use tose_api::workspace::Deleted;
+use tose_api::{BackupId, ProjectId, WorkspaceId};
+use tose_model::access::{Access, WorkspaceScope};
+use tose_model::database::Database;
+use tose_model::error::{Error, Result};
+use tose_model::project::Project;
+use tose_model::secret::ExposeSecret;
+use tose_store::{Backup, NewBackup};
+
+use crate::app::{Platform, vault_error};
+use crate::backup_file::{self, FileKey, KEY_LEN};
+use crate::secrets::Place;
+
+/// The folder of all backups in the data directory.
+const BACKUPS: &str = "backups";
+
+impl Platform {
+    /// Asks for a backup.
+    pub(crate) async fn create_backup(&self, access: &Access, slug: &str) -> Result<BackupView> {
+        let project = self.find_project(access, slug).await?;
+        let new = self.new_backup(
+            project.workspace_id,
+            project.id,
+            access.actor().name.clone(),
+        );
+        let event = self.event(access, "database.backup", &project.slug);
+        match self
+            .store
+            .create_backup(access.scope(), &new, Some(&event))
+            .await
+        {
+            Err(tose_store::Error::Taken(_)) => {
+                return Err(Error::conflict(
+                    "backup_in_progress",
+                    "a backup of the database is being made already; wait for it",
+                ));
+            }
+            other => other?,
+        }
+        self.signals.backups();
+        let made = self
+            .store
+            .get_backup(access.scope(), project.id, new.id)
+            .await?;
+        Ok(view(made))
+    }
+
+    /// A backup to be noted, with a key of its own.
+    pub(crate) fn new_backup(
+        &self,
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+        created_by: String,
+    ) -> NewBackup {
+        let id = BackupId::from_uuid(self.ids.uuid());
+        let mut key = [0; KEY_LEN];
+        self.ids.fill(&mut key);
+        NewBackup {
+            id,
+            project_id,
+            created_by,
+            file_key: self.vault.seal(
+                place(workspace_id, id),
+                &hex::encode(key),
+                self.ids.as_ref(),
+            ),
+            now: self.now(),
+        }
+    }
+
+    pub(crate) async fn list_backups(
+        &self,
+        access: &Access,
+        slug: &str,
+        paging: Paging,
+    ) -> Result<(Vec<BackupView>, Meta)> {
+        let project = self.find_project(access, slug).await?;
+        let (backups, total) = self
+            .store
+            .list_backups(access.scope(), project.id, paging)
+            .await?;
+        Ok((backups.into_iter().map(view).collect(), paging.meta(total)))
+    }
+
+    pub(crate) async fn get_backup(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<BackupView> {
+        Ok(view(self.find_backup(access, slug, id).await?.1))
+    }
+
+    pub(crate) async fn delete_backup(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<Deleted> {
+        let (project, backup) = self.find_backup(access, slug, id).await?;
+        if backup.status == BackupStatus::Running {
+            return Err(Error::conflict(
+                "backup_in_progress",
+                "the backup is being made; delete it when it has ended",
+            ));
+        }
+        self.remove_backup_file(&backup)?;
+        let target = format!("{}/{}", project.slug, backup.id);
+        let event = self.event(access, "database.backup_delete", target);
+        self.store
+            .delete_backup(access.scope(), backup.id, Some(&event))
+            .await?;
+        Ok(Deleted {
+            deleted: backup.id.to_string(),
+        })
+    }
+
+    /// The dump that is in a backup, with a name for its file.
+    pub(crate) async fn open_backup(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<(String, Box<dyn Read + Send>)> {
+        let (project, backup) = self.find_good_backup(access, slug, id).await?;
+        let event = self.event(
+            access,
+            "database.backup_download",
+            format!("{}/{}", project.slug, backup.id),
+        );
+        self.store.add_event(access.scope(), &event).await?;
+        let kind = self.get_database_of(access.scope(), &project).await?.kind;
+        let name = format!("{}-{}.{}", project.slug, backup.id, extension(kind));
+        Ok((name, self.read_backup(&backup)?))
+    }
+
+    /// Wants a database's data replaced by a backup: that of the database itself, or of another one of the
+    /// same type.
+    pub(crate) async fn restore_backup(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+        input: RestoreBackup,
+    ) -> Result<DatabaseView> {
+        let (source, backup) = self.find_good_backup(access, slug, id).await?;
+        let into = match &input.into {
+            Some(into) => self.find_project(access, into.as_str()).await,
+            None => Ok(source.clone()),
+        };
+        let into = into.map_err(|error| match error {
+            Error::NotFound(_) => {
+                Error::invalid_field("into", "names no database of the workspace")
+            }
+            other => other,
+        })?;
+        let database = self.get_database_of(access.scope(), &into).await?;
+        let kind = self.get_database_of(access.scope(), &source).await?.kind;
+        if database.kind != kind {
+            let problem = format!(
+                "is a {} database, and the backup is one of {}",
+                database.kind.as_str(),
+                kind.as_str()
+            );
+            return Err(Error::invalid_field("into", problem));
+        }
+        if self.find_database_replica(into.id).await?.is_none() {
+            return Err(Error::conflict(
+                "not_running",
+                "the database has to run while a backup is restored into it; start it first",
+            ));
+        }
+        let target = format!("{}/{}", into.slug, backup.id);
+        let event = self.event(access, "database.restore", target);
+        match self
+            .store
+            .request_restore(access.scope(), into.id, backup.id, &event)
+            .await
+        {
+            Err(tose_store::Error::Conflict(reason)) => {
+                return Err(Error::conflict("restore_in_progress", reason));
+            }
+            other => other?,
+        }
+        self.signals.backups();
+        self.get_database(access, into.slug.as_str()).await
+    }
+
+    async fn find_backup(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<(Project, Backup)> {
+        let project = self.find_project(access, slug).await?;
+        let id: BackupId = id.parse().map_err(|_| Error::NotFound("backup"))?;
+        let backup = self
+            .store
+            .get_backup(access.scope(), project.id, id)
+            .await?;
+        Ok((project, backup))
+    }
+
+    async fn find_good_backup(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<(Project, Backup)> {
+        let (project, backup) = self.find_backup(access, slug, id).await?;
+        match backup.status {
+            BackupStatus::Succeeded => Ok((project, backup)),
+            BackupStatus::Running => Err(Error::conflict(
+                "backup_in_progress",
+                "the backup is being made; wait until it has succeeded",
+            )),
+            BackupStatus::Failed => Err(Error::conflict(
+                "backup_failed",
+                "the backup failed, so there is nothing in it; take another one",
+            )),
+        }
+    }
+
+    /// What is told of a database's backups.
+    pub(super) async fn backup_policy(
+        &self,
+        scope: &WorkspaceScope,
+        database: &Database,
+    ) -> Result<BackupPolicy> {
+        let facts = self.store.backup_facts(scope, database.project_id).await?;
+        Ok(BackupPolicy {
+            schedule: database.backup_schedule.clone(),
+            keep: database.backup_keep,
+            next_at: database.next_backup_at,
+            last_succeeded_at: facts.last_succeeded_at,
+            last_error: facts.last_error,
+            last_proven_restore_at: facts.last_proven_at,
+        })
+    }
+
+    /// The folder with the backups of a database.
+    pub(crate) fn backup_folder(&self, project_id: ProjectId) -> PathBuf {
+        self.config.data_path(BACKUPS).join(project_id.to_string())
+    }
+
+    /// Where a backup's file is.
+    pub(crate) fn backup_path(&self, backup: &Backup) -> PathBuf {
+        self.backup_folder(backup.project_id)
+            .join(format!("{}.bak", backup.id))
+    }
+
+    /// Removes a backup's file; one that is gone is as good.
+    pub(crate) fn remove_backup_file(&self, backup: &Backup) -> Result<()> {
+        match std::fs::remove_file(self.backup_path(backup)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::internal("a backup could not be removed", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes every backup of a database that is gone.
+    pub(crate) fn remove_backups(&self, project_id: ProjectId) -> Result<()> {
+        match std::fs::remove_dir_all(self.backup_folder(project_id)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::internal("backups could not be removed", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The key of a backup's file.
+    pub(crate) fn open_backup_key(&self, backup: &Backup) -> Result<FileKey> {
+        let text = self
+            .vault
+            .open(place(backup.workspace_id, backup.id), &backup.file_key)
+            .map_err(vault_error)?;
+        let mut key = [0; KEY_LEN];
+        hex::decode_to_slice(text.expose_secret(), &mut key)
+            .map_err(|error| Error::internal("a backup's key cannot be used", error))?;
+        Ok(FileKey::new(key))
+    }
+
+    /// What is in a backup, from its file.
+    pub(crate) fn read_backup(&self, backup: &Backup) -> Result<Box<dyn Read + Send>> {
+        let unreadable = |error| Error::internal("a backup could not be read", error);
+        let file = std::fs::File::open(self.backup_path(backup)).map_err(unreadable)?;
+        let key = self.open_backup_key(backup)?;
+        let reader = backup_file::reader(&key, BufReader::new(file)).map_err(unreadable)?;
+        Ok(Box::new(reader))
+    }
+}
+
+/// What the files are called that the databases' own tools write.
+fn extension(kind: DatabaseType) -> &'static str {
+    match kind {
+        DatabaseType::Postgresql => "dump",
+        DatabaseType::Mysql => "sql",
+        DatabaseType::Redis => "rdb",
+        DatabaseType::Mongo => "archive",
+    }
+}
+
+fn place(workspace_id: WorkspaceId, backup_id: BackupId) -> Place<'static> {
+    Place::BackupKey {
+        workspace_id,
+        backup_id,
+    }
+}
+
+fn view(backup: Backup) -> BackupView {
+    BackupView {
+        id: backup.id,
+        status: backup.status,
+        created_by: backup.created_by,
+        size_bytes: backup.size_bytes,
+        dump_bytes: backup.dump_bytes,
+        sha256: backup.sha256,
+        error: backup.error,
+        created_at: backup.created_at,
+        finished_at: backup.finished_at,
+        proven_at: backup.proven_at,
+    }
+}

@@ -1,0 +1,225 @@
+//! Managed databases with their real servers, used by apps with the databases' own client libraries.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tose_e2e::{Api, Installation, Project, Source, eventually, when};
+
+const KINDS: [&str; 4] = ["postgresql", "mysql", "redis", "mongo"];
+
+async fn site() -> Option<Installation> {
+    Installation::start_with("[build]\nshared_cache = true\n").await
+}
+
+async fn create(api: &Api, slug: &str, kind: &str) -> Value {
+    api.post("/databases", &json!({"name": slug, "type": kind}))
+        .await
+}
+
+async fn database_is(api: &Api, slug: &str, status: &str) -> Value {
+    eventually(&format!("{slug} is {status}"), async || {
+        let record = api.get(&format!("/databases/{slug}")).await;
+        assert!(
+            record["status"] != "failed" || status == "failed",
+            "{record}"
+        );
+        when(record["status"] == status, &record)?;
+        Ok(record)
+    })
+    .await
+}
+
+async fn act(api: &Api, path: &str) -> Value {
+    api.post(&format!("/databases/{path}"), &json!({})).await
+}
+
+/// An app that uses a database of each kind by its slug.
+async fn clients(site: &Installation, api: &Api, slug: &str, hosts: &str) -> Project {
+    let source = Source::recipe("database-clients");
+    let settings = json!({"port": 3000});
+    let project = site.project_of(api, slug, &source, settings).await;
+    for kind in KINDS {
+        let key = format!("{}_URL", kind.to_uppercase());
+        let value = hosts.replace("KIND", kind);
+        project
+            .post("/env", &json!({"key": key, "value": value}))
+            .await;
+    }
+    project
+}
+
+/// What the app says.
+async fn ask(site: &Installation, app: &Project, path: &str) -> Result<String, String> {
+    let page = site.visit(&app.host, path).await;
+    match page.status.is_success() {
+        true => Ok(page.text),
+        false => Err(page.text),
+    }
+}
+
+async fn sum(site: &Installation, app: &Project, kind: &str) -> String {
+    let path = format!("/{kind}/sum");
+    eventually(&format!("{kind} answers"), async || {
+        ask(site, app, &path).await
+    })
+    .await
+}
+
+async fn back_up(api: &Api, slug: &str) -> String {
+    let made = act(api, &format!("{slug}/backups")).await;
+    let id = made["id"].as_str().expect("an id").to_owned();
+    eventually("the backup is made", async || {
+        let backup = api.get(&format!("/databases/{slug}/backups/{id}")).await;
+        assert_ne!(backup["status"], "failed", "{backup}");
+        when(backup["status"] == "succeeded", backup)
+    })
+    .await;
+    id
+}
+
+async fn restored(api: &Api, slug: &str, backup: &str) {
+    eventually("the backup is restored", async || {
+        let record = api.get(&format!("/databases/{slug}")).await;
+        let restore = &record["restore"];
+        assert_ne!(restore["status"], "failed", "{restore}");
+        when(
+            restore["status"] == "succeeded" && restore["backup_id"] == backup,
+            restore,
+        )
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_kind_comes_up_serves_apps_and_survives_restarts_and_losses() {
+    let Some(mut site) = site().await else {
+        return;
+    };
+    let api = site.api().clone();
+    for kind in KINDS {
+        create(&api, &format!("my-{kind}"), kind).await;
+    }
+    let app = clients(&site, &api, "web", "${{ my-KIND.URL }}").await;
+    for kind in KINDS {
+        database_is(&api, &format!("my-{kind}"), "running").await;
+    }
+    app.deploy_live().await;
+    let mut sums = Vec::new();
+    for kind in KINDS {
+        let done = ask(&site, &app, &format!("/{kind}/write")).await;
+        assert_eq!(done.as_deref(), Ok("done"), "{kind}");
+        let written = sum(&site, &app, kind).await;
+        assert!(written.starts_with("500 "), "{kind}: {written}");
+        sums.push(written);
+    }
+    // The server of the platform may be gone meanwhile.
+    site.kill_9();
+    for (kind, written) in KINDS.iter().zip(&sums) {
+        assert_eq!(&sum(&site, &app, kind).await, written, "{kind}");
+    }
+    site.restart().await;
+    for (kind, written) in KINDS.iter().zip(&sums) {
+        let slug = format!("my-{kind}");
+        act(&api, &format!("{slug}/restart")).await;
+        database_is(&api, &slug, "running").await;
+        assert_eq!(
+            &sum(&site, &app, kind).await,
+            written,
+            "{kind} was restarted"
+        );
+        let backup = back_up(&api, &slug).await;
+        let emptied = ask(&site, &app, &format!("/{kind}/empty")).await;
+        assert_eq!(emptied.as_deref(), Ok("done"), "{kind}");
+        assert_ne!(
+            ask(&site, &app, &format!("/{kind}/sum")).await.as_ref(),
+            Ok(written)
+        );
+        act(&api, &format!("{slug}/backups/{backup}/restore")).await;
+        restored(&api, &slug, &backup).await;
+        assert_eq!(
+            &sum(&site, &app, kind).await,
+            written,
+            "{kind} was restored"
+        );
+    }
+    another_password(&site, &api, &app, &sums).await;
+}
+
+/// Each app gets a new password by being deployed again, and is told so.
+async fn another_password(site: &Installation, api: &Api, app: &Project, sums: &[String]) {
+    assert_eq!(app.get("").await["needs_redeploy"], false);
+    for kind in KINDS {
+        let reset = act(api, &format!("my-{kind}/reset-password")).await;
+        assert_eq!(reset["connection"]["is_pending"], false, "{reset}");
+        let refused = ask(site, app, &format!("/{kind}/sum")).await;
+        assert!(
+            refused.is_err(),
+            "{kind} took the old password: {refused:?}"
+        );
+    }
+    assert_eq!(app.get("").await["needs_redeploy"], true);
+    let again = app.post("/redeploy", &json!({})).await;
+    app.settled(again["id"].as_str().expect("an id")).await;
+    assert_eq!(app.get("").await["needs_redeploy"], false);
+    for (kind, written) in KINDS.iter().zip(sums) {
+        assert_eq!(&sum(site, app, kind).await, written, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_goes_into_another_database_and_no_other_workspace_gets_in() {
+    let Some(mut site) = site().await else {
+        return;
+    };
+    let api = site.api().clone();
+    create(&api, "one", "postgresql").await;
+    create(&api, "two", "postgresql").await;
+    let app = clients(&site, &api, "web", "${{ one.URL }}").await;
+    let url = database_is(&api, "one", "running").await["connection"]["url"].clone();
+    database_is(&api, "two", "running").await;
+    app.deploy_live().await;
+    let done = ask(&site, &app, "/postgresql/write").await;
+    assert_eq!(done.as_deref(), Ok("done"));
+    let written = sum(&site, &app, "postgresql").await;
+    let backup = back_up(&api, "one").await;
+    let into = json!({"into": "two"});
+    api.post(&format!("/databases/one/backups/{backup}/restore"), &into)
+        .await;
+    restored(&api, "two", &backup).await;
+    for kind in KINDS {
+        let key = format!("{}_URL", kind.to_uppercase());
+        let value = json!({"value": "${{ two.URL }}"});
+        api.put(&app.path(&format!("/env/{key}")), &value).await;
+    }
+    let again = app.post("/redeploy", &json!({})).await;
+    app.settled(again["id"].as_str().expect("an id")).await;
+    assert_eq!(sum(&site, &app, "postgresql").await, written);
+
+    // With the password, and even so. By name and by address.
+    let stranger = site.bootstrap("other").await;
+    let ip = address_of(&api, "one").await;
+    let url = url
+        .as_str()
+        .expect("an address")
+        .replace("@one:", &format!("@{ip}:"));
+    let spy = clients(&site, &stranger, "spy", &url).await;
+    spy.deploy_live().await;
+    let reached =
+        tokio::time::timeout(Duration::from_secs(5), ask(&site, &spy, "/postgresql/sum")).await;
+    assert!(!matches!(reached, Ok(Ok(_))), "{reached:?}");
+    let refused = stranger
+        .send(Method::GET, "/api/workspaces/demo/databases/one", None)
+        .await;
+    assert_eq!(refused.status, 404);
+}
+
+/// The address of a database on its workspace's network.
+async fn address_of(api: &Api, slug: &str) -> String {
+    let id = api.get(&format!("/databases/{slug}")).await["id"].clone();
+    let label = format!("label=tose.project={}", id.as_str().expect("an id"));
+    let container = tose_e2e::docker(&["ps", "-q", "--filter", &label]).await;
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = tose_e2e::docker(&["inspect", "-f", format, container.trim()]).await;
+    address.trim().to_owned()
+}
