@@ -22,7 +22,7 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Result<T, Stri
 }
 
 /// The same with a limit of its own; the failure is the caller's.
-pub(crate) async fn within<T>(
+pub async fn within<T>(
     limit: Duration,
     mut look: impl AsyncFnMut() -> Result<T, String>,
 ) -> Result<T, String> {

@@ -30,7 +30,7 @@ pub use crowd::{Crowd, Page, visit};
 pub use empty_registry::EmptyRegistry;
 pub use engine::{Container, containers, docker};
 pub use events::EngineEvents;
-pub use eventually::{eventually, when};
+pub use eventually::{eventually, when, within};
 pub use firewall::{Opening, installation_of, may_change_rules, network_of, remove_own_rules};
 pub use https_git::{ApiCall, HttpsGit, TOKEN, make_certificate_for};
 pub use installation::{Installation, free_addr};

@@ -151,7 +151,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
         route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1)),
         route("POST", p("/exec"), ADMIN, post(exec::run), doc("exec", "Run a command in a running replica").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "no replica is running")),
-        socket(p("/exec"), ADMIN, get(exec::attach), doc("attach_exec", "A command with its input and output").engine().query("command", "An argument; once for each, /bin/sh in a terminal when absent", json!({"type": "array", "items": {"type": "string"}})).query("tty", "Whether it gets a terminal", json!({"type": "boolean"})).query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("pod", "Which replica; the first that runs when absent", json!({"type": "string"})).text("Binary frames are bytes both ways. The client's text frames are `{\"resize\":{\"cols\":80,\"rows\":24}}` and `\"eof\"`, the server's `{\"exit_code\":0}` and `{\"error\":…}`.").conflict("not_running", "no replica is running")),
+        socket(p("/exec"), ADMIN, get(exec::attach), attached(doc("attach_exec", "A command with its input and output"))),
 
         route("GET", p("/git"), MEMBER, get(git::get), doc("get_git", "The project's repository").gives::<GitConnectionView>()).also(p("/git-connection")),
         route("POST", p("/git"), ADMIN, post(git::connect), doc("connect_git", "Connect a repository").takes::<ConnectGit>().creates::<GitConnectionView>().conflict("is_preview", "it is a preview of another project")).also(p("/git-connection")),
@@ -209,6 +209,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", d("/reset-password"), ADMIN, post(database::reset_password), doc("reset_database_password", "Give its account another password").gives::<DatabaseView>().text("It counts at once. Apps whose variables refer to it have to be deployed again.").engine()),
         route("GET", d("/status"), MEMBER, get(project::status), doc("get_database_status", "What its server does now").gives::<StatusView>().engine()),
         route("GET", d("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_database_metrics", "What it used over time"))),
+        route("POST", d("/exec"), ADMIN, post(exec::run), doc("exec_in_database", "Run a command beside its server").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "its server does not run")),
+        socket(d("/exec"), ADMIN, get(exec::attach), attached(doc("attach_exec_in_database", "A command beside its server, with its input and output"))),
         route("GET", d("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_database_logs", "The lines that its server wrote, the newest first"))),
         download(d("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_database_logs", "The same lines as a file, the oldest first"))),
         route("GET", d("/logs/stats"), MEMBER, get(log::stats), doc("get_database_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
@@ -328,6 +330,11 @@ fn which_lines(doc: Doc) -> Doc {
             "The replica that wrote them",
             json!({"type": "string", "maxLength": log::MAX_POD}),
         )
+}
+
+#[rustfmt::skip]
+fn attached(doc: Doc) -> Doc {
+    doc.engine().query("command", "An argument; once for each, /bin/sh in a terminal when absent", json!({"type": "array", "items": {"type": "string"}})).query("tty", "Whether it gets a terminal", json!({"type": "boolean"})).query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("pod", "Which replica; the first that runs when absent", json!({"type": "string"})).text("Binary frames are bytes both ways. The client's text frames are `{\"resize\":{\"cols\":80,\"rows\":24}}` and `\"eof\"`, the server's `{\"exit_code\":0}` and `{\"error\":…}`.").conflict("not_running", "no replica is running")
 }
 
 #[rustfmt::skip]

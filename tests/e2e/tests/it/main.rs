@@ -30,4 +30,5 @@ mod preview;
 mod recipe;
 mod registry;
 mod ssh;
+mod template;
 mod tenants;
