@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tose_model::driver::{EngineStep, ReplicaName};
-use tose_testkit::Program;
+use tose_testkit::{Program, When};
 
 use crate::harness::{Client, Lab, eventually};
 
@@ -397,4 +397,70 @@ async fn what_a_database_takes_is_measured() {
         }
     })
     .await;
+}
+
+/// A server with nothing but the images of databases.
+async fn lab_to_be_killed() -> (Lab, Client) {
+    let lab = Lab::start_to_be_killed(|_| {}).await;
+    lab.driver.publish_image("redis:8", Program::default());
+    let owner = lab.owner("demo").await;
+    (lab, owner)
+}
+
+/// Whether a database that is being made has come to an end.
+async fn has_settled(owner: &Client) -> Result<Value, String> {
+    let record = owner.get("databases/cache").await;
+    let status = record.data()["status"].clone();
+    match status == "running" || status == "failed" {
+        true => Ok(record.data().clone()),
+        false => Err(format!("{record:?}")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_comes_up_or_fails_wherever_the_server_is_killed() {
+    let mut points = 0;
+    for when in [When::Before, When::After] {
+        for nth in 1..20 {
+            let (mut lab, mut owner) = lab_to_be_killed().await;
+            lab.driver.gate().arm(nth, when);
+            create(&owner, "cache", "redis").await;
+            let point = format!("{when:?} effect {nth}");
+            let is_reached = eventually(&point, async || {
+                if lab.driver.gate().is_reached() {
+                    return Ok(true);
+                }
+                has_settled(&owner).await.map(|_| false)
+            })
+            .await;
+            if is_reached {
+                points += 1;
+                lab.kill().await;
+                owner = owner.at(&lab);
+            }
+            lab.driver.gate().open();
+            let settled = eventually(&point, async || has_settled(&owner).await).await;
+            if settled["status"] == "failed" {
+                assert!(settled["error"].is_string(), "{point}: {settled}");
+                act(&owner, "cache/retry").await;
+                database_is(&owner, "cache", "running").await;
+            }
+            lab.has_replicas(1).await;
+            assert_eq!(lab.driver.peek_volumes().len(), 1, "{point}");
+            assert_eq!(lab.fsck().await, Vec::<String>::new(), "{point}");
+            assert_eq!(owner.delete("databases/cache").await.status, 200);
+            lab.has_replicas(0).await;
+            eventually(&format!("{point}: no volume is left"), async || {
+                match lab.driver.peek_volumes().as_slice() {
+                    [] => Ok(()),
+                    left => Err(format!("{left:?}")),
+                }
+            })
+            .await;
+            if !is_reached {
+                break;
+            }
+        }
+    }
+    assert!(points >= 4, "{points} points are too few to be all");
 }
