@@ -15,6 +15,7 @@ mod socket;
 mod transport;
 
 mod account;
+mod database;
 mod deployment;
 mod domain;
 mod drain;
@@ -29,6 +30,7 @@ mod member;
 mod project;
 mod registry;
 mod schedule;
+mod template;
 mod workspace;
 
 use reqwest::Url;
@@ -81,6 +83,12 @@ impl Client {
     /// The address of a project, `P` in the methods' documentation, and what follows it.
     fn project_url(&self, workspace: &Slug, project: &Slug, rest: &[&str]) -> Url {
         let path = [&["projects", project.as_str()][..], rest].concat();
+        self.workspace_url(workspace, &path)
+    }
+
+    /// The address of a database, `D` in the methods' documentation, and what follows it.
+    fn database_url(&self, workspace: &Slug, database: &Slug, rest: &[&str]) -> Url {
+        let path = [&["databases", database.as_str()][..], rest].concat();
         self.workspace_url(workspace, &path)
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::domain_settings::IpRange;
 use crate::{BackupId, Cpu, Port, ProjectId, Ram, Slug, Timestamp};
 
 /// What kind of database it is.
@@ -176,6 +177,8 @@ pub struct DatabaseView {
     pub ram: Ram,
     /// How apps of the workspace reach it.
     pub connection: Connection,
+    /// How it is reached from the outside; absent where it is not.
+    pub expose: Option<ExposeView>,
     /// What its data takes.
     pub storage: DatabaseStorage,
     /// Its backups.
@@ -205,6 +208,36 @@ pub struct Connection {
     pub url: Option<String>,
     /// Whether the newest password is on its way to the database, and does not open it so far.
     pub is_pending: bool,
+}
+
+/// Body of `POST D/expose`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExposeDatabase {
+    /// Whether it is reached from the outside, on a port of its own.
+    pub enabled: bool,
+    /// From where clients may come; all others are hung up on. Empty lets everybody in.
+    #[serde(default)]
+    #[schemars(length(max = 50))]
+    pub allow: Vec<IpRange>,
+}
+
+impl ExposeDatabase {
+    /// The most ranges.
+    pub const MAX_ALLOW: usize = 50;
+}
+
+/// How a database is reached from the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExposeView {
+    /// The host name.
+    pub host: String,
+    /// The port, which stays the same until it is closed.
+    pub port: Port,
+    /// From where clients may come; empty lets everybody in.
+    pub allow: Vec<IpRange>,
+    /// Host and port with the account and the password; for admins only.
+    pub url: Option<String>,
 }
 
 /// What a database's data takes.
@@ -292,6 +325,10 @@ pub struct BackupView {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Whether it is being restored for a proof.
+    pub is_being_proven: bool,
+    /// Why the last proof failed, if it did.
+    pub proof_error: Option<String>,
     /// When it was restored for a proof, and was found whole.
     pub proven_at: Option<Timestamp>,
 }

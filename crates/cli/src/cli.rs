@@ -6,8 +6,9 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, deploy, deployments, domains, down, drains, env, exec, explain, generate, git,
-    github, init, jobs, keys, login, logs, members, open, registry, rollback, scale, schedules, up,
+    completions, db, deploy, deployments, domains, down, drains, env, exec, explain, generate, git,
+    github, init, jobs, keys, login, logs, members, open, registry, rollback, scale, schedules,
+    template, up,
 };
 use crate::exit;
 
@@ -80,6 +81,10 @@ pub(crate) enum Command {
     Jobs(jobs::JobsArgs),
     /// List the project's schedules, set one, or remove one
     Schedules(schedules::SchedulesArgs),
+    /// List and change the workspace's databases, and their backups
+    Db(db::DbArgs),
+    /// Deploy well-known applications that need no set-up
+    Template(template::TemplateArgs),
     /// Read and change the project's environment variables
     #[command(subcommand)]
     Env(env::EnvCommand),

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod completions;
+pub(crate) mod db;
 pub(crate) mod deploy;
 pub(crate) mod deployments;
 mod domain_settings;
@@ -29,6 +30,7 @@ pub(crate) mod scale;
 pub(crate) mod schedules;
 mod start;
 mod status;
+pub(crate) mod template;
 pub(crate) mod up;
 mod version;
 mod whoami;
@@ -68,6 +70,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Run(args) => jobs::run(ctx, args).await,
         Command::Jobs(args) => jobs::manage(ctx, args).await,
         Command::Schedules(args) => schedules::run(ctx, args).await,
+        Command::Db(args) => db::run(ctx, args).await,
+        Command::Template(args) => template::run(ctx, args).await,
         Command::Env(command) => env::run(ctx, command).await,
         Command::Domains(args) => domains::run(ctx, args).await,
         Command::Git(args) => git::run(ctx, args).await,

@@ -24,7 +24,7 @@ pub(crate) struct Context {
     workspace: Option<Slug>,
 }
 
-/// A project, as its address has it.
+/// A project, or a database or an instance of a template, as its address has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) workspace: Slug,
@@ -83,6 +83,15 @@ impl Context {
         match self.config.workspace(client.server_url())? {
             Some(workspace) => Ok(workspace),
             None => Ok(client.get_me().await?.workspace.ok_or(Error::NoWorkspace)?),
+        }
+    }
+
+    /// What commands need that are to be about `target`, unless this folder is linked to it.
+    pub(crate) fn project_option(&self, target: &Target) -> String {
+        let found = self.link().ok().flatten();
+        match found.is_some_and(|found| found.link.project == target.project) {
+            true => String::new(),
+            false => format!(" --project {}", target.project),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Failures of the tool's own. Those of the server are [`tose_api::client::Error`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tose_api::analysis::CauseView;
 use tose_api::client::ServerUrl;
 use tose_api::deployment::DeploymentStatus;
+use tose_api::template::RequiredEnv;
 use tose_api::{DeploymentId, Hostname, Slug};
 
 use crate::dotenv::ParseError;
@@ -55,9 +57,29 @@ pub(crate) enum Error {
         cause: Option<Box<CauseView>>,
     },
     #[error(
-        "interrupted: deployment {id} goes on; follow it with `tose logs --build -f --deployment {id}` and `tose deployments`"
+        "interrupted: deployment {id} goes on; follow it with `tose logs --build -f --deployment {id}{option}` and `tose deployments{option}`"
     )]
-    Interrupted { id: DeploymentId },
+    Interrupted {
+        id: DeploymentId,
+        /// What these commands need besides.
+        option: String,
+    },
+    #[error("{what} failed: {reason}")]
+    Failed {
+        what: String,
+        reason: String,
+        /// The failure for a program.
+        code: &'static str,
+    },
+    #[error(
+        "{template} needs variables: give them with --env KEY=VALUE, or with --secret KEY=VALUE"
+    )]
+    MissingVariables {
+        template: String,
+        variables: Vec<RequiredEnv>,
+    },
+    #[error("only admins can connect to a database: ask one of your workspace")]
+    AdminsOnly,
     #[error("the log stream ended before it was complete: run the command again")]
     StreamCutShort,
     #[error("the command ended with the exit code {code}")]
@@ -91,11 +113,29 @@ impl Error {
                 _ => "deployment_failed",
             },
             Self::Interrupted { .. } => "interrupted",
+            Self::Failed { code, .. } => code,
+            Self::MissingVariables { .. } => "missing_variables",
+            Self::AdminsOnly => "forbidden",
             Self::StreamCutShort => "stream_cut_short",
             Self::CommandEnded { .. } => "command_ended",
             Self::NotTaken { .. } => "not_taken",
             Self::OutputClosed => "output_closed",
         }
+    }
+
+    /// Which inputs are wrong, and why.
+    pub(crate) fn fields(&self) -> BTreeMap<String, String> {
+        let Self::MissingVariables { variables, .. } = self else {
+            return BTreeMap::new();
+        };
+        let field = |variable: &RequiredEnv| {
+            let mut why = format!("such as {}", variable.placeholder);
+            if let Some(description) = &variable.description {
+                why.push_str(&format!(" ({description})"));
+            }
+            (variable.key.to_string(), why)
+        };
+        variables.iter().map(field).collect()
     }
 
     /// Whether the exit code says all there is to say.

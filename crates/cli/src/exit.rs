@@ -54,9 +54,17 @@ fn of_error(error: &Error) -> u8 {
     match error {
         // Whoever read the output has had enough of it, which is no failure.
         Error::OutputClosed => 0,
-        Error::Deployment { .. } | Error::NotTaken { .. } | Error::StreamCutShort => 1,
-        Error::Usage(_) | Error::NotLinked | Error::NoWorkspace | Error::NoRepository => 2,
+        Error::Deployment { .. }
+        | Error::Failed { .. }
+        | Error::NotTaken { .. }
+        | Error::StreamCutShort => 1,
+        Error::Usage(_)
+        | Error::NotLinked
+        | Error::NoWorkspace
+        | Error::NoRepository
+        | Error::MissingVariables { .. } => 2,
         Error::NotLoggedIn { .. } => 3,
+        Error::AdminsOnly => 4,
         Error::NoDeployment
         | Error::NoEarlierDeployment
         | Error::NoDomain { .. }

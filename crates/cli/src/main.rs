@@ -8,15 +8,18 @@ mod commands;
 mod config;
 mod context;
 mod dotenv;
+mod download;
 mod error;
 mod exit;
 mod link;
 mod output;
+mod pages;
 mod process;
 mod prompt;
 mod replay;
 mod terminal;
 mod text;
+mod wait;
 
 use std::process::ExitCode;
 

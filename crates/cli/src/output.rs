@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -214,6 +215,10 @@ impl Output {
             lines.push(format!("likely cause: {}", cause.title));
             lines.push(format!("what to do: {}", cause.fix));
         }
+        if let Some(error) = error.downcast_ref::<Error>() {
+            let fields = error.fields().into_iter();
+            lines.extend(fields.map(|(field, why)| format!("  {field}: {why}")));
+        }
         if let Some(refusal) = refusal(error) {
             // The text often says what the fields say.
             let untold = |why: &str| !refusal.message.contains(why);
@@ -308,21 +313,23 @@ fn message(error: &anyhow::Error) -> String {
 
 /// The failure as `--json` prints it.
 fn failure(error: &anyhow::Error) -> Failure {
-    let code = match (
+    let (code, fields) = match (
         error.downcast_ref::<client::Error>(),
         error.downcast_ref::<Error>(),
     ) {
-        (Some(error), _) => error.code(),
-        (None, Some(error)) => error.code(),
-        (None, None) => "failed",
+        (Some(error), _) => {
+            let refusal = error.refusal();
+            let fields = refusal.map(|refusal| refusal.fields.clone());
+            (error.code(), fields.unwrap_or_default())
+        }
+        (None, Some(error)) => (error.code(), error.fields()),
+        (None, None) => ("failed", BTreeMap::new()),
     };
     Failure {
         success: false,
         error: message(error),
         code: code.to_owned(),
-        fields: refusal(error)
-            .map(|refusal| refusal.fields.clone())
-            .unwrap_or_default(),
+        fields,
     }
 }
 

@@ -35,6 +35,19 @@ pub(crate) fn ask_line(output: &Output, question: &str) -> Result<Option<String>
     Ok((!line.is_empty()).then(|| line.to_owned()))
 }
 
+/// Has the person type `word` in answer to `question` before a deed, such as `deleting demo/hello`,
+/// that cannot be undone.
+pub(crate) fn confirm(output: &Output, deed: &str, question: &str, word: &str) -> Result<()> {
+    if !is_possible(output) {
+        let text = format!("{deed} needs --yes where nobody can be asked");
+        return Err(Error::Usage(text).into());
+    }
+    match ask_line(output, question)? {
+        Some(answer) if answer == word => Ok(()),
+        _ => Err(Error::Usage(format!("{deed} was not confirmed: nothing has changed")).into()),
+    }
+}
+
 /// Asks for a line that the terminal does not show.
 pub(crate) fn ask_secret(output: &Output, question: &str) -> Result<String> {
     let hidden = ChangedModes::hidden().context("cannot hide what is typed")?;

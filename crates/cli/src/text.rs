@@ -56,11 +56,18 @@ pub(crate) fn elapsed(duration: Duration) -> String {
 }
 
 /// A number of bytes such as `17 B` or `4.2 MB`.
-pub(crate) fn size(bytes: usize) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+        1_000_000..1_000_000_000 => {
+            format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+        }
+        _ => format!(
+            "{}.{} GB",
+            bytes / 1_000_000_000,
+            bytes % 1_000_000_000 / 100_000_000
+        ),
     }
 }
 
@@ -97,7 +104,12 @@ mod tests {
 
     #[test]
     fn sizes_are_short() {
-        for (bytes, text) in [(17, "17 B"), (1_250, "1.2 kB"), (4_299_999, "4.2 MB")] {
+        for (bytes, text) in [
+            (17, "17 B"),
+            (1_250, "1.2 kB"),
+            (4_299_999, "4.2 MB"),
+            (12_345_678_901, "12.3 GB"),
+        ] {
             assert_eq!(size(bytes), text);
         }
     }

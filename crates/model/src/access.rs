@@ -171,6 +171,11 @@ impl Access {
         Self::without_account("automatic rollback", membership, None)
     }
 
+    /// The access by which the platform makes and removes an instance that proves a backup.
+    pub fn for_proof(membership: Membership) -> Self {
+        Self::without_account("backup proof", membership, None).within(Among::Databases)
+    }
+
     fn without_account(name: &str, membership: Membership, ip: Option<IpAddr>) -> Self {
         let scope = membership.scope();
         let actor = Actor {

@@ -16,6 +16,7 @@ mod redis;
 use std::net::IpAddr;
 
 use tose_api::database::{DatabaseStatus, DatabaseType};
+use tose_api::domain_settings::IpRange;
 use tose_api::project::Volume;
 use tose_api::{BackupId, EnvKey, Port, ProjectId, Ram, Slug, Timestamp, WorkspaceId};
 
@@ -58,6 +59,17 @@ pub struct Database {
     pub next_backup_at: Option<Timestamp>,
     /// The backup that its data is replaced by, or last was.
     pub restore: Option<Restoration>,
+    /// How it is reached from the outside, if it is.
+    pub exposure: Option<Exposure>,
+}
+
+/// How a database is reached from the outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposure {
+    /// The port that leads to it.
+    pub port: Port,
+    /// From where clients may come; empty lets everybody in.
+    pub allow: Vec<IpRange>,
 }
 
 /// A backup that a database's data is replaced by.

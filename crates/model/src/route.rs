@@ -1,6 +1,6 @@
-//! The route table: which host leads to which replicas.
+//! The route table: which host leads to which replicas, and which port to which database.
 //!
-//! Invariant: a table has at most one route a host. The control plane writes whole tables; the
+//! Invariant: a table has at most one route a host, and one a port. The control plane writes whole tables; the
 //! data plane swaps whole tables, so a bad entry cannot break its neighbours.
 
 use std::collections::BTreeMap;
@@ -128,64 +128,123 @@ fn digest(salt: &str, password: &[u8]) -> String {
     hex::encode(hash.finalize())
 }
 
-/// Every host that the data plane knows.
+/// Where connections to a port of its own go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRoute {
+    /// The project, for counters.
+    pub project_id: ProjectId,
+    /// Where its server listens; `None` while it does not run.
+    pub backend: Option<SocketAddr>,
+    /// From where clients may come; empty lets everybody in.
+    pub allow: Vec<IpRange>,
+    /// The host name that clients use: its certificate serves those who name no other.
+    pub host: Hostname,
+    /// The name of the self-signed certificate that serves where there is no other.
+    pub self_signed: Hostname,
+}
+
+/// The routes by the address that the data plane listens on.
+pub type Ports = BTreeMap<SocketAddr, PortRoute>;
+
+/// All routes of one project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectRoutes {
+    /// Its hosts.
+    pub hosts: BTreeMap<Hostname, Route>,
+    /// Its ports.
+    pub ports: Ports,
+}
+
+/// Every host and every port that the data plane knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTable {
     /// Grows with every table; the data plane confirms it.
     pub generation: u64,
     /// The routes by host.
     pub routes: BTreeMap<Hostname, Route>,
+    /// The routes by port.
+    #[serde(default, skip_serializing_if = "Ports::is_empty")]
+    pub ports: Ports,
 }
 
 /// What makes one table out of the one before: all routes of some projects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteChange {
     /// The generation of the table that it makes.
     pub generation: u64,
-    /// All routes of each project that changed; none where it has none any more.
+    /// All hosts of each project that changed; none where it has none any more.
     pub projects: BTreeMap<ProjectId, BTreeMap<Hostname, Route>>,
+    /// All ports of these projects.
+    #[serde(default, skip_serializing_if = "Ports::is_empty")]
+    pub ports: Ports,
+}
+
+impl RouteChange {
+    /// What gives these projects these routes. Of two that want one port, the last gets it.
+    pub fn new(
+        generation: u64,
+        routes: impl IntoIterator<Item = (ProjectId, ProjectRoutes)>,
+    ) -> Self {
+        let mut change = Self {
+            generation,
+            ..Self::default()
+        };
+        for (project_id, routes) in routes {
+            // One that is there twice has what it has last.
+            change.ports.retain(|_, port| port.project_id != project_id);
+            change.ports.extend(routes.ports);
+            change.projects.insert(project_id, routes.hosts);
+        }
+        change
+    }
 }
 
 impl RouteTable {
     /// Makes the table what a change says.
     pub fn apply(&mut self, change: &RouteChange) {
         for (project_id, routes) in &change.projects {
-            self.replace_project(*project_id, routes.clone());
+            self.routes
+                .retain(|_, route| route.project_id != *project_id);
+            self.routes.extend(
+                routes
+                    .iter()
+                    .map(|(host, route)| (host.clone(), route.clone())),
+            );
         }
+        self.ports
+            .retain(|_, port| !change.projects.contains_key(&port.project_id));
+        let ports = change.ports.iter();
+        self.ports
+            .extend(ports.map(|(addr, port)| (*addr, port.clone())));
         self.generation = change.generation;
     }
 
     /// All routes of a project.
-    pub fn routes_of(&self, project_id: ProjectId) -> BTreeMap<Hostname, Route> {
-        let own = self
-            .routes
-            .iter()
-            .filter(|(_, route)| route.project_id == project_id);
-        own.map(|(host, route)| (host.clone(), route.clone()))
-            .collect()
-    }
-
-    /// Puts `routes` in place of all routes of `project_id`; says whether that changed anything.
-    pub fn replace_project(
-        &mut self,
-        project_id: ProjectId,
-        routes: BTreeMap<Hostname, Route>,
-    ) -> bool {
-        if self.has(project_id, &routes) {
-            return false;
+    pub fn routes_of(&self, project_id: ProjectId) -> ProjectRoutes {
+        let hosts = self.hosts_of(project_id);
+        let ports = self.ports_of(project_id);
+        ProjectRoutes {
+            hosts: hosts
+                .map(|(host, route)| (host.clone(), route.clone()))
+                .collect(),
+            ports: ports.map(|(addr, port)| (*addr, port.clone())).collect(),
         }
-        self.routes
-            .retain(|_, route| route.project_id != project_id);
-        self.routes.extend(routes);
-        true
     }
 
     /// Whether `routes` are all routes of `project_id`.
-    pub fn has(&self, project_id: ProjectId, routes: &BTreeMap<Hostname, Route>) -> bool {
-        self.routes
-            .iter()
-            .filter(|(_, route)| route.project_id == project_id)
-            .eq(routes.iter())
+    pub fn has(&self, project_id: ProjectId, routes: &ProjectRoutes) -> bool {
+        self.hosts_of(project_id).eq(routes.hosts.iter())
+            && self.ports_of(project_id).eq(routes.ports.iter())
+    }
+
+    fn hosts_of(&self, project_id: ProjectId) -> impl Iterator<Item = (&Hostname, &Route)> {
+        let all = self.routes.iter();
+        all.filter(move |(_, route)| route.project_id == project_id)
+    }
+
+    fn ports_of(&self, project_id: ProjectId) -> impl Iterator<Item = (&SocketAddr, &PortRoute)> {
+        let all = self.ports.iter();
+        all.filter(move |(_, port)| port.project_id == project_id)
     }
 }
 
@@ -208,5 +267,47 @@ mod tests {
                 .unwrap()
                 .contains("correct")
         );
+    }
+
+    fn port_of(project: u128) -> (ProjectId, ProjectRoutes) {
+        let project_id = ProjectId::from_uuid(uuid::Uuid::from_u128(project));
+        let port = PortRoute {
+            project_id,
+            backend: None,
+            allow: Vec::new(),
+            host: "demo-db.localhost".parse().unwrap(),
+            self_signed: "localhost".parse().unwrap(),
+        };
+        let routes = ProjectRoutes {
+            ports: BTreeMap::from([("0.0.0.0:32000".parse().unwrap(), port)]),
+            ..ProjectRoutes::default()
+        };
+        (project_id, routes)
+    }
+
+    #[test]
+    fn a_port_goes_with_its_project_and_a_table_without_ports_reads_as_before() {
+        let old = r#"{"generation":3,"routes":{}}"#;
+        let mut table: RouteTable = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&table).unwrap(), old);
+        let (id, routes) = port_of(1);
+        let added = RouteChange::new(4, [(id, routes.clone())]);
+        let line = serde_json::to_string(&added).unwrap();
+        assert_eq!(serde_json::from_str::<RouteChange>(&line).unwrap(), added);
+        table.apply(&added);
+        assert!(table.has(id, &routes));
+        assert_eq!(table.routes_of(id), routes);
+        // Another project that has the port now keeps it, whatever its first one says later.
+        let (other, others) = port_of(2);
+        table.apply(&RouteChange::new(5, [(other, others.clone())]));
+        table.apply(&RouteChange::new(6, [(id, ProjectRoutes::default())]));
+        assert!(table.has(other, &others));
+        assert!(table.has(id, &ProjectRoutes::default()));
+        let ended: RouteChange = serde_json::from_str(&format!(
+            r#"{{"generation":7,"projects":{{"{other}":{{}}}}}}"#
+        ))
+        .unwrap();
+        table.apply(&ended);
+        assert!(table.ports.is_empty());
     }
 }

@@ -49,6 +49,8 @@ pub enum Name {
     Below(Hostname),
     /// A check of who has the host, by TLS-ALPN-01.
     Challenge(Hostname),
+    /// What signs itself, for ports of databases alone: their clients may do without a name that is proven.
+    SelfSigned(Hostname),
 }
 
 impl Name {
@@ -57,13 +59,17 @@ impl Name {
             Self::Host(_) => "hosts",
             Self::Below(_) => "wildcards",
             Self::Challenge(_) => "challenges",
+            Self::SelfSigned(_) => "self-signed",
         }
     }
 
     /// The host; of a wildcard, what stands behind it.
     pub fn host(&self) -> &Hostname {
         match self {
-            Self::Host(host) | Self::Below(host) | Self::Challenge(host) => host,
+            Self::Host(host)
+            | Self::Below(host)
+            | Self::Challenge(host)
+            | Self::SelfSigned(host) => host,
         }
     }
 }
@@ -74,6 +80,7 @@ impl std::fmt::Display for Name {
             Self::Host(host) => write!(f, "{host}"),
             Self::Below(host) => write!(f, "*.{host}"),
             Self::Challenge(host) => write!(f, "challenge:{host}"),
+            Self::SelfSigned(host) => write!(f, "self-signed:{host}"),
         }
     }
 }
@@ -260,6 +267,19 @@ impl Certificates {
         Some(found)
     }
 
+    /// The certificate of a host, or that of all names beside it.
+    pub(crate) fn find_for(&self, host: &Hostname) -> Option<Arc<CertifiedKey>> {
+        self.find(Name::Host(host.clone())).or_else(|| {
+            let (_, parent) = host.as_str().split_once('.')?;
+            self.find(Name::Below(parent.parse().ok()?))
+        })
+    }
+
+    /// The one that signs itself.
+    pub(crate) fn find_self_signed(&self, host: &Hostname) -> Option<Arc<CertifiedKey>> {
+        self.find(Name::SelfSigned(host.clone()))
+    }
+
     fn load(&self, name: &Name) -> Result<Option<CertifiedKey>> {
         let Some(certificate) = self.folder.read(name)? else {
             return Ok(None);
@@ -289,10 +309,7 @@ impl ResolvesServerCert for Certificates {
         if is_challenge {
             return self.find(Name::Challenge(host));
         }
-        self.find(Name::Host(host.clone())).or_else(|| {
-            let (_, parent) = host.as_str().split_once('.')?;
-            self.find(Name::Below(parent.parse().ok()?))
-        })
+        self.find_for(&host)
     }
 }
 

@@ -105,6 +105,10 @@ pub enum Response {
         /// How many of them, the last ones, are for HTTPS.
         #[serde(default)]
         https: usize,
+        /// How many of them, the first ones, are for ports of databases. Whoever knows none of these takes them
+        /// for listeners on an address that it does not want.
+        #[serde(default)]
+        ports: usize,
     },
     /// To [`Request::Finish`]: the end has begun.
     Finishing,

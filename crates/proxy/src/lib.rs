@@ -35,6 +35,7 @@ mod request_id;
 mod rules;
 mod sticky;
 mod table;
+mod tcp;
 mod tls;
 mod tunnel;
 mod upstream;

@@ -27,6 +27,12 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const AVOID: Duration = Duration::from_secs(2);
 /// How long it is passed over at most, when it goes on like that.
 pub(crate) const LONGEST_AVOID: Duration = Duration::from_secs(32);
+/// How long connecting to what is behind a port of its own may take.
+pub(crate) const PORT_CONNECT: Duration = Duration::from_secs(10);
+/// How soon a port is tried again that another program listens on.
+pub(crate) const PORT_RETRY: Duration = Duration::from_secs(1);
+/// How soon such a connection begins to be asked whether the other side is still there.
+pub(crate) const PORT_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How many requests in a row a replica may leave without an answer before it is passed over.
 pub(crate) const MAX_LOST_ANSWERS: u32 = 3;
 /// How long a replica that joins others gets less than its share.
@@ -67,6 +73,10 @@ pub struct Limits {
     pub connections_per_ip: usize,
     /// Resting upstream connections to one replica at one worker.
     pub idle_per_replica: usize,
+    /// Clients' connections to one port that leads to a database.
+    pub connections_per_port: usize,
+    /// Those of one address.
+    pub connections_per_port_and_ip: usize,
 }
 
 impl Default for Limits {
@@ -85,6 +95,8 @@ impl Default for Limits {
             connections_per_worker: 16_384,
             connections_per_ip: 1_024,
             idle_per_replica: 128,
+            connections_per_port: 1_000,
+            connections_per_port_and_ip: 100,
         }
     }
 }

@@ -18,10 +18,12 @@ pub(crate) struct Listeners {
     pub(crate) http: Vec<TcpListener>,
     /// For HTTPS.
     pub(crate) https: Vec<TcpListener>,
+    /// For databases, each on a port of its own. They are the main thread's.
+    pub(crate) ports: Vec<TcpListener>,
 }
 
 impl Listeners {
-    /// The same sockets again, but only each `count`-th from `index` on.
+    /// The workers' sockets again, but only each `count`-th from `index` on.
     pub(crate) fn share(&self, index: usize, count: usize) -> io::Result<Self> {
         let part = |all: &[TcpListener]| {
             let own = all.iter().skip(index).step_by(count);
@@ -31,14 +33,26 @@ impl Listeners {
         Ok(Self {
             http: part(&self.http)?,
             https: part(&self.https)?,
+            ports: Vec::new(),
         })
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
+/// Whether others may listen there as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nobody does so far.
     Exclusive,
+    /// Another process of ours may.
     Shared,
+}
+
+/// One listener on `addr`, which a successor can share.
+pub(crate) fn open(addr: SocketAddr, sharing: Sharing) -> Result<TcpListener> {
+    if sharing == Sharing::Exclusive {
+        bind(addr, Sharing::Exclusive).map_err(|source| error(addr, source))?;
+    }
+    bind(addr, Sharing::Shared).map_err(|source| error(addr, source))
 }
 
 /// `count` listeners on `addr`, where nobody may listen so far; with port 0 all get the same.

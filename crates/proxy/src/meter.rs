@@ -54,6 +54,12 @@ impl Default for Counters {
 }
 
 impl Counters {
+    /// Counts bytes that belong to no request.
+    pub(crate) fn count_bytes(&self, received: u64, sent: u64) {
+        add(&self.received_bytes, received);
+        add(&self.sent_bytes, sent);
+    }
+
     fn read(&self) -> Traffic {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Traffic {
@@ -73,6 +79,11 @@ pub(crate) struct Meter(Arc<[Arc<Counters>]>);
 impl Meter {
     fn new(workers: usize) -> Self {
         Self((0..workers).map(|_| Arc::default()).collect())
+    }
+
+    /// The counters of ports.
+    pub(crate) fn of_ports(&self) -> &Arc<Counters> {
+        &self.0[0]
     }
 
     /// The counters of a worker.
@@ -120,6 +131,16 @@ impl Meters {
         known.meter.clone()
     }
 
+    /// The meter of a project that has ports of its own. These are served by one thread, so it has one set
+    /// of counters; a project has either hosts or ports.
+    pub(crate) fn meter_of_ports(&mut self, project_id: ProjectId) -> Meter {
+        let known = self.known.entry(project_id).or_insert_with(|| Known {
+            meter: Meter::new(1),
+            gone_since: None,
+        });
+        known.meter.clone()
+    }
+
     /// Keeps the projects of the newest table, and others for a moment.
     pub(crate) fn retain(&mut self, routed: &BTreeSet<ProjectId>, now: Instant) {
         self.known.retain(|project_id, known| {
@@ -146,7 +167,7 @@ impl Meters {
     }
 
     /// The totals of so many projects that come after `after`, and whether there are further ones.
-    /// A project without a request is left out.
+    /// A project that had no request and moved no byte is left out.
     pub(crate) fn totals(
         &mut self,
         after: Option<ProjectId>,
@@ -163,7 +184,9 @@ impl Meters {
             .known
             .range((begin, Bound::Unbounded))
             .map(|(project_id, known)| (*project_id, known.meter.read()))
-            .filter(|(_, traffic)| traffic.requests > 0);
+            .filter(|(_, traffic)| {
+                traffic.requests + traffic.received_bytes + traffic.sent_bytes > 0
+            });
         let page = rest.by_ref().take(most).collect();
         (page, rest.next().is_some())
     }
@@ -191,6 +214,11 @@ impl Tally {
     /// Bytes went out.
     pub(crate) fn note_written(&self, count: usize) {
         self.sent.set(self.sent.get() + count as u64);
+    }
+
+    /// Bytes that came in and went out since the last time, for a connection without requests.
+    pub(crate) fn take_bytes(&self) -> (u64, u64) {
+        (self.received.take(), self.sent.take())
     }
 
     /// A request's head is there.

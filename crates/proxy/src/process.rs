@@ -32,9 +32,10 @@ use crate::certificates::Certificates;
 use crate::control::server::{self, Socket};
 use crate::control::{Client, Status};
 use crate::error::{Error, Result, chain};
-use crate::listener::Listeners;
+use crate::listener::{Listeners, Sharing};
 use crate::meter::Meters;
 use crate::table::{Replicas, Table};
+use crate::tcp::Ports;
 use crate::tls::Tls;
 use crate::worker::{self, Command, Setup, Statistics};
 use crate::{Config, listener, snapshot};
@@ -53,6 +54,7 @@ pub(crate) struct Process {
     proxy_protocol: bool,
     certificates: Arc<Certificates>,
     workers: Vec<Worker>,
+    ports: Ports,
     listeners: RefCell<Listeners>,
     replicas: RefCell<Replicas>,
     meters: RefCell<Meters>,
@@ -122,12 +124,17 @@ async fn run_main(config: Config) -> Result<()> {
             }
         }
     }
-    let drained = all_ended(&mut running);
+    let drained = async {
+        tokio::join!(
+            all_ended(&mut running),
+            process.ports.emptied(config.limits.drain)
+        )
+    };
     tokio::pin!(drained);
     let deadline = Instant::now() + drain_limit;
     loop {
         tokio::select! {
-            () = &mut drained => return Ok(()),
+            _ = &mut drained => return Ok(()),
             () = tokio::time::sleep_until(deadline) => return Ok(()),
             accepted = socket.accept() => process.talk(accepted).await,
             () = signals.wait_for_end() => {}
@@ -138,7 +145,7 @@ async fn run_main(config: Config) -> Result<()> {
 /// Gets listeners and routes, and starts the workers.
 async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()>>)> {
     let mut predecessor = find_predecessor(config).await?;
-    let listeners = listeners(config, predecessor.as_mut()).await?;
+    let mut listeners = listeners(config, predecessor.as_mut()).await?;
     let (read, snapshot_error) = match snapshot::read_with_log(&config.routes_file) {
         Ok(read) => (read, None),
         // The predecessor still has a good table.
@@ -159,6 +166,13 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
         config.certificates.clone(),
         Arc::clone(&config.keys),
     ));
+    let ports = Ports::new(Arc::clone(&certificates), config.limits.clone());
+    let sharing = match predecessor {
+        Some(_) => Sharing::Shared,
+        None => Sharing::Exclusive,
+    };
+    ports.take_over(std::mem::take(&mut listeners.ports));
+    ports.use_targets(&table.ports, sharing);
     let tls = Tls::new(Arc::clone(&certificates))?;
     let access_log = Arc::new(AccessLog::default());
     let shared = Shared {
@@ -188,6 +202,7 @@ async fn start(config: &Config) -> Result<(Rc<Process>, Vec<oneshot::Receiver<()
         proxy_protocol: config.proxy_protocol,
         certificates,
         workers,
+        ports,
         listeners: RefCell::new(listeners),
         replicas: RefCell::new(replicas),
         meters: RefCell::new(meters),
@@ -237,6 +252,7 @@ async fn listeners(config: &Config, predecessor: Option<&mut Client>) -> Result<
         return Ok(Listeners {
             http: bind(config.http_addr)?,
             https: bind(config.https_addr)?,
+            ports: Vec::new(),
         });
     };
     let handed = match predecessor.hand_over().await {
@@ -261,6 +277,7 @@ async fn listeners(config: &Config, predecessor: Option<&mut Client>) -> Result<
     Ok(Listeners {
         http: complete(config.http_addr, handed.http)?,
         https: complete(config.https_addr, handed.https)?,
+        ports: handed.ports,
     })
 }
 
@@ -451,14 +468,16 @@ impl Process {
     async fn use_table(&self, table: Table) -> u64 {
         let table = Arc::new(table);
         *self.table.borrow_mut() = Arc::clone(&table);
+        self.ports.use_targets(&table.ports, Sharing::Exclusive);
         self.tell_workers(|confirm| Command::Use(Arc::clone(&table), confirm))
             .await;
         table.generation
     }
 
     fn compile(&self, table: RouteTable) -> Table {
-        let routes = table.routes.values();
-        let routed = routes.map(|route| route.project_id).collect();
+        let of_hosts = table.routes.values().map(|route| route.project_id);
+        let of_ports = table.ports.values().map(|port| port.project_id);
+        let routed = of_hosts.chain(of_ports).collect();
         let mut meters = self.meters.borrow_mut();
         meters.retain(&routed, Instant::now());
         self.replicas.borrow_mut().compile(table, &mut meters)
@@ -506,6 +525,7 @@ impl Process {
         tracing::info!("proxy drains");
         self.is_draining.set(true);
         *self.listeners.borrow_mut() = Listeners::default();
+        self.ports.stop_accepting().await;
         self.tell_workers(Command::Drain).await;
     }
 
@@ -516,7 +536,10 @@ impl Process {
 
     /// The listeners, for a successor; none once the end has begun.
     pub(crate) fn listeners(&self) -> io::Result<Listeners> {
-        self.listeners.borrow().share(0, 1)
+        Ok(Listeners {
+            ports: self.ports.listeners()?,
+            ..self.listeners.borrow().share(0, 1)?
+        })
     }
 
     /// Reads the certificates of these hosts anew when they are next asked for.

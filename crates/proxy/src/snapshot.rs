@@ -274,6 +274,7 @@ mod tests {
         RouteChange {
             generation,
             projects: BTreeMap::from([(project_id, hosts.iter().map(route).collect())]),
+            ..RouteChange::default()
         }
     }
 

@@ -5,9 +5,9 @@
 //! happen in one step, so a worker that confirmed a new table starts nothing on a replica that is
 //! not in it. Assumption: the control plane gives each replica its own name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tose_api::domain_settings::UpstreamProtocol;
 use tose_api::{Hostname, ProjectId, Slug};
-use tose_model::route::{Backend, Route, RouteChange, RouteTable, Rules};
+use tose_model::route::{Backend, PortRoute, Route, RouteChange, RouteTable, Rules};
 
 use crate::limits::{AVOID, LONGEST_AVOID, MAX_LOST_ANSWERS, SLOW_START};
 use crate::meter::{Meter, Meters};
@@ -26,7 +26,17 @@ use crate::rules::{Gate, Permit, Ruled};
 pub(crate) struct Table {
     /// The generation of the table that it was made of.
     pub(crate) generation: u64,
+    /// Where connections to each port of its own go.
+    pub(crate) ports: BTreeMap<SocketAddr, Arc<PortTarget>>,
     targets: HashMap<Arc<str>, Arc<Target>>,
+}
+
+/// Where connections to one port go.
+pub(crate) struct PortTarget {
+    /// As the control plane wrote it.
+    pub(crate) route: PortRoute,
+    /// What its bytes count for.
+    pub(crate) meter: Meter,
 }
 
 /// Where requests for one host go.
@@ -85,6 +95,19 @@ impl Table {
     /// The target of `host`, a lower-case name without port.
     pub(crate) fn find(&self, host: &str) -> Option<&Arc<Target>> {
         self.targets.get(host)
+    }
+}
+
+impl PortTarget {
+    fn new(route: PortRoute, meters: &mut Meters) -> Arc<Self> {
+        let meter = meters.meter_of_ports(route.project_id);
+        Arc::new(Self { route, meter })
+    }
+
+    /// Whether a client of this address may come in.
+    pub(crate) fn admits(&self, ip: IpAddr) -> bool {
+        let allow = &self.route.allow;
+        allow.is_empty() || allow.iter().any(|range| range.contains(ip))
     }
 }
 
@@ -244,8 +267,12 @@ impl Replicas {
             .collect();
         self.gates = gates;
         self.is_first_table = false;
+        let ports = table.ports.into_iter();
         Table {
             generation,
+            ports: ports
+                .map(|(addr, route)| (addr, PortTarget::new(route, meters)))
+                .collect(),
             targets,
         }
     }
@@ -259,12 +286,19 @@ impl Replicas {
         now: Instant,
     ) -> Table {
         let mut targets = table.targets.clone();
+        let mut ports = table.ports.clone();
+        ports.retain(|_, port| !change.projects.contains_key(&port.route.project_id));
+        for (addr, route) in change.ports {
+            ports.insert(addr, PortTarget::new(route, meters));
+        }
         for (project_id, routes) in change.projects {
             let old = take_targets(&mut targets, project_id);
             for replica in old.iter().flat_map(|(_, target)| &target.replicas) {
                 replica.is_retired.store(true, Ordering::Relaxed);
             }
-            let is_routed = !routes.is_empty();
+            let mut own_ports = ports.values();
+            let has_port = own_ports.any(|port| port.route.project_id == project_id);
+            let is_routed = !routes.is_empty() || has_port;
             for (host, route) in routes {
                 let target = self.target(&host, route, meters);
                 match target.ruled.as_ref().and_then(|ruled| ruled.gate()) {
@@ -283,6 +317,7 @@ impl Replicas {
         self.known.retain(|_, replica| replica.strong_count() > 0);
         Table {
             generation: change.generation,
+            ports,
             targets,
         }
     }
@@ -397,6 +432,7 @@ mod tests {
         RouteTable {
             generation: 1,
             routes: BTreeMap::from([("shop.example.com".parse().unwrap(), route)]),
+            ..RouteTable::default()
         }
     }
 

@@ -349,7 +349,7 @@ fn accept_waiting(worker: &Rc<Worker>, listener: TcpListener, tls: Option<&Tls>)
 }
 
 /// Whether an error of `accept` concerns one visitor only; others would repeat at once.
-fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, TimedOut, WouldBlock,
     };

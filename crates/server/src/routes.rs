@@ -5,13 +5,12 @@
 //! at. Whether the data plane took that table, or one whose answer was lost, is not known: such a
 //! book is published again, changed or not.
 
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex, oneshot};
-use tose_api::{Hostname, ProjectId};
-use tose_model::route::{Backend, Route, RouteChange, RouteTable};
+use tose_api::ProjectId;
+use tose_model::route::{Backend, ProjectRoutes, RouteChange, RouteTable};
 
 use crate::data_plane::{DataPlane, DataPlaneError};
 
@@ -32,7 +31,7 @@ struct Page {
 
 struct Change {
     project_id: ProjectId,
-    routes: BTreeMap<Hostname, Route>,
+    routes: ProjectRoutes,
     outcome: oneshot::Sender<Result<(), DataPlaneError>>,
 }
 
@@ -53,7 +52,7 @@ impl RouteBook {
         &self,
         data_plane: &dyn DataPlane,
         project_id: ProjectId,
-        routes: BTreeMap<Hostname, Route>,
+        routes: ProjectRoutes,
     ) -> Result<(), DataPlaneError> {
         let (outcome, mut answered) = oneshot::channel();
         self.waiting().push(Change {
@@ -134,11 +133,9 @@ impl RouteBook {
     /// The projects that have a route.
     pub(crate) async fn projects(&self) -> Vec<ProjectId> {
         let table = &self.page.lock().await.table;
-        let mut ids: Vec<_> = table
-            .routes
-            .values()
-            .map(|route| route.project_id)
-            .collect();
+        let of_hosts = table.routes.values().map(|route| route.project_id);
+        let of_ports = table.ports.values().map(|port| port.project_id);
+        let mut ids: Vec<_> = of_hosts.chain(of_ports).collect();
         ids.sort_unstable();
         ids.dedup();
         ids
@@ -151,16 +148,13 @@ impl Page {
     async fn publish(
         &mut self,
         data_plane: &dyn DataPlane,
-        changes: Vec<(ProjectId, BTreeMap<Hostname, Route>)>,
+        changes: Vec<(ProjectId, ProjectRoutes)>,
     ) -> Result<(), DataPlaneError> {
         let is_there = |(id, routes): &(_, _)| self.table.has(*id, routes);
         if self.is_confirmed && changes.iter().all(is_there) {
             return Ok(());
         }
-        let change = RouteChange {
-            generation: self.table.generation + 1,
-            projects: changes.into_iter().collect(),
-        };
+        let change = RouteChange::new(self.table.generation + 1, changes);
         // One that is not confirmed may not be what this change is made for.
         let known = std::mem::take(&mut self.is_confirmed).then_some(&change);
         let attempt = Attempt::new(self, &change);
@@ -180,10 +174,8 @@ struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     fn new(page: &'a mut Page, change: &RouteChange) -> Self {
         let ids = change.projects.keys();
-        let undo = RouteChange {
-            generation: page.table.generation,
-            projects: ids.map(|id| (*id, page.table.routes_of(*id))).collect(),
-        };
+        let before = ids.map(|id| (*id, page.table.routes_of(*id)));
+        let undo = RouteChange::new(page.table.generation, before);
         page.table.apply(change);
         Self {
             page,
@@ -224,10 +216,14 @@ fn given_up() -> DataPlaneError {
 mod tests {
     use super::*;
 
+    use std::collections::BTreeMap;
+
     use async_trait::async_trait;
     use tokio::sync::Semaphore;
+    use tose_api::Hostname;
     use tose_model::driver::ReplicaName;
     use tose_model::error::BoxError;
+    use tose_model::route::Route;
     use tose_model::traffic::{AccessRecord, Traffic};
 
     /// Takes a table for each permit.
@@ -279,7 +275,7 @@ mod tests {
         }
     }
 
-    fn routes_of(number: u128) -> (ProjectId, BTreeMap<Hostname, Route>) {
+    fn routes_of(number: u128) -> (ProjectId, ProjectRoutes) {
         let project_id = ProjectId::from_uuid(uuid::Uuid::from_u128(number));
         let slug = |text: &str| text.parse().expect("a slug");
         let route = Route {
@@ -292,7 +288,11 @@ mod tests {
             rules: None,
         };
         let host = format!("app-{number}.localhost").parse().expect("a host");
-        (project_id, BTreeMap::from([(host, route)]))
+        let routes = ProjectRoutes {
+            hosts: BTreeMap::from([(host, route)]),
+            ..ProjectRoutes::default()
+        };
+        (project_id, routes)
     }
 
     #[tokio::test]
@@ -354,7 +354,7 @@ mod tests {
             .await
             .expect_err("it refuses");
         gate.refuses = false;
-        book.replace(&gate, project_id, BTreeMap::new())
+        book.replace(&gate, project_id, ProjectRoutes::default())
             .await
             .expect("published");
         let tables = gate.tables.lock().expect("no panic");

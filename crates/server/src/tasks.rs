@@ -16,6 +16,7 @@ mod images;
 mod liveness;
 mod probe;
 mod project_pass;
+mod proofs;
 mod reconciler;
 mod sampler;
 mod schedules;

@@ -25,7 +25,12 @@ CREATE TABLE databases (
     -- The backup that its data is replaced by, or last was; without an end while that goes on.
     restore_backup       TEXT,
     restore_error        TEXT,
-    restore_ended_at     BIGINT
+    restore_ended_at     BIGINT,
+    -- The port that leads to it from the outside, and from where: a list of ranges as JSON.
+    exposed_port         BIGINT UNIQUE,
+    exposed_allow        TEXT,
+    -- Of which backup it is a proof: it is made for that, and goes when that has ended.
+    proof_of             TEXT
 );
 CREATE INDEX databases_due ON databases (next_backup_at) WHERE next_backup_at IS NOT NULL;
 
@@ -45,6 +50,9 @@ CREATE TABLE backups (
     error         TEXT,
     created_at    BIGINT NOT NULL,
     finished_at   BIGINT,
+    -- Whether it is to be restored for a proof, and how that ended the last time.
+    proof_wanted  BIGINT NOT NULL DEFAULT 0,
+    proof_error   TEXT,
     proven_at     BIGINT
 );
 CREATE INDEX backups_of_project ON backups (project_id, created_at);

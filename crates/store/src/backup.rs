@@ -41,6 +41,10 @@ pub struct Backup {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// Whether it is to be restored for a proof.
+    pub proof_wanted: bool,
+    /// Why the last proof failed, if it did.
+    pub proof_error: Option<String>,
     /// When it was restored for a proof.
     pub proven_at: Option<Timestamp>,
 }
@@ -96,6 +100,8 @@ struct BackupRow {
     error: Option<String>,
     created_at: i64,
     finished_at: Option<i64>,
+    proof_wanted: i64,
+    proof_error: Option<String>,
     proven_at: Option<i64>,
 }
 
@@ -103,7 +109,8 @@ macro_rules! select_backup {
     ($rest:literal) => {
         concat!(
             "SELECT id, project_id, workspace_id, status, created_by, file_key, size_bytes,
-                    dump_bytes, sha256, error, created_at, finished_at, proven_at FROM backups ",
+                    dump_bytes, sha256, error, created_at, finished_at, proof_wanted, proof_error,
+                    proven_at FROM backups ",
             $rest
         )
     };
@@ -124,6 +131,8 @@ impl BackupRow {
             error: self.error,
             created_at: row::to_time(self.created_at),
             finished_at: self.finished_at.map(row::to_time),
+            proof_wanted: self.proof_wanted != 0,
+            proof_error: self.proof_error,
             proven_at: self.proven_at.map(row::to_time),
         })
     }
@@ -336,6 +345,64 @@ impl Store {
             .skip(keep)
             .chain(failed.into_iter().skip(keep))
             .collect())
+    }
+
+    /// Wants a backup restored for a proof.
+    pub async fn request_proof(
+        &self,
+        scope: &WorkspaceScope,
+        id: BackupId,
+        event: Option<&NewEvent>,
+    ) -> Result<()> {
+        let mut tx = self.begin_in(scope).await?;
+        sqlx::query(
+            "UPDATE backups SET proof_wanted = 1
+             WHERE workspace_id = $1 AND id = $2 AND status = 'succeeded'",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("want a proof"))?;
+        if let Some(event) = event {
+            event::insert(&mut tx, scope.id(), event).await?;
+        }
+        commit(tx).await
+    }
+
+    /// Notes how a proof ended.
+    pub async fn finish_proof(
+        &self,
+        scope: &WorkspaceScope,
+        id: BackupId,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.begin_in(scope).await?;
+        sqlx::query(
+            "UPDATE backups SET proof_wanted = 0, proof_error = $3,
+                 proven_at = CASE WHEN $3 IS NULL THEN $4 ELSE proven_at END
+             WHERE workspace_id = $1 AND id = $2",
+        )
+        .bind(scope.id().to_string())
+        .bind(id.to_string())
+        .bind(error)
+        .bind(now.as_nanos())
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::query("note a proof's end"))?;
+        commit(tx).await
+    }
+
+    /// Every backup that is to be restored for a proof, whosever it is.
+    pub async fn list_wanted_proofs_for_task(&self) -> Result<Vec<Backup>> {
+        let rows: Vec<BackupRow> = sqlx::query_as(select_backup!(
+            "WHERE proof_wanted = 1 ORDER BY created_at, id"
+        ))
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list wanted proofs"))?;
+        backups(rows)
     }
 
     /// Every backup that is being made, whosever it is.

@@ -1,10 +1,14 @@
 //! Managed databases: what they have besides their projects.
 
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
 use tose_api::database::DatabaseType;
+use tose_api::domain_settings::IpRange;
 use tose_api::envelope::Paging;
-use tose_api::{BackupId, DeploymentId, ProjectId, Timestamp};
+use tose_api::{BackupId, DeploymentId, Port, ProjectId, Timestamp, WorkspaceId};
 use tose_model::access::WorkspaceScope;
-use tose_model::database::{Database, Restoration};
+use tose_model::database::{Database, Exposure, Restoration};
 use tose_model::project::Project;
 use tose_model::secret::Sealed;
 
@@ -33,6 +37,8 @@ pub struct NewDatabase {
     pub storage_gb: u32,
     /// How many backups are kept.
     pub backup_keep: u32,
+    /// Of which backup it is a proof.
+    pub proof_of: Option<BackupId>,
 }
 
 /// What can be changed of a database, after a change.
@@ -71,6 +77,8 @@ struct DatabaseRow {
     restore_backup: Option<String>,
     restore_error: Option<String>,
     restore_ended_at: Option<i64>,
+    exposed_port: Option<i64>,
+    exposed_allow: Option<String>,
 }
 
 /// Everything that a database is read from; a `WHERE` clause follows.
@@ -80,7 +88,8 @@ macro_rules! select_database {
             "SELECT d.project_id, d.workspace_id, d.type, d.version, d.username, d.database_name,
                     d.password, d.admin_password, d.credentials_revision, d.applied_revision,
                     d.storage_gb, d.used_bytes, d.backup_schedule, d.backup_keep, d.next_backup_at,
-                    d.restore_backup, d.restore_error, d.restore_ended_at
+                    d.restore_backup, d.restore_error, d.restore_ended_at,
+                    d.exposed_port, d.exposed_allow
              FROM databases d
              JOIN projects p ON p.id = d.project_id AND p.deleted_at IS NULL ",
             $rest
@@ -112,6 +121,7 @@ impl DatabaseRow {
             backup_schedule: self.backup_schedule,
             backup_keep: row::to_u32("databases.backup_keep", self.backup_keep)?,
             next_backup_at: self.next_backup_at.map(row::to_time),
+            exposure: read_exposure(self.exposed_port, self.exposed_allow.as_deref())?,
             restore: row::parse_optional(
                 "databases.restore_backup",
                 self.restore_backup.as_deref(),
@@ -125,6 +135,21 @@ impl DatabaseRow {
     }
 }
 
+fn read_exposure(port: Option<i64>, allow: Option<&str>) -> Result<Option<Exposure>> {
+    let Some(port) = port else {
+        return Ok(None);
+    };
+    Ok(Some(Exposure {
+        port: read_port(port)?,
+        allow: row::parse_json("databases.exposed_allow", allow.unwrap_or("[]"))?,
+    }))
+}
+
+fn read_port(number: i64) -> Result<Port> {
+    let column = "databases.exposed_port";
+    Port::try_from(row::to_u64(column, number)?).map_err(|_| Error::Corrupt { column })
+}
+
 pub(crate) async fn insert(
     tx: &mut Tx,
     scope: &WorkspaceScope,
@@ -134,8 +159,8 @@ pub(crate) async fn insert(
     sqlx::query(
         "INSERT INTO databases (project_id, workspace_id, type, version, username, database_name,
              password, admin_password, credentials_revision, applied_revision, storage_gb,
-             backup_keep)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 0, $9, $10)",
+             backup_keep, proof_of)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 0, $9, $10, $11)",
     )
     .bind(project_id.to_string())
     .bind(scope.id().to_string())
@@ -147,10 +172,55 @@ pub(crate) async fn insert(
     .bind(new.admin_password.as_bytes())
     .bind(i64::from(new.storage_gb))
     .bind(i64::from(new.backup_keep))
+    .bind(new.proof_of.map(|id| id.to_string()))
     .execute(&mut **tx)
     .await
     .map(|_| ())
     .map_err(Error::query("write a database"))
+}
+
+/// The port that the database has, or the first that no database of any workspace has.
+async fn pick_port(
+    tx: &mut Tx,
+    project_id: ProjectId,
+    ports: RangeInclusive<u16>,
+) -> Result<Option<i64>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT project_id, exposed_port FROM databases WHERE exposed_port IS NOT NULL",
+    )
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(Error::query("list taken ports"))?;
+    let id = project_id.to_string();
+    if let Some((_, port)) = rows.iter().find(|(owner, _)| *owner == id) {
+        return Ok(Some(*port));
+    }
+    let taken: HashSet<i64> = rows.into_iter().map(|(_, port)| port).collect();
+    Ok(ports.map(i64::from).find(|port| !taken.contains(port)))
+}
+
+async fn write_exposure(
+    tx: &mut Tx,
+    scope: &WorkspaceScope,
+    project_id: ProjectId,
+    exposure: Option<(Port, &[IpRange])>,
+) -> Result<()> {
+    let allow = exposure.map(|(_, allow)| serde_json::json!(allow).to_string());
+    sqlx::query(
+        "UPDATE databases SET exposed_port = $3, exposed_allow = $4
+         WHERE workspace_id = $1 AND project_id = $2",
+    )
+    .bind(scope.id().to_string())
+    .bind(project_id.to_string())
+    .bind(exposure.map(|(port, _)| i64::from(port.get())))
+    .bind(allow)
+    .execute(&mut **tx)
+    .await
+    .map(|_| ())
+    .map_err(Error::insert(
+        "change how a database is reached",
+        "the port",
+    ))
 }
 
 impl Store {
@@ -171,10 +241,10 @@ impl Store {
         found.map(DatabaseRow::into_database).transpose()
     }
 
-    /// Every database of the workspace.
+    /// Every database of the workspace but those that are made for proofs.
     pub async fn list_databases(&self, scope: &WorkspaceScope) -> Result<Vec<Database>> {
         let rows: Vec<DatabaseRow> = sqlx::query_as(select_database!(
-            "WHERE d.workspace_id = $1 ORDER BY p.created_at DESC, p.id DESC"
+            "WHERE d.workspace_id = $1 AND d.proof_of IS NULL ORDER BY p.created_at DESC, p.id DESC"
         ))
         .bind(scope.id().to_string())
         .fetch_all(self.readers())
@@ -259,6 +329,40 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(Error::query("change a database's password"))?;
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await
+    }
+
+    /// Opens a database to the outside on a port that it keeps, or gets: the first of these that no database
+    /// has. `None` if all are taken.
+    pub async fn expose_database(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        ports: RangeInclusive<u16>,
+        allow: &[IpRange],
+        event: &NewEvent,
+    ) -> Result<Option<Port>> {
+        let mut tx = self.begin_in(scope).await?;
+        let Some(port) = pick_port(&mut tx, project_id, ports).await? else {
+            return Ok(None);
+        };
+        let port = read_port(port)?;
+        write_exposure(&mut tx, scope, project_id, Some((port, allow))).await?;
+        event::insert(&mut tx, scope.id(), event).await?;
+        commit(tx).await?;
+        Ok(Some(port))
+    }
+
+    /// Closes a database to the outside; its port is free for others.
+    pub async fn hide_database(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        event: &NewEvent,
+    ) -> Result<()> {
+        let mut tx = self.begin_in(scope).await?;
+        write_exposure(&mut tx, scope, project_id, None).await?;
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
@@ -417,6 +521,26 @@ impl Store {
         .await
         .map_err(Error::query("list restores"))?;
         rows.into_iter().map(DatabaseRow::into_database).collect()
+    }
+
+    /// The databases that are made for proofs, with the backup that each is of, whosever they are.
+    pub async fn list_proofs_for_task(&self) -> Result<Vec<(WorkspaceId, ProjectId, BackupId)>> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT d.workspace_id, d.project_id, d.proof_of FROM databases d
+             WHERE d.proof_of IS NOT NULL",
+        )
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list proofs"))?;
+        rows.into_iter()
+            .map(|(workspace, project, backup)| {
+                Ok((
+                    row::parse("databases.workspace_id", &workspace)?,
+                    row::parse("databases.project_id", &project)?,
+                    row::parse("databases.proof_of", &backup)?,
+                ))
+            })
+            .collect()
     }
 
     /// The databases whose backup is due, whosever they are.

@@ -59,9 +59,7 @@ impl Client {
     /// `POST P/exec`: runs a command to its end.
     pub async fn exec(&self, workspace: &Slug, project: &Slug, body: &Exec) -> Result<ExecResult> {
         let url = self.project_url(workspace, project, &["exec"]);
-        self.transport
-            .post_within(EXEC_TIMEOUT, url, json(body))
-            .await
+        self.exec_at(url, body).await
     }
 
     /// `WS P/exec`: runs a command with its input and output.
@@ -71,7 +69,18 @@ impl Client {
         project: &Slug,
         query: &ExecQuery,
     ) -> Result<ExecStream> {
-        let mut url = self.project_url(workspace, project, &["exec"]);
+        let url = self.project_url(workspace, project, &["exec"]);
+        self.attach_at(url, query).await
+    }
+
+    /// Runs a command of whatever has its replicas at `url`.
+    pub(super) async fn exec_at(&self, url: Url, body: &Exec) -> Result<ExecResult> {
+        let body = json(body);
+        self.transport.post_within(EXEC_TIMEOUT, url, body).await
+    }
+
+    /// The same with input and output.
+    pub(super) async fn attach_at(&self, mut url: Url, query: &ExecQuery) -> Result<ExecStream> {
         query.add_to(&mut url);
         let (sink, stream) = self.transport.open_socket(url).await?.split();
         let server = self.server_url().to_string();

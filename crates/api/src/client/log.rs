@@ -139,9 +139,8 @@ impl Client {
         query: LogQuery,
         filter: &LogFilter,
     ) -> Result<LogStream> {
-        let mut url = self.project_url(workspace, project, &["live-logs"]);
-        filter.add_to(&mut url);
-        self.open_log(url, query).await
+        let url = self.project_url(workspace, project, &["live-logs"]);
+        self.open_live_log(url, query, filter).await
     }
 
     /// `GET P/logs`: a page of the lines that are there.
@@ -151,9 +150,8 @@ impl Client {
         project: &Slug,
         query: &FindLogs,
     ) -> Result<LogPage> {
-        let mut url = self.project_url(workspace, project, &["logs"]);
-        query.add_to(&mut url);
-        self.transport.get(url).await
+        let url = self.project_url(workspace, project, &["logs"]);
+        self.find_lines(url, query).await
     }
 
     /// `GET P/logs/download`: all of them as a gzipped file, of which `limit` and order do not count.
@@ -164,10 +162,8 @@ impl Client {
         query: &FindLogs,
         format: LogFormat,
     ) -> Result<Download> {
-        let mut url = self.project_url(workspace, project, &["logs", "download"]);
-        query.add_to(&mut url);
-        url.query_pairs_mut().append_pair("format", format.name());
-        self.transport.download(url).await
+        let url = self.project_url(workspace, project, &["logs", "download"]);
+        self.download_lines(url, query, format).await
     }
 
     /// `GET P/logs/stats`: how many lines there are.
@@ -197,6 +193,35 @@ impl Client {
         query: LogQuery,
     ) -> Result<LogStream> {
         let url = self.deployment_url(workspace, project, id, &["build-logs"]);
+        self.open_log(url, query).await
+    }
+
+    /// A page of the lines of whatever has its log at `url`.
+    pub(super) async fn find_lines(&self, mut url: Url, query: &FindLogs) -> Result<LogPage> {
+        query.add_to(&mut url);
+        self.transport.get(url).await
+    }
+
+    /// All of them as a file.
+    pub(super) async fn download_lines(
+        &self,
+        mut url: Url,
+        query: &FindLogs,
+        format: LogFormat,
+    ) -> Result<Download> {
+        query.add_to(&mut url);
+        url.query_pairs_mut().append_pair("format", format.name());
+        self.transport.download(url).await
+    }
+
+    /// The lines as they come.
+    pub(super) async fn open_live_log(
+        &self,
+        mut url: Url,
+        query: LogQuery,
+        filter: &LogFilter,
+    ) -> Result<LogStream> {
+        filter.add_to(&mut url);
         self.open_log(url, query).await
     }
 

@@ -21,7 +21,7 @@ pub struct MetricsQuery {
 }
 
 impl MetricsQuery {
-    fn add_to(self, url: &mut Url) {
+    pub(super) fn add_to(self, url: &mut Url) {
         let parameters = [
             ("start", self.start.map(|start| start.to_string())),
             ("end", self.end.map(|end| end.to_string())),

@@ -226,6 +226,33 @@ async fn only_what_is_asked_for_stands_in_a_query() {
     assert!(head.contains("/logs?after=7 HTTP"), "{head}");
 }
 
+#[tokio::test]
+async fn a_file_has_the_servers_name_where_that_is_a_plain_one() {
+    let (workspace, database) = (slug("demo"), slug("orders"));
+    let id = "0198c0de-0000-7000-8000-000000000000"
+        .parse()
+        .expect("an id");
+    for (header, name) in [
+        (
+            "attachment; filename=\"orders-1.dump\"",
+            Some("orders-1.dump"),
+        ),
+        ("attachment; filename=\"../.profile\"", None),
+        ("attachment; filename=\".profile\"", None),
+        ("attachment; filename=\"\"", None),
+        ("attachment", None),
+    ] {
+        let (listener, client) = listen().await;
+        let header = format!("content-disposition: {header}\r\n");
+        let answer = http("200 OK", &header, "the dump");
+        let call = client.download_backup(&workspace, &database, id);
+        let (head, file) = tokio::join!(serve(&listener, &answer), call);
+        let path = format!("/api/workspaces/demo/databases/orders/backups/{id}/download");
+        assert!(head.starts_with(&format!("GET {path} HTTP")), "{head}");
+        assert_eq!(file.expect("a file").file_name(), name, "{header}");
+    }
+}
+
 #[test]
 fn server_addresses_are_checked_and_normal() {
     for (text, normal) in [

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use reqwest::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, LOCATION, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
@@ -300,6 +300,17 @@ pub struct Download {
 }
 
 impl Download {
+    /// What the server calls the file, where that is a plain name.
+    pub fn file_name(&self) -> Option<&str> {
+        let header = self.response.headers().get(CONTENT_DISPOSITION)?;
+        let (_, rest) = header.to_str().ok()?.split_once("filename=\"")?;
+        let (name, _) = rest.split_once('"')?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        // It is to name a file beside the caller, and no hidden one.
+        let is_usable = !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain);
+        is_usable.then_some(name)
+    }
+
     /// The next bytes; `None` at the end of the file.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         match self.response.chunk().await {

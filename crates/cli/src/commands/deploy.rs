@@ -44,7 +44,7 @@ pub(crate) struct BuildArgs {
 #[derive(Args)]
 pub(crate) struct WaitArgs {
     /// Return at once instead of following the deployment
-    #[arg(long)]
+    #[arg(long, visible_alias = "no-wait")]
     detach: bool,
 }
 
@@ -111,8 +111,9 @@ async fn detach(
         .url;
     let id = deployment.id.to_string();
     ctx.output.result(&Deployed { deployment, url }, &id)?;
+    let option = ctx.project_option(target);
     ctx.output.note(&format!(
-        "follow it with `tose logs --build -f --deployment {id}`"
+        "follow it with `tose logs --build -f --deployment {id}{option}`"
     ));
     Ok(())
 }

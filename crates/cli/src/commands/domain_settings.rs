@@ -348,7 +348,7 @@ fn rows(settings: &DomainSettings) -> Vec<(&'static str, String)> {
     let mut add = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
     let number = |value: Option<u32>, unit: &str| value.map(|value| format!("{value}{unit}"));
     let switch = |is_on: bool| is_on.then(|| "on".to_owned());
-    let page = |page: &Option<String>| page.as_ref().map(|page| text::size(page.len()));
+    let page = |page: &Option<String>| page.as_ref().map(|page| text::size(page.len() as u64));
     for range in &settings.allowed_ips {
         add("allow", Some(range.to_string()));
     }

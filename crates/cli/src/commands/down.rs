@@ -6,7 +6,6 @@ use tose_api::client::Client;
 
 use super::status::summary;
 use crate::context::{Context, Target};
-use crate::error::Error;
 use crate::link::remove_link;
 use crate::prompt;
 
@@ -36,24 +35,23 @@ pub(crate) async fn run(ctx: &Context, args: DownArgs) -> Result<()> {
 }
 
 fn confirm(ctx: &Context, target: &Target) -> Result<()> {
-    if !prompt::is_possible(&ctx.output) {
-        let text = format!("deleting {target} needs --yes where nobody can be asked");
-        return Err(Error::Usage(text).into());
-    }
+    let (deed, word) = (format!("deleting {target}"), target.project.as_str());
     let question = format!(
-        "{target} goes with its deployments, images, variables and domains. Type `{}` to delete it:",
-        target.project
+        "{target} goes with its deployments, images, variables and domains. Type `{word}` to delete it:"
     );
-    match prompt::ask_line(&ctx.output, &question)? {
-        Some(answer) if answer == target.project.as_str() => Ok(()),
-        _ => Err(Error::Usage(format!("{target} was not deleted")).into()),
-    }
+    prompt::confirm(&ctx.output, &deed, &question, word)
 }
 
 async fn delete(ctx: &Context, client: &Client, target: &Target) -> Result<()> {
     let deleted = client
         .delete_project(&target.workspace, &target.project)
         .await?;
+    forget_link(ctx, target)?;
+    ctx.output.result(&deleted, &format!("deleted {target}"))
+}
+
+/// Takes the link of this folder away if it leads to `target`, which is gone.
+pub(super) fn forget_link(ctx: &Context, target: &Target) -> Result<()> {
     let found = ctx.link()?.filter(|found| {
         found.link.workspace == target.workspace && found.link.project == target.project
     });
@@ -65,5 +63,5 @@ async fn delete(ctx: &Context, client: &Client, target: &Target) -> Result<()> {
             false => format!("removed {path}"),
         });
     }
-    ctx.output.result(&deleted, &format!("deleted {target}"))
+    Ok(())
 }

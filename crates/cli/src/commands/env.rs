@@ -6,12 +6,15 @@ mod push;
 mod set;
 mod unset;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
+use tose_api::EnvKey;
 
 use crate::context::Context;
+use crate::error::Error;
 
 #[derive(Subcommand)]
 pub(crate) enum EnvCommand {
@@ -35,6 +38,25 @@ pub(crate) async fn run(ctx: &Context, command: EnvCommand) -> Result<()> {
         EnvCommand::Pull(args) => pull::run(ctx, args).await,
         EnvCommand::Push(args) => push::run(ctx, args).await,
     }
+}
+
+/// The variables of `KEY=VALUE` texts. What is wrong is told by the number behind `noun`: a value may be
+/// a secret.
+pub(super) fn parse_assignments(
+    assignments: &[String],
+    noun: &str,
+) -> Result<BTreeMap<EnvKey, String>> {
+    let mut variables = BTreeMap::new();
+    for (index, assignment) in assignments.iter().enumerate() {
+        let Some((key, value)) = assignment.split_once('=') else {
+            return Err(Error::Usage(format!("{noun} {} is no KEY=VALUE", index + 1)).into());
+        };
+        let parsed = key
+            .parse()
+            .map_err(|error| Error::Usage(format!("`{key}`: {error}")))?;
+        variables.insert(parsed, value.to_owned());
+    }
+    Ok(variables)
 }
 
 /// Says when changed variables reach the app.

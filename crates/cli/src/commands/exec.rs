@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 
 use anyhow::Result;
 use clap::Args;
-use tose_api::client::{Client, ExecQuery};
+use tose_api::client::{Client, ExecQuery, ExecStream};
 use tose_api::exec::{Exec, ExecResult};
 
 use crate::context::{Context, Target};
@@ -47,16 +47,31 @@ pub(crate) async fn run(ctx: &Context, args: ExecArgs) -> Result<()> {
         true => attach(ctx, &client, &target, args).await?,
         false => call(ctx, &client, &target, args).await?,
     };
+    end(code)
+}
+
+/// Ends as the command did.
+fn end(code: i64) -> Result<()> {
     match code {
         0 => Ok(()),
         code => Err(Error::CommandEnded { code }.into()),
     }
 }
 
+/// Whether there is a terminal that a command can have.
+pub(super) fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Gives this terminal to a command until that ends, and ends as it does.
+pub(super) async fn hand_over(ctx: &Context, stream: ExecStream) -> Result<()> {
+    end(session::run(ctx, stream).await?)
+}
+
 fn check_terminal(ctx: &Context) -> Result<()> {
     let problem = if ctx.output.is_json() {
         "--json and --tty do not go together: leave one of them out"
-    } else if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    } else if !has_terminal() {
         "--tty needs a terminal on stdin and stdout: leave it out here"
     } else {
         return Ok(());

@@ -1,24 +1,24 @@
-//! `tose logs`: what the project's replicas write, or how a deployment went.
+//! `tose logs` and `tose db logs`: what the replicas of a project or a database write, or how a
+//! deployment went.
 //!
 //! Lines come over a WebSocket, which can be followed. A time to end at, and a file to write to,
 //! need no following, so they are asked for page by page and as a download.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use tempfile::NamedTempFile;
 use tose_api::client::{
-    self, Client, FindLogs, LogEvent, LogFilter, LogFormat, LogQuery, LogStream, Paging,
+    self, Client, Download, FindLogs, LogEvent, LogFilter, LogFormat, LogQuery, LogStream, Paging,
 };
-use tose_api::log::{LogLevel, LogLineView, LogSource};
+use tose_api::log::{LogLevel, LogLineView, LogPage, LogSource};
 use tose_api::{DeploymentId, Kind, Timestamp};
 
 use crate::clock;
 use crate::context::{Context, Target};
+use crate::download;
 use crate::error::Error;
 use crate::replay::{Replay, split_frame};
 
@@ -33,15 +33,22 @@ const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(15);
 
 #[derive(Args)]
 pub(crate) struct LogsArgs {
-    /// Go on with lines as they are written
-    #[arg(long, short)]
-    follow: bool,
     /// Show the log of a deployment, its build above all
     #[arg(long, conflicts_with_all = ["tail", "since", "until", "search", "level", "source", "pod", "download"])]
     build: bool,
     /// Whose log; otherwise the newest deployment's
     #[arg(long, value_name = "ID", requires = "build")]
     deployment: Option<DeploymentId>,
+    #[command(flatten)]
+    lines: LinesArgs,
+}
+
+/// Which lines, and where they go.
+#[derive(Args)]
+pub(crate) struct LinesArgs {
+    /// Go on with lines as they are written
+    #[arg(long, short)]
+    follow: bool,
     /// How many of the lines that there are to show; otherwise 100
     #[arg(long, value_name = "N", conflicts_with = "since")]
     tail: Option<u32>,
@@ -83,7 +90,7 @@ enum Source {
     System,
 }
 
-impl LogsArgs {
+impl LinesArgs {
     fn filter(&self) -> LogFilter {
         LogFilter {
             search: self.search.clone(),
@@ -146,12 +153,19 @@ impl FromStr for Since {
     }
 }
 
+/// Whose lines they are.
+#[derive(Clone, Copy)]
+enum Owner {
+    Project,
+    Deployment(DeploymentId),
+    Database,
+}
+
 /// What is shown.
 struct Log<'a> {
     client: &'a Client,
     target: &'a Target,
-    /// Whose log; the project's own when absent.
-    deployment: Option<DeploymentId>,
+    owner: Owner,
     query: LogQuery,
     filter: LogFilter,
 }
@@ -159,6 +173,31 @@ struct Log<'a> {
 pub(crate) async fn run(ctx: &Context, args: LogsArgs) -> Result<()> {
     let client = &ctx.client()?;
     let target = &ctx.target(client).await?;
+    let owner = match args.deployment {
+        Some(id) => Owner::Deployment(id),
+        None if args.build => Owner::Deployment(newest_deployment(client, target).await?),
+        None => Owner::Project,
+    };
+    show_lines(ctx, client, target, owner, args.lines).await
+}
+
+/// Shows what the server of the database `target` writes.
+pub(super) async fn show_database(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    args: LinesArgs,
+) -> Result<()> {
+    show_lines(ctx, client, target, Owner::Database, args).await
+}
+
+async fn show_lines(
+    ctx: &Context,
+    client: &Client,
+    target: &Target,
+    owner: Owner,
+    args: LinesArgs,
+) -> Result<()> {
     let filter = args.filter();
     let since = args.since.map(Since::time);
     let format = if ctx.output.is_json() {
@@ -166,60 +205,46 @@ pub(crate) async fn run(ctx: &Context, args: LogsArgs) -> Result<()> {
     } else {
         LogFormat::Text
     };
-    if args.until.is_some() || args.download.is_some() {
-        let query = FindLogs {
-            start: since,
-            end: args.until.map(Since::time),
-            filter,
-            ..FindLogs::default()
-        };
-        return match &args.download {
-            Some(path) => download(ctx, client, target, &query, path, format).await,
-            None => show_until(ctx, client, target, query, args.tail, format).await,
-        };
-    }
-    let deployment = match args.deployment {
-        None if args.build => Some(newest_deployment(client, target).await?),
-        given => given,
-    };
     let query = LogQuery {
         tail: args.tail,
         since,
         follow: args.follow,
         format,
     };
-    show(
-        ctx,
-        Log {
-            client,
-            target,
-            deployment,
-            query,
-            filter,
-        },
-    )
-    .await
+    let log = Log {
+        client,
+        target,
+        owner,
+        query,
+        filter,
+    };
+    if args.until.is_none() && args.download.is_none() {
+        return show(ctx, log).await;
+    }
+    let query = FindLogs {
+        start: since,
+        end: args.until.map(Since::time),
+        filter: log.filter.clone(),
+        ..FindLogs::default()
+    };
+    match &args.download {
+        Some(path) => download(ctx, &log, &query, path).await,
+        None => show_until(ctx, &log, query).await,
+    }
 }
 
 /// Shows the lines up to a time: all from a begin on, or the last ones.
-async fn show_until(
-    ctx: &Context,
-    client: &Client,
-    target: &Target,
-    mut query: FindLogs,
-    tail: Option<u32>,
-    format: LogFormat,
-) -> Result<()> {
-    let Target { workspace, project } = target;
+async fn show_until(ctx: &Context, log: &Log<'_>, mut query: FindLogs) -> Result<()> {
+    let format = log.query.format;
     query.forward = query.start.is_some();
     let mut wanted = match query.forward {
         true => usize::MAX,
-        false => tail.unwrap_or(DEFAULT_TAIL) as usize,
+        false => log.query.tail.unwrap_or(DEFAULT_TAIL) as usize,
     };
     let mut backward = Vec::new();
     while wanted > 0 {
         query.limit = Some(u32::try_from(wanted).unwrap_or(MAX_PAGE).min(MAX_PAGE));
-        let page = client.find_logs(workspace, project, &query).await?;
+        let page = log.find(&query).await?;
         wanted -= page.lines.len().min(wanted);
         match query.forward {
             true => print_lines(ctx, page.lines.iter(), format)?,
@@ -249,35 +274,14 @@ fn print_lines<'a>(
     Ok(())
 }
 
-/// Writes the lines to a file as they come. One that breaks off is not left behind under its name.
-async fn download(
-    ctx: &Context,
-    client: &Client,
-    target: &Target,
-    query: &FindLogs,
-    path: &Path,
-    format: LogFormat,
-) -> Result<()> {
-    let Target { workspace, project } = target;
-    let mut file = client
-        .download_logs(workspace, project, query, format)
-        .await?;
-    if path == Path::new("-") {
-        while let Some(bytes) = file.next().await? {
-            ctx.output.raw(&bytes)?;
-        }
-        return Ok(());
+/// Writes the lines to a file as they come.
+async fn download(ctx: &Context, log: &Log<'_>, query: &FindLogs, path: &Path) -> Result<()> {
+    let file = log.download(query).await?;
+    let size = download::save(&ctx.output, file, path).await?;
+    if !download::is_stdout(path) {
+        let path = path.display();
+        ctx.output.note(&format!("{path}: {size} bytes"));
     }
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let mut part = NamedTempFile::new_in(dir.unwrap_or(Path::new(".")))?;
-    let mut size = 0;
-    while let Some(bytes) = file.next().await? {
-        part.write_all(&bytes)?;
-        size += bytes.len();
-    }
-    part.persist(path)?;
-    let path = path.display();
-    ctx.output.note(&format!("{path}: {size} bytes"));
     Ok(())
 }
 
@@ -315,16 +319,51 @@ async fn show(ctx: &Context, mut log: Log<'_>) -> Result<()> {
 
 impl Log<'_> {
     async fn open(&self) -> client::Result<LogStream> {
+        let (client, query, filter) = (self.client, self.query, &self.filter);
         let Target { workspace, project } = self.target;
-        match self.deployment {
-            Some(id) => {
-                self.client
-                    .stream_build_logs(workspace, project, id, self.query)
+        match self.owner {
+            Owner::Project => {
+                client
+                    .stream_live_logs(workspace, project, query, filter)
                     .await
             }
-            None => {
+            Owner::Deployment(id) => {
+                client
+                    .stream_build_logs(workspace, project, id, query)
+                    .await
+            }
+            Owner::Database => {
+                client
+                    .stream_database_logs(workspace, project, query, filter)
+                    .await
+            }
+        }
+    }
+
+    async fn find(&self, query: &FindLogs) -> client::Result<LogPage> {
+        let Target { workspace, project } = self.target;
+        match self.owner {
+            Owner::Database => {
                 self.client
-                    .stream_live_logs(workspace, project, self.query, &self.filter)
+                    .find_database_logs(workspace, project, query)
+                    .await
+            }
+            _ => self.client.find_logs(workspace, project, query).await,
+        }
+    }
+
+    async fn download(&self, query: &FindLogs) -> client::Result<Download> {
+        let (client, format) = (self.client, self.query.format);
+        let Target { workspace, project } = self.target;
+        match self.owner {
+            Owner::Database => {
+                client
+                    .download_database_logs(workspace, project, query, format)
+                    .await
+            }
+            _ => {
+                client
+                    .download_logs(workspace, project, query, format)
                     .await
             }
         }

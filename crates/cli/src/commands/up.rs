@@ -50,7 +50,7 @@ async fn upload(ctx: &Context, client: &Client, args: UpArgs) -> Result<()> {
     let archive = archive::pack(&ctx.directory, dockerfile(&project))?;
     let count = archive.file_count;
     ensure!(count > 0, "there is no file to send in {folder}");
-    let size = text::size(archive.bytes.len());
+    let size = text::size(archive.bytes.len() as u64);
     ctx.output.note(&format!("sending {count} files, {size}"));
     let target = target(project);
     let deployment = client

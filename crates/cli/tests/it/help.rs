@@ -29,6 +29,28 @@ const COMMANDS: &[&str] = &[
     "jobs list",
     "jobs logs",
     "jobs stop",
+    "db",
+    "db list",
+    "db create",
+    "db info",
+    "db update",
+    "db start",
+    "db stop",
+    "db restart",
+    "db retry",
+    "db reset-password",
+    "db connect",
+    "db logs",
+    "db backups",
+    "db backup",
+    "db restore",
+    "db download",
+    "db delete",
+    "template",
+    "template list",
+    "template deploy",
+    "template instances",
+    "template delete",
     "env",
     "env list",
     "env set",
@@ -98,7 +120,7 @@ fn the_help_of_each_command_is_known() {
 #[test]
 fn no_command_is_missing_above() {
     let sandbox = Sandbox::new();
-    for parent in ["", "domains", "env", "keys", "members"] {
+    for parent in ["", "db", "domains", "env", "keys", "members", "template"] {
         let mut arguments: Vec<_> = parent.split_whitespace().collect();
         arguments.push("--help");
         let help = sandbox.run(&arguments).ok().stdout;

@@ -9,6 +9,7 @@ mod terminal;
 mod views;
 
 mod completions;
+mod db;
 mod deploy;
 mod deployments;
 mod domain_settings;
@@ -35,5 +36,6 @@ mod registry;
 mod rollback;
 mod scale;
 mod schedules;
+mod template;
 mod upload;
 mod usage;

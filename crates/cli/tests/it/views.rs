@@ -2,6 +2,10 @@
 
 use tose_api::account::MeView;
 use tose_api::analysis::{AnalysisView, CauseView};
+use tose_api::database::{
+    BackupPolicy, BackupStatus, BackupView, Connection, DatabaseStatus, DatabaseStorage,
+    DatabaseType, DatabaseView,
+};
 use tose_api::deployment::{DeploymentStatus, DeploymentView, Trigger};
 use tose_api::env_var::EnvVarView;
 use tose_api::git::GitConnectionView;
@@ -11,6 +15,11 @@ use tose_api::{RepoUrl, Timestamp};
 
 /// The id of every deployment here.
 pub(crate) const DEPLOYMENT_ID: &str = "0198c0de-0000-7000-8000-000000000001";
+
+/// The id of every backup here.
+pub(crate) const BACKUP_ID: &str = "0198c0de-0000-7000-8000-0000000000ba";
+/// The password of every database here.
+pub(crate) const PASSWORD: &str = "0123456789abcdef";
 
 /// A time, in milliseconds after the first one.
 pub(crate) fn time(millis: i64) -> Timestamp {
@@ -120,6 +129,69 @@ pub(crate) fn analysis() -> AnalysisView {
             evidence: vec!["Error: Cannot find module 'express'".to_owned()],
             fix: "Add it to package.json.".to_owned(),
         }],
+    }
+}
+
+/// The database `demo/orders`, as an admin sees it.
+pub(crate) fn database(status: DatabaseStatus) -> DatabaseView {
+    let connection = Connection {
+        host: "orders".to_owned(),
+        port: 5432_u64.try_into().expect("a port"),
+        username: "orders".to_owned(),
+        password: Some(PASSWORD.to_owned()),
+        database: "orders".to_owned(),
+        url: Some(format!("postgresql://orders:{PASSWORD}@orders:5432/orders")),
+        is_pending: false,
+    };
+    DatabaseView {
+        id: "0198c0de-0000-7000-8000-00000000000d"
+            .parse()
+            .expect("an id"),
+        name: "Orders".to_owned(),
+        slug: "orders".parse().expect("a slug"),
+        kind: DatabaseType::Postgresql,
+        version: "17".to_owned(),
+        status,
+        error: (status == DatabaseStatus::Failed)
+            .then(|| "it does not answer; its log says more".to_owned()),
+        cpu: "0.5".parse().expect("cores"),
+        ram: "0.5".parse().expect("GB"),
+        connection,
+        expose: None,
+        storage: DatabaseStorage {
+            limit_gb: 10,
+            used_bytes: Some(47_300_000),
+            warning: None,
+        },
+        backups: BackupPolicy {
+            schedule: None,
+            keep: 7,
+            next_at: None,
+            last_succeeded_at: None,
+            last_error: None,
+            last_proven_restore_at: None,
+        },
+        restore: None,
+        created_at: time(0),
+        updated_at: time(0),
+    }
+}
+
+pub(crate) fn backup(status: BackupStatus) -> BackupView {
+    let is_good = status == BackupStatus::Succeeded;
+    BackupView {
+        id: BACKUP_ID.parse().expect("an id"),
+        status,
+        created_by: "ada@example.com".to_owned(),
+        size_bytes: if is_good { 1_234_567 } else { 0 },
+        dump_bytes: if is_good { 7_654_321 } else { 0 },
+        sha256: None,
+        error: (status == BackupStatus::Failed).then(|| "the disk is full".to_owned()),
+        created_at: time(0),
+        finished_at: (status != BackupStatus::Running).then(|| time(2_000)),
+        is_being_proven: false,
+        proof_error: None,
+        proven_at: None,
     }
 }
 

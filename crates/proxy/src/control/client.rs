@@ -192,12 +192,21 @@ impl Client {
             .ask("a hand-over request", &Request::HandOver, ANSWER_LIMIT)
             .await?;
         match answer.response {
-            Response::HandedOver { listeners, https }
-                if listeners == answer.listeners.len() && https <= listeners =>
+            Response::HandedOver {
+                listeners,
+                https,
+                ports,
+            } if listeners == answer.listeners.len()
+                && https.saturating_add(ports) <= listeners =>
             {
-                let mut http = answer.listeners;
-                let https = http.split_off(listeners - https);
-                Ok(Listeners { http, https })
+                let mut ports_first = answer.listeners;
+                let https = ports_first.split_off(listeners - https);
+                let http = ports_first.split_off(ports);
+                Ok(Listeners {
+                    http,
+                    https,
+                    ports: ports_first,
+                })
             }
             _ => Err(Error::UnexpectedAnswer),
         }

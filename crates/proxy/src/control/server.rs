@@ -170,7 +170,11 @@ fn line_of(response: &Response) -> io::Result<Vec<u8>> {
 /// Answers a hand-over: the line is short enough to leave whole, so the listeners go with it.
 async fn send_listeners(stream: &mut UnixStream, listeners: &Listeners) -> io::Result<()> {
     let https = listeners.https.len();
-    let listeners: Vec<_> = listeners.http.iter().chain(&listeners.https).collect();
+    // What does not fit is bound anew beside ours.
+    let room = MAX_LISTENERS.saturating_sub(listeners.http.len() + https);
+    let ports = listeners.ports.len().min(room);
+    let workers = listeners.http.iter().chain(&listeners.https);
+    let listeners: Vec<_> = listeners.ports[..ports].iter().chain(workers).collect();
     if listeners.is_empty() || listeners.len() > MAX_LISTENERS {
         let message = format!("{} listeners cannot be handed over", listeners.len());
         return send(stream, &Response::Error { message }).await;
@@ -178,6 +182,7 @@ async fn send_listeners(stream: &mut UnixStream, listeners: &Listeners) -> io::R
     let line = line_of(&Response::HandedOver {
         listeners: listeners.len(),
         https,
+        ports,
     })?;
     let descriptors: Vec<_> = listeners.iter().map(|one| one.as_fd()).collect();
     let sent = stream

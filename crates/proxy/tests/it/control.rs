@@ -201,10 +201,10 @@ async fn a_second_proxy_does_not_start_beside_the_first() {
 /// What puts these hosts of the table in place of all of their project's.
 fn change_to(table: &RouteTable) -> RouteChange {
     let projects = table.routes.values().map(|route| route.project_id);
-    RouteChange {
-        generation: table.generation,
-        projects: projects.map(|id| (id, table.routes_of(id))).collect(),
-    }
+    RouteChange::new(
+        table.generation,
+        projects.map(|id| (id, table.routes_of(id))),
+    )
 }
 
 #[tokio::test]

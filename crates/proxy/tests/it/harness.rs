@@ -261,7 +261,11 @@ pub(crate) fn routes(generation: u64, hosts: &[(&str, &[SocketAddr])]) -> RouteT
         .iter()
         .map(|(host, addrs)| (host.parse().unwrap(), route(addrs)))
         .collect();
-    RouteTable { generation, routes }
+    RouteTable {
+        generation,
+        routes,
+        ..RouteTable::default()
+    }
 }
 
 /// A table with one host and one app.

@@ -13,6 +13,7 @@ mod origin;
 mod pages;
 mod rules;
 mod smuggling;
+mod tcp;
 mod tls;
 mod traffic;
 mod upgrade;

@@ -30,6 +30,12 @@ pub(crate) struct Made {
     der: CertificateDer<'static>,
 }
 
+impl Made {
+    pub(crate) fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+}
+
 pub(crate) fn made(name: &str) -> Made {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     Made {

@@ -145,6 +145,23 @@ impl Platform {
         Ok((name, self.read_backup(&backup)?))
     }
 
+    /// Wants a backup restored into an instance that is made for that, to see that it is whole.
+    pub(crate) async fn prove_backup(
+        &self,
+        access: &Access,
+        slug: &str,
+        id: &str,
+    ) -> Result<BackupView> {
+        let (project, backup) = self.find_good_backup(access, slug, id).await?;
+        let target = format!("{}/{}", project.slug, backup.id);
+        let event = self.event(access, "database.prove", target);
+        self.store
+            .request_proof(access.scope(), backup.id, Some(&event))
+            .await?;
+        self.signals.backups();
+        self.get_backup(access, slug, id).await
+    }
+
     /// Wants a database's data replaced by a backup: that of the database itself, or of another one of the
     /// same type.
     pub(crate) async fn restore_backup(
@@ -330,6 +347,8 @@ fn view(backup: Backup) -> BackupView {
         error: backup.error,
         created_at: backup.created_at,
         finished_at: backup.finished_at,
+        is_being_proven: backup.proof_wanted,
+        proof_error: backup.proof_error,
         proven_at: backup.proven_at,
     }
 }

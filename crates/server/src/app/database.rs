@@ -104,6 +104,7 @@ impl Platform {
                 admin_password: self.seal_password(admin_place(workspace_id, id)),
                 storage_gb,
                 backup_keep: DEFAULT_KEEP,
+                proof_of: None,
             })),
             now: self.now(),
         };
@@ -423,7 +424,7 @@ impl Platform {
         Ok(database::env(database.kind, &database.version, &account))
     }
 
-    fn seal_password(&self, place: Place<'_>) -> tose_model::secret::Sealed {
+    pub(super) fn seal_password(&self, place: Place<'_>) -> tose_model::secret::Sealed {
         let mut bytes = [0; PASSWORD_BYTES];
         self.ids.fill(&mut bytes);
         self.vault
@@ -493,6 +494,7 @@ impl Platform {
         let backups = self.backup_policy(access.scope(), &database).await?;
         Ok(DatabaseView {
             connection: self.connection(access, &project, &database)?,
+            expose: self.expose_view(access, &project, &database)?,
             storage: DatabaseStorage {
                 limit_gb: database.storage_gb,
                 used_bytes: database.used_bytes,
@@ -597,14 +599,20 @@ pub(crate) fn parse_schedule(text: &str) -> Result<Cron> {
     })
 }
 
-fn password_place(workspace_id: tose_api::WorkspaceId, project_id: ProjectId) -> Place<'static> {
+pub(super) fn password_place(
+    workspace_id: tose_api::WorkspaceId,
+    project_id: ProjectId,
+) -> Place<'static> {
     Place::DatabasePassword {
         workspace_id,
         project_id,
     }
 }
 
-fn admin_place(workspace_id: tose_api::WorkspaceId, project_id: ProjectId) -> Place<'static> {
+pub(super) fn admin_place(
+    workspace_id: tose_api::WorkspaceId,
+    project_id: ProjectId,
+) -> Place<'static> {
     Place::DatabaseAdminPassword {
         workspace_id,
         project_id,

@@ -1,5 +1,8 @@
-//! `[databases]`: which images managed databases run, and how long they may take.
+//! `[databases]`: which images managed databases run, how long they may take, and on which ports they are
+//! reached from the outside.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,6 +14,10 @@ use tose_api::database::DatabaseType;
 pub struct DatabasesConfig {
     /// How long a server may take from its start until it takes logins.
     pub start_timeout: Duration,
+    /// The ports on which they can be reached from the outside; `None` if they cannot.
+    pub expose_ports: Option<RangeInclusive<u16>>,
+    /// The address of these ports.
+    pub expose_addr: IpAddr,
     /// PostgreSQL's image.
     pub postgresql: DatabaseImage,
     /// MySQL's image.
@@ -73,10 +80,15 @@ impl DatabasesConfig {
     }
 }
 
+/// The ports on which databases can be reached where the operator names none.
+const DEFAULT_PORTS: RangeInclusive<u16> = 32_000..=32_999;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DatabasesTable {
     start_timeout_seconds: Option<u32>,
+    expose_ports: Option<String>,
+    expose_addr: Option<IpAddr>,
     postgresql: Option<DatabaseImage>,
     mysql: Option<DatabaseImage>,
     redis: Option<DatabaseImage>,
@@ -92,7 +104,14 @@ impl DatabasesTable {
                 problem: "must be at least 1".to_owned(),
             });
         }
+        let expose_ports = match self.expose_ports.as_deref() {
+            None => Some(DEFAULT_PORTS),
+            Some("off") => None,
+            Some(text) => Some(parse_ports(text)?),
+        };
         let config = DatabasesConfig {
+            expose_ports,
+            expose_addr: self.expose_addr.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             start_timeout: Duration::from_secs(u64::from(seconds)),
             postgresql: self
                 .postgresql
@@ -122,6 +141,19 @@ impl DatabasesTable {
         }
         Ok(config)
     }
+}
+
+/// A range such as `32000-32999`, both ends included.
+fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, super::ConfigError> {
+    let ends = text.split_once('-').and_then(|(first, last)| {
+        let end = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+        Some(end(first)?..=end(last)?)
+    });
+    ends.filter(|range| !range.is_empty())
+        .ok_or_else(|| super::ConfigError::Value {
+            key: "databases.expose_ports",
+            problem: "must be a range such as \"32000-32999\", or \"off\"".to_owned(),
+        })
 }
 
 #[cfg(test)]
@@ -155,6 +187,27 @@ mod tests {
         let named = of("pgvector/pgvector:pg{version}");
         assert_eq!(named.as_deref(), Some("pgvector/pgvector:pg17.6"));
         assert_eq!(of("not an image"), None);
+    }
+
+    #[test]
+    fn ports_are_a_range_or_off() {
+        let ports = |text: Option<&str>| {
+            let table = DatabasesTable {
+                expose_ports: text.map(str::to_owned),
+                ..DatabasesTable::default()
+            };
+            table.into_config().map(|config| config.expose_ports)
+        };
+        assert_eq!(ports(None).expect("read"), Some(32_000..=32_999));
+        assert_eq!(ports(Some("off")).expect("read"), None);
+        assert_eq!(
+            ports(Some("40000-40000")).expect("read"),
+            Some(40_000..=40_000)
+        );
+        for text in ["", "40000", "0-10", "10-9", "1-70000", "a-b"] {
+            let error = ports(Some(text)).expect_err("refused");
+            assert!(error.to_string().contains("expose_ports"), "{error}");
+        }
     }
 
     #[test]

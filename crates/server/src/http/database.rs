@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use tokio::sync::OwnedSemaphorePermit;
-use tose_api::database::{CreateDatabase, RestoreBackup, UpdateDatabase};
+use tose_api::database::{CreateDatabase, ExposeDatabase, RestoreBackup, UpdateDatabase};
 use tose_model::Error;
 use tose_model::access::Access;
 
@@ -101,6 +101,15 @@ pub(crate) async fn reset_password(
     ok(platform.reset_database_password(&access, &database).await?)
 }
 
+pub(crate) async fn expose(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, database)): DatabasePath,
+    Body(input): Body<ExposeDatabase>,
+) -> Reply {
+    ok(platform.expose_database(&access, &database, input).await?)
+}
+
 pub(crate) async fn list_backups(
     State(platform): State<Arc<Platform>>,
     Extension(access): Extension<Access>,
@@ -124,6 +133,14 @@ pub(crate) async fn get_backup(
     Path((_, database, id)): BackupPath,
 ) -> Reply {
     ok(platform.get_backup(&access, &database, &id).await?)
+}
+
+pub(crate) async fn prove(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, database, id)): BackupPath,
+) -> Reply {
+    accepted(platform.prove_backup(&access, &database, &id).await?)
 }
 
 pub(crate) async fn delete_backup(

@@ -14,7 +14,9 @@ use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tose_api::account::*;
 use tose_api::analysis::{AnalyzeLogs, LogAnalysisView};
-use tose_api::database::{BackupView, CreateDatabase, DatabaseView, RestoreBackup, UpdateDatabase};
+use tose_api::database::{
+    BackupView, CreateDatabase, DatabaseView, ExposeDatabase, RestoreBackup, UpdateDatabase,
+};
 use tose_api::deployment::{CreateDeployment, DeployHookView, DeploymentLogView, DeploymentView};
 use tose_api::domain::{AddDomain, DomainView, SetCertificate};
 use tose_api::domain_settings::DomainSettings;
@@ -207,6 +209,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", d("/restart"), MEMBER, post(database::restart), doc("restart_database", "End its server and start it again").gives::<DatabaseView>().conflict(BUSY.0, BUSY.1).conflict(QUOTA.0, QUOTA.1)),
         route("POST", d("/retry"), MEMBER, post(database::retry), doc("retry_database", "Try a database again that failed").gives::<DatabaseView>().text("Its record stays, and so does its data, if anybody ever logged in.").conflict("not_failed", "it did not fail").conflict(QUOTA.0, QUOTA.1)),
         route("POST", d("/reset-password"), ADMIN, post(database::reset_password), doc("reset_database_password", "Give its account another password").gives::<DatabaseView>().text("It counts at once. Apps whose variables refer to it have to be deployed again.").engine()),
+        route("POST", d("/expose"), ADMIN, post(database::expose), doc("expose_database", "Open a database to the outside, or close it").takes::<ExposeDatabase>().gives::<DatabaseView>().text("It gets a port of its own, by TLS or without; who may come in by the network is said by `allow`. Closing it ends the connections.").conflict("expose_off", "the server opens no databases").conflict("no_port_free", "every port has a database")),
         route("GET", d("/status"), MEMBER, get(project::status), doc("get_database_status", "What its server does now").gives::<StatusView>().engine()),
         route("GET", d("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_database_metrics", "What it used over time"))),
         route("POST", d("/exec"), ADMIN, post(exec::run), doc("exec_in_database", "Run a command beside its server").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "its server does not run")),
@@ -220,6 +223,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", d("/backups/{id}"), MEMBER, get(database::get_backup), doc("get_backup", "A backup").gives::<BackupView>()),
         route("DELETE", d("/backups/{id}"), ADMIN, delete(database::delete_backup), doc("delete_backup", "Delete a backup").gives::<Deleted>().conflict("backup_in_progress", "it is being made")),
         download(d("/backups/{id}/download"), ADMIN, get(database::download), doc("download_backup", "The dump, as the database's own tool wrote it").raw("application/octet-stream").conflict("backup_in_progress", "it is being made").conflict("backup_failed", "there is nothing in it")),
+        route("POST", d("/backups/{id}/prove"), ADMIN, post(database::prove), doc("prove_backup", "Restore a backup into an instance that is made for that and goes again").accepts::<BackupView>().text("Its `proven_at` or `proof_error` says how that ended. A database with a schedule has its newest backup proven once a day by itself.").conflict("backup_in_progress", "the backup is being made").conflict("backup_failed", "there is nothing in it")),
         route("POST", d("/backups/{id}/restore"), ADMIN, post(database::restore), doc("restore_backup", "Replace a database's data by a backup").may_take::<RestoreBackup>().accepts::<DatabaseView>().text("The database's `restore` says how far it is.").conflict("not_running", "the database does not run").conflict("backup_in_progress", "the backup is being made").conflict("backup_failed", "there is nothing in it").conflict("restore_in_progress", "a backup is being restored into it already").engine()),
 
         route("GET", "/api/templates", CALLER, get(template::catalogue), doc("list_templates", "The catalogue: applications that need no set-up").lists::<TemplateView>()),

@@ -28,6 +28,7 @@ use crate::app::database::parse_schedule;
 use crate::backup_file::{BackupWriter, FileKey};
 use crate::database_client::{self, ClientError, Source, Target};
 use crate::tasks::Spawner;
+use crate::tasks::proofs::Proofs;
 
 /// How often the store is asked what is due.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -39,6 +40,8 @@ const TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 const PIECES: usize = 16;
 /// Bytes of a piece that is read from a file.
 const PIECE: usize = 64 << 10;
+/// How often a backup of a database is proven by itself; less than a day, so that backups of each night are.
+const PROOF_PERIOD: Duration = Duration::from_secs(20 * 3600);
 /// Who asked for a backup that is due.
 const BY_SCHEDULE: &str = "schedule";
 
@@ -48,6 +51,7 @@ struct Backups {
     spawner: Spawner,
     places: Arc<Semaphore>,
     busy: Arc<Mutex<HashSet<ProjectId>>>,
+    proofs: Proofs,
 }
 
 pub(crate) async fn run(platform: Arc<Platform>, spawner: Spawner) {
@@ -56,6 +60,7 @@ pub(crate) async fn run(platform: Arc<Platform>, spawner: Spawner) {
         spawner,
         places: Arc::new(Semaphore::new(AT_ONCE)),
         busy: Arc::default(),
+        proofs: Proofs::default(),
     };
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -82,6 +87,7 @@ impl Backups {
                 make(&platform, &backup).await
             });
         }
+        self.proofs.look(&self.platform, &self.spawner).await?;
         for database in store.list_restores_for_task().await? {
             self.begin(database.project_id, async move |platform| {
                 restore(&platform, &database).await
@@ -160,6 +166,8 @@ async fn make(platform: &Platform, backup: &Backup) -> Result<()> {
         }
         Err(reason) => {
             tracing::warn!(project_id = %backup.project_id, reason, "a backup failed");
+            let text = format!("backup {} failed: {reason}", backup.id);
+            platform.tell_project(backup.project_id, text).await;
             let _ = fs::remove_file(platform.backup_path(backup));
         }
     }
@@ -168,7 +176,27 @@ async fn make(platform: &Platform, backup: &Backup) -> Result<()> {
         .store
         .finish_backup(&scope, backup.id, noted, platform.now())
         .await?;
+    if made.is_ok() && backup.created_by == BY_SCHEDULE {
+        want_daily_proof(platform, &scope, backup).await?;
+    }
     remove_surplus(platform, &scope, backup.project_id).await
+}
+
+/// Has the newest backup of a database proven if none was for a day.
+async fn want_daily_proof(
+    platform: &Platform,
+    scope: &WorkspaceScope,
+    backup: &Backup,
+) -> Result<()> {
+    let facts = platform
+        .store
+        .backup_facts(scope, backup.project_id)
+        .await?;
+    let is_due = |at: Timestamp| at.saturating_add(PROOF_PERIOD) <= platform.now();
+    if facts.last_proven_at.is_none_or(is_due) {
+        platform.store.request_proof(scope, backup.id, None).await?;
+    }
+    Ok(())
 }
 
 async fn try_make(
@@ -214,7 +242,7 @@ async fn try_make(
     })
 }
 
-async fn find(
+pub(super) async fn find(
     platform: &Platform,
     scope: &WorkspaceScope,
     project_id: ProjectId,
@@ -234,7 +262,7 @@ async fn find(
 }
 
 /// A reason that the owner of a database may see; the rest is for the operator.
-fn internal(error: Error) -> String {
+pub(super) fn internal(error: Error) -> String {
     tracing::warn!(
         error = &error as &dyn std::error::Error,
         "a backup or restore failed"
@@ -242,7 +270,7 @@ fn internal(error: Error) -> String {
     "the server could not do it; its log says why".to_owned()
 }
 
-fn explain(error: &ClientError) -> String {
+pub(super) fn explain(error: &ClientError) -> String {
     match error {
         ClientError::Engine(source) => {
             tracing::warn!(
@@ -419,19 +447,29 @@ async fn try_restore(
     let Some(restoration) = &wanted.restore else {
         return Ok(());
     };
-    let (database, replica) = find(platform, scope, wanted.project_id).await?;
     let backup = platform
         .store
         .find_backup(scope, restoration.backup_id)
         .await
         .map_err(|error| internal(error.into()))?
         .ok_or_else(|| "the backup is gone".to_owned())?;
+    restore_into(platform, scope, wanted.project_id, &backup).await
+}
+
+/// Replaces what is in a database by a backup.
+pub(super) async fn restore_into(
+    platform: &Platform,
+    scope: &WorkspaceScope,
+    project_id: ProjectId,
+    backup: &Backup,
+) -> std::result::Result<(), String> {
+    let (database, replica) = find(platform, scope, project_id).await?;
     let account = platform.open_account(&database).map_err(internal)?;
     let plan = database::restore(database.kind, &account);
     let driver = platform.driver.as_ref();
     for (place, program) in plan.programs.iter().enumerate() {
         let done = if place == plan.reads_dump {
-            let mut dump = read_dump(platform.read_backup(&backup).map_err(internal)?);
+            let mut dump = read_dump(platform.read_backup(backup).map_err(internal)?);
             database_client::feed(driver, &replica.name, program, &mut dump).await
         } else {
             database_client::run(driver, &replica.name, program, TIMEOUT)

@@ -1,12 +1,13 @@
 //! One pass over one project: read, look, plan, act, write back.
 
 mod database;
+mod exposure;
 mod jobs;
 mod release;
 mod removal;
 mod scene;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ use tose_model::driver::{
 use tose_model::error::{Error, Result};
 use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Step, plan};
 use tose_model::project::DesiredState;
-use tose_model::route::{Backend, Route};
+use tose_model::route::{Backend, ProjectRoutes, Route};
 use tose_model::secret::SecretString;
 use tose_store::Lease;
 
@@ -92,7 +93,7 @@ pub(crate) async fn run(
 ) -> Result<Option<Timestamp>> {
     let Some(reference) = platform.store.find_project_ref_for_task(id).await? else {
         // No row any more: its routes must not outlive it.
-        replace_routes(platform, id, BTreeMap::new()).await?;
+        replace_routes(platform, id, ProjectRoutes::default()).await?;
         return Ok(None);
     };
     let scope = WorkspaceScope::for_task(reference.workspace_id);
@@ -145,7 +146,9 @@ impl Pass<'_> {
         }
         outcome?;
         self.settle_credentials(memory).await;
-        if !acted && !self.scene.is_database() {
+        if !acted && self.scene.is_database() {
+            self.route_port().await?;
+        } else if !acted {
             // Hosts, addresses and reasons may have changed though no replica came or went.
             let routed = replicas.iter().filter(|replica| replica.routed);
             self.route(
@@ -556,7 +559,7 @@ impl Pass<'_> {
             .platform
             .path_targets(&self.scene.scope, &domains)
             .await?;
-        let routes = domains
+        let hosts = domains
             .into_iter()
             .filter(|domain| domain.status == DomainStatus::Active)
             .map(|domain| {
@@ -572,6 +575,10 @@ impl Pass<'_> {
                 Ok((domain.hostname, route))
             })
             .collect::<Result<_>>()?;
+        let routes = ProjectRoutes {
+            hosts,
+            ..ProjectRoutes::default()
+        };
         replace_routes(self.platform, project.id, routes).await
     }
 
@@ -778,11 +785,7 @@ fn is_authors_fault(error: &DriverError) -> bool {
     )
 }
 
-async fn replace_routes(
-    platform: &Platform,
-    id: ProjectId,
-    routes: BTreeMap<tose_api::Hostname, Route>,
-) -> Result<()> {
+async fn replace_routes(platform: &Platform, id: ProjectId, routes: ProjectRoutes) -> Result<()> {
     platform
         .routes
         .replace(platform.data_plane.as_ref(), id, routes)

@@ -341,6 +341,24 @@ async fn backups_are_made_on_request_and_on_schedule_kept_and_restored() {
         }
     })
     .await;
+    // One of each night is restored elsewhere by itself, and nothing is left of that.
+    let proven = eventually("it was proven", async || {
+        let answer = owner.get(&format!("databases/db/backups/{id}")).await;
+        match answer.data()["proven_at"].is_string() && answer.data()["is_being_proven"] == false {
+            true => Ok(answer.data().clone()),
+            false => Err(format!("{answer:?}")),
+        }
+    })
+    .await;
+    assert_eq!(proven["proof_error"], Value::Null);
+    lab.has_replicas(1).await;
+    let list = owner.get("databases").await;
+    assert_eq!(list.data().as_array().map(Vec::len), Some(1));
+    let seen = owner.get("databases/db").await;
+    assert_eq!(
+        seen.data()["backups"]["last_proven_restore_at"],
+        proven["proven_at"]
+    );
     let other = owner
         .post(
             &format!("databases/db/backups/{id}/restore"),

@@ -16,6 +16,7 @@ mod domain;
 mod domain_settings;
 mod drain;
 mod env_var;
+mod expose;
 mod feature;
 mod git;
 mod git_push;

@@ -269,6 +269,7 @@ impl Lab {
                 admin_password: Sealed::from_bytes(vec![2]),
                 storage_gb: 1,
                 backup_keep: 2,
+                proof_of: None,
             })),
             ..self.new_project(slug, &[&format!("{slug}.example.com")])
         };

@@ -1,8 +1,9 @@
 //! Managed databases and their backups.
 
-use tose_api::BackupId;
 use tose_api::database::BackupStatus;
+use tose_api::domain_settings::IpRange;
 use tose_api::envelope::Paging;
+use tose_api::{BackupId, Port};
 use tose_model::IdGen;
 use tose_model::secret::Sealed;
 use tose_store::{DatabaseChanges, Error, MadeBackup, NewBackup};
@@ -223,4 +224,52 @@ async fn a_due_backup_is_taken_by_one_and_a_restore_waits_for_the_one_before() {
             .is_empty()
     );
     request().await.expect("wanted again");
+}
+
+#[tokio::test]
+async fn a_database_keeps_its_port_and_no_two_have_the_same() {
+    let lab = Lab::new().await;
+    let (store, scope) = (&lab.store, &lab.scope);
+    let (one, two, three) = (
+        lab.database("one").await,
+        lab.database("two").await,
+        lab.database("three").await,
+    );
+    let event = lab.event();
+    let here: IpRange = "203.0.113.0/24".parse().expect("a range");
+    let expose = async |id, allow: &[IpRange]| {
+        let event = lab.event();
+        let exposed = store.expose_database(scope, id, 32_000..=32_001, allow, &event);
+        exposed.await.expect("written").map(Port::get)
+    };
+    let exposure = async |id| {
+        let database = store.find_database(scope, id).await.expect("read");
+        database.expect("a database").exposure
+    };
+    assert_eq!(exposure(one).await, None);
+    assert_eq!(expose(one, &[]).await, Some(32_000));
+    assert_eq!(expose(two, &[]).await, Some(32_001));
+    assert_eq!(expose(three, &[]).await, None);
+    assert_eq!(exposure(three).await, None);
+    // It is the same with other ranges, also when the operator gives others.
+    let (ports, allow) = (33_000..=33_000, [here]);
+    let again = store.expose_database(scope, one, ports, &allow, &event);
+    assert_eq!(again.await.expect("written").map(Port::get), Some(32_000));
+    assert_eq!(exposure(one).await.expect("exposed").allow, [here]);
+    // Other workspaces change nothing.
+    let other = lab.workspace("other").await;
+    let hidden = store.hide_database(&other, one, &lab.event()).await;
+    hidden.expect("written");
+    assert!(exposure(one).await.is_some());
+
+    let hidden = store.hide_database(scope, one, &lab.event()).await;
+    hidden.expect("written");
+    assert_eq!(exposure(one).await, None);
+    assert_eq!(expose(three, &[]).await, Some(32_000));
+    // One that is deleted has none any more.
+    let deletion = lab.event();
+    let deleted = store.delete_project(scope, two, lab.now(), &deletion);
+    deleted.await.expect("deleted");
+    assert_eq!(expose(one, &[]).await, Some(32_001));
+    assert_eq!(store.check().await.expect("checked"), []);
 }

@@ -132,5 +132,6 @@ pub(crate) fn addition(number: u64, host: &str, app: SocketAddr) -> Result<Route
     Ok(RouteChange {
         generation: number,
         projects: BTreeMap::from([(project_id, BTreeMap::from([(host.parse()?, route)]))]),
+        ..RouteChange::default()
     })
 }

@@ -91,6 +91,17 @@ async fn restored(api: &Api, slug: &str, backup: &str) {
     .await;
 }
 
+/// Waits until a backup was restored into an instance of its own.
+async fn proven(api: &Api, slug: &str, backup: &str) {
+    eventually("the backup is proven", async || {
+        let path = format!("/databases/{slug}/backups/{backup}");
+        let record = api.get(&path).await;
+        assert!(record["proof_error"].is_null(), "{record}");
+        when(record["proven_at"].is_string(), record)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn every_kind_comes_up_serves_apps_and_survives_restarts_and_losses() {
     let Some(mut site) = site().await else {
@@ -119,6 +130,7 @@ async fn every_kind_comes_up_serves_apps_and_survives_restarts_and_losses() {
         assert_eq!(&sum(&site, &app, kind).await, written, "{kind}");
     }
     site.restart().await;
+    let mut backups = Vec::new();
     for (kind, written) in KINDS.iter().zip(&sums) {
         let slug = format!("my-{kind}");
         act(&api, &format!("{slug}/restart")).await;
@@ -142,7 +154,14 @@ async fn every_kind_comes_up_serves_apps_and_survives_restarts_and_losses() {
             written,
             "{kind} was restored"
         );
+        act(&api, &format!("{slug}/backups/{backup}/prove")).await;
+        backups.push(backup);
     }
+    for (kind, backup) in KINDS.iter().zip(&backups) {
+        proven(&api, &format!("my-{kind}"), backup).await;
+    }
+    let list = api.get("/databases").await;
+    assert_eq!(list.as_array().map(Vec::len), Some(KINDS.len()));
     another_password(&site, &api, &app, &sums).await;
 }
 

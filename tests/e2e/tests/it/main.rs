@@ -16,6 +16,7 @@ mod deploy;
 mod drain;
 mod edge;
 mod endurance;
+mod expose;
 mod feature;
 mod git_push;
 mod github;

@@ -9,19 +9,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tose_api::client::{self, Client};
+use tose_api::Timestamp;
+use tose_api::client::Client;
 use tose_api::deployment::{DeploymentStatus, DeploymentView};
-use tose_api::{Kind, Timestamp};
 
 use super::build_log::BuildLog;
 use crate::context::{Context, Target};
 use crate::error::Error;
 use crate::text;
+use crate::wait::{POLL_INTERVAL, Patience};
 
-/// How often the server is asked how far the deployment is.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How many polls in a row may go unanswered.
-const MAX_MISSED_POLLS: u32 = 60;
 /// How long the build's last lines may take once the result is known.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,12 +36,15 @@ pub(super) async fn follow(
         target,
         log: BuildLog::default(),
         shown_status: None,
-        missed_polls: 0,
+        patience: Patience::default(),
         started: Instant::now(),
     };
     tokio::select! {
         biased;
-        _ = interrupts.recv() => Err(Error::Interrupted { id: deployment.id }.into()),
+        _ = interrupts.recv() => {
+            let (id, option) = (deployment.id, ctx.project_option(target));
+            Err(Error::Interrupted { id, option }.into())
+        }
         result = follower.run(deployment) => result,
     }
 }
@@ -55,7 +55,7 @@ struct Follower<'a> {
     target: &'a Target,
     log: BuildLog,
     shown_status: Option<DeploymentStatus>,
-    missed_polls: u32,
+    patience: Patience,
     started: Instant,
 }
 
@@ -83,22 +83,13 @@ impl Follower<'_> {
     /// Asks how far the deployment is; answers its record when it has a result.
     async fn poll(&mut self, deployment: &DeploymentView) -> Result<Option<DeploymentView>> {
         let (workspace, project) = (&self.target.workspace, &self.target.project);
-        let deployment = match self
+        let answer = self
             .client
             .get_deployment(workspace, project, deployment.id)
-            .await
-        {
-            Ok(deployment) => deployment,
-            Err(error) if may_pass(&error) && self.missed_polls < MAX_MISSED_POLLS => {
-                if self.missed_polls == 0 {
-                    self.ctx.output.warn(&format!("{error}; trying again"));
-                }
-                self.missed_polls += 1;
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
+            .await;
+        let Some(deployment) = self.patience.pass(&self.ctx.output, answer)? else {
+            return Ok(None);
         };
-        self.missed_polls = 0;
         self.show(&deployment);
         self.log
             .ensure_open(self.client, self.target, deployment.id)
@@ -148,9 +139,4 @@ fn reached_at(deployment: &DeploymentView) -> Timestamp {
         _ => None,
     };
     time.unwrap_or(deployment.created_at)
-}
-
-/// Whether the same call may well succeed a little later.
-fn may_pass(error: &client::Error) -> bool {
-    matches!(error.kind(), Kind::Unavailable | Kind::RateLimited)
 }

@@ -1,16 +1,12 @@
 //! `tose env set`.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 use clap::Args;
-use tose_api::EnvKey;
 use tose_api::env_var::{SetEnvVar, SetEnvVars};
 
-use super::note_when_it_applies;
 use super::push::summary;
+use super::{note_when_it_applies, parse_assignments};
 use crate::context::Context;
-use crate::error::Error;
 
 #[derive(Args)]
 pub(crate) struct SetArgs {
@@ -24,7 +20,7 @@ pub(crate) struct SetArgs {
 }
 
 pub(super) async fn run(ctx: &Context, args: SetArgs) -> Result<()> {
-    let variables = parse(&args.assignments)?;
+    let variables = parse_assignments(&args.assignments, "argument")?;
     let client = ctx.client()?;
     let target = ctx.target(&client).await?;
     if !args.secret {
@@ -58,18 +54,4 @@ pub(super) async fn run(ctx: &Context, args: SetArgs) -> Result<()> {
         .result(&secrets, &format!("set {} as secret", keys.join(", ")))?;
     note_when_it_applies(ctx);
     Ok(())
-}
-
-fn parse(assignments: &[String]) -> Result<BTreeMap<EnvKey, String>> {
-    let mut variables = BTreeMap::new();
-    for (index, assignment) in assignments.iter().enumerate() {
-        let Some((key, value)) = assignment.split_once('=') else {
-            return Err(Error::Usage(format!("argument {} is no KEY=VALUE", index + 1)).into());
-        };
-        let parsed = key
-            .parse()
-            .map_err(|error| Error::Usage(format!("`{key}`: {error}")))?;
-        variables.insert(parsed, value.to_owned());
-    }
-    Ok(variables)
 }

@@ -1,6 +1,5 @@
 //! What goes: replicas, and all that a deleted project had.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tose_api::Timestamp;
@@ -9,6 +8,7 @@ use tose_model::access::WorkspaceScope;
 use tose_model::driver::{EngineStep, ObservedReplica, ReplicaName};
 use tose_model::error::Result;
 use tose_model::plan::{Desired, Health, Patience, Replica, Rollout, Step, plan};
+use tose_model::route::ProjectRoutes;
 use tose_store::ProjectRef;
 
 use crate::app::Platform;
@@ -42,7 +42,7 @@ pub(super) async fn tear_down(
     observed: Vec<ObservedReplica>,
     memory: &mut Memory,
 ) -> Result<Option<Timestamp>> {
-    replace_routes(platform, reference.id, BTreeMap::new()).await?;
+    replace_routes(platform, reference.id, ProjectRoutes::default()).await?;
     let now = platform.now();
     if !observed.is_empty() {
         let nothing = Desired {
