@@ -552,6 +552,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/databases/{database}/backups/{id}/prove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a backup into an instance that is made for that and goes again
+         * @description Its `proven_at` or `proof_error` says how that ended. A database with a schedule has its newest backup proven once a day by itself. Needs the role admin in the workspace.
+         */
+        post: operations["prove_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/databases/{database}/backups/{id}/restore": {
         parameters: {
             query?: never;
@@ -566,6 +586,50 @@ export interface paths {
          * @description The database's `restore` says how far it is. Needs the role admin in the workspace.
          */
         post: operations["restore_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/exec": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A command beside its server, with its input and output
+         * @description Binary frames are bytes both ways. The client's text frames are `{"resize":{"cols":80,"rows":24}}` and `"eof"`, the server's `{"exit_code":0}` and `{"error":…}`. Needs the role admin in the workspace.
+         */
+        get: operations["attach_exec_in_database"];
+        put?: never;
+        /**
+         * Run a command beside its server
+         * @description Needs the role admin in the workspace.
+         */
+        post: operations["exec_in_database"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/expose": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open a database to the outside, or close it
+         * @description It gets a port of its own, by TLS or without; who may come in by the network is said by `allow`. Closing it ends the connections. Needs the role admin in the workspace.
+         */
+        post: operations["expose_database"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2819,6 +2883,8 @@ export interface components {
          *       "error": "text",
          *       "finished_at": "2026-01-31T08:00:00Z",
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "is_being_proven": true,
+         *       "proof_error": "text",
          *       "proven_at": "2026-01-31T08:00:00Z",
          *       "sha256": "text",
          *       "size_bytes": 0,
@@ -2841,6 +2907,10 @@ export interface components {
             finished_at: components["schemas"]["Timestamp"] | null;
             /** @description Its id. */
             id: components["schemas"]["BackupId"];
+            /** @description Whether it is being restored for a proof. */
+            is_being_proven: boolean;
+            /** @description Why the last proof failed, if it did. */
+            proof_error: string | null;
             /** @description When it was restored for a proof, and was found whole. */
             proven_at: components["schemas"]["Timestamp"] | null;
             /** @description SHA-256 of the dump, in hex. */
@@ -3321,6 +3391,14 @@ export interface components {
          *       "cpu": "0.5",
          *       "created_at": "2026-01-31T08:00:00Z",
          *       "error": "text",
+         *       "expose": {
+         *         "allow": [
+         *           "203.0.113.0/24"
+         *         ],
+         *         "host": "text",
+         *         "port": 1,
+         *         "url": "http://demo-shop.localhost"
+         *       },
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
          *       "name": "My app",
          *       "ram": "0.5",
@@ -3356,6 +3434,8 @@ export interface components {
             created_at: components["schemas"]["Timestamp"];
             /** @description Why it is `failed`. */
             error: string | null;
+            /** @description How it is reached from the outside; absent where it is not. */
+            expose: components["schemas"]["ExposeView"] | null;
             /** @description Its id. */
             id: components["schemas"]["ProjectId"];
             /** @description What people call it. */
@@ -4026,6 +4106,45 @@ export interface components {
             timed_out: boolean;
             /** @description Whether there was more output than that. */
             truncated: boolean;
+        };
+        /**
+         * @description Body of `POST D/expose`.
+         * @example {
+         *       "allow": [
+         *         "203.0.113.0/24"
+         *       ],
+         *       "enabled": true
+         *     }
+         */
+        ExposeDatabase: {
+            /**
+             * @description From where clients may come; all others are hung up on. Empty lets everybody in.
+             * @default []
+             */
+            allow: components["schemas"]["IpRange"][];
+            /** @description Whether it is reached from the outside, on a port of its own. */
+            enabled: boolean;
+        };
+        /**
+         * @description How a database is reached from the outside.
+         * @example {
+         *       "allow": [
+         *         "203.0.113.0/24"
+         *       ],
+         *       "host": "text",
+         *       "port": 1,
+         *       "url": "http://demo-shop.localhost"
+         *     }
+         */
+        ExposeView: {
+            /** @description From where clients may come; empty lets everybody in. */
+            allow: components["schemas"]["IpRange"][];
+            /** @description The host name. */
+            host: string;
+            /** @description The port, which stays the same until it is closed. */
+            port: number;
+            /** @description Host and port with the account and the password; for admins only. */
+            url: string | null;
         };
         /**
          * @description An answer that failed.
@@ -7638,6 +7757,14 @@ export interface operations {
                      *           "cpu": "0.5",
                      *           "created_at": "2026-01-31T08:00:00Z",
                      *           "error": "text",
+                     *           "expose": {
+                     *             "allow": [
+                     *               "203.0.113.0/24"
+                     *             ],
+                     *             "host": "text",
+                     *             "port": 1,
+                     *             "url": "http://demo-shop.localhost"
+                     *           },
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *           "name": "My app",
                      *           "ram": "0.5",
@@ -7746,6 +7873,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -7814,7 +7949,7 @@ export interface operations {
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -7856,6 +7991,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -7910,7 +8053,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -7965,6 +8108,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -8030,7 +8181,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8081,7 +8232,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8108,6 +8259,8 @@ export interface operations {
                      *           "error": "text",
                      *           "finished_at": "2026-01-31T08:00:00Z",
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "is_being_proven": true,
+                     *           "proof_error": "text",
                      *           "proven_at": "2026-01-31T08:00:00Z",
                      *           "sha256": "text",
                      *           "size_bytes": 0,
@@ -8148,7 +8301,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8174,6 +8327,8 @@ export interface operations {
                      *         "error": "text",
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_being_proven": true,
+                     *         "proof_error": "text",
                      *         "proven_at": "2026-01-31T08:00:00Z",
                      *         "sha256": "text",
                      *         "size_bytes": 0,
@@ -8225,7 +8380,7 @@ export interface operations {
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The id */
                 id: string;
@@ -8255,6 +8410,8 @@ export interface operations {
                      *         "error": "text",
                      *         "finished_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_being_proven": true,
+                     *         "proof_error": "text",
                      *         "proven_at": "2026-01-31T08:00:00Z",
                      *         "sha256": "text",
                      *         "size_bytes": 0,
@@ -8294,7 +8451,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The id */
                 id: string;
@@ -8361,7 +8518,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The id */
                 id: string;
@@ -8410,6 +8567,87 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    prove_backup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is on its way. */
+            202: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "created_by": "you@example.com",
+                     *         "dump_bytes": 0,
+                     *         "error": "text",
+                     *         "finished_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "is_being_proven": true,
+                     *         "proof_error": "text",
+                     *         "proven_at": "2026-01-31T08:00:00Z",
+                     *         "sha256": "text",
+                     *         "size_bytes": 0,
+                     *         "status": "running"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["BackupView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `backup_in_progress`: the backup is being made; `backup_failed`: there is nothing in it; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     restore_backup: {
         parameters: {
             query?: never;
@@ -8418,7 +8656,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The id */
                 id: string;
@@ -8469,6 +8707,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -8530,12 +8776,293 @@ export interface operations {
             503: components["responses"]["503"];
         };
     };
+    attach_exec_in_database: {
+        parameters: {
+            query?: {
+                /** @description The terminal's columns */
+                cols?: number;
+                /** @description An argument; once for each, /bin/sh in a terminal when absent */
+                command?: string[];
+                /** @description Which replica; the first that runs when absent */
+                pod?: string;
+                /** @description The terminal's rows */
+                rows?: number;
+                /** @description Whether it gets a terminal */
+                tty?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket is opened. */
+            101: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_running`: no replica is running */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    exec_in_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "command": [
+                 *         "text"
+                 *       ],
+                 *       "pod": "text",
+                 *       "stdin": "text",
+                 *       "timeout_seconds": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["Exec"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "exit_code": 1,
+                     *         "pod": "text",
+                     *         "stderr": "text",
+                     *         "stdout": "text",
+                     *         "timed_out": true,
+                     *         "truncated": true
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["ExecResult"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_running`: its server does not run; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    expose_database: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "allow": [
+                 *         "203.0.113.0/24"
+                 *       ],
+                 *       "enabled": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["ExposeDatabase"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "backups": {
+                     *           "keep": 0,
+                     *           "last_error": "text",
+                     *           "last_proven_restore_at": "2026-01-31T08:00:00Z",
+                     *           "last_succeeded_at": "2026-01-31T08:00:00Z",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "schedule": "text"
+                     *         },
+                     *         "connection": {
+                     *           "database": "text",
+                     *           "host": "text",
+                     *           "is_pending": true,
+                     *           "password": "correct horse battery",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost",
+                     *           "username": "text"
+                     *         },
+                     *         "cpu": "0.5",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "name": "My app",
+                     *         "ram": "0.5",
+                     *         "restore": {
+                     *           "backup_id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "error": "text",
+                     *           "finished_at": "2026-01-31T08:00:00Z",
+                     *           "status": "running"
+                     *         },
+                     *         "slug": "my-app",
+                     *         "status": "provisioning",
+                     *         "storage": {
+                     *           "limit_gb": 0,
+                     *           "used_bytes": 0,
+                     *           "warning": "text"
+                     *         },
+                     *         "type": "postgresql",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "version": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["DatabaseView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `expose_off`: the server opens no databases; `no_port_free`: every port has a database; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     database_live_logs: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8589,7 +9116,7 @@ export interface operations {
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8672,7 +9199,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8709,7 +9236,7 @@ export interface operations {
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8789,7 +9316,7 @@ export interface operations {
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8868,7 +9395,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8908,6 +9435,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -8957,7 +9492,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -8997,6 +9532,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -9063,7 +9606,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -9103,6 +9646,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -9169,7 +9720,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -9209,6 +9760,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -9275,7 +9834,7 @@ export interface operations {
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -9368,7 +9927,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description The id */
+                /** @description The database's slug, or its id */
                 database: string;
                 /** @description The workspace's slug */
                 slug: string;
@@ -9408,6 +9967,14 @@ export interface operations {
                      *         "cpu": "0.5",
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "error": "text",
+                     *         "expose": {
+                     *           "allow": [
+                     *             "203.0.113.0/24"
+                     *           ],
+                     *           "host": "text",
+                     *           "port": 1,
+                     *           "url": "http://demo-shop.localhost"
+                     *         },
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
                      *         "name": "My app",
                      *         "ram": "0.5",
@@ -17602,7 +18169,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -17748,7 +18315,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -17933,7 +18500,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -17979,7 +18546,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18016,7 +18583,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18102,7 +18669,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18211,7 +18778,7 @@ export interface operations {
                 id: string;
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18302,7 +18869,7 @@ export interface operations {
                 id: string;
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18395,7 +18962,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18506,7 +19073,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18638,7 +19205,7 @@ export interface operations {
                 id: string;
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18703,7 +19270,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18760,7 +19327,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18825,7 +19392,7 @@ export interface operations {
                 key: string;
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18871,7 +19438,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18925,7 +19492,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -18996,7 +19563,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -19083,7 +19650,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -19120,7 +19687,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -19200,7 +19767,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -19279,7 +19846,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -19435,7 +20002,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -19591,7 +20158,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;
@@ -19684,7 +20251,7 @@ export interface operations {
             path: {
                 /** @description The workspace's slug */
                 slug: string;
-                /** @description The id */
+                /** @description The instance's slug */
                 template_slug: string;
             };
             cookie?: never;

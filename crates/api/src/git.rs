@@ -20,7 +20,11 @@ pub struct ConnectGit {
     pub branch: Option<BranchName>,
     /// An installation of the server's GitHub App that the workspace has connected: the repository is read
     /// through it, and its pushes deploy without a webhook. An `access_token` goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::number::whole_u64",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub installation_id: Option<u64>,
     /// Whether a push deploys by itself; `true` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

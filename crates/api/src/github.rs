@@ -11,7 +11,11 @@ use crate::Timestamp;
 pub struct ConnectGithub {
     /// An installation that is there already, for another workspace or with other repositories; a new
     /// one when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::number::whole_u64",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub installation_id: Option<u64>,
 }
 

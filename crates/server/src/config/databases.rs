@@ -81,7 +81,7 @@ impl DatabasesConfig {
 }
 
 /// The ports on which databases can be reached where the operator names none.
-const DEFAULT_PORTS: RangeInclusive<u16> = 32_000..=32_999;
+const DEFAULT_PORTS: RangeInclusive<u16> = 31_000..=31_999;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -143,7 +143,7 @@ impl DatabasesTable {
     }
 }
 
-/// A range such as `32000-32999`, both ends included.
+/// A range such as `31000-31999`, both ends included.
 fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, super::ConfigError> {
     let ends = text.split_once('-').and_then(|(first, last)| {
         let end = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
@@ -152,7 +152,7 @@ fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, super::ConfigError> {
     ends.filter(|range| !range.is_empty())
         .ok_or_else(|| super::ConfigError::Value {
             key: "databases.expose_ports",
-            problem: "must be a range such as \"32000-32999\", or \"off\"".to_owned(),
+            problem: "must be a range such as \"31000-31999\", or \"off\"".to_owned(),
         })
 }
 
@@ -198,7 +198,7 @@ mod tests {
             };
             table.into_config().map(|config| config.expose_ports)
         };
-        assert_eq!(ports(None).expect("read"), Some(32_000..=32_999));
+        assert_eq!(ports(None).expect("read"), Some(31_000..=31_999));
         assert_eq!(ports(Some("off")).expect("read"), None);
         assert_eq!(
             ports(Some("40000-40000")).expect("read"),

@@ -269,6 +269,8 @@ fn path_parameter(name: &str) -> (&'static str, Value) {
             json!({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?\\.git$", "examples": ["shop.git"]}),
         ),
         "project_slug" => ("The project's slug", slug("shop")),
+        "template_slug" => ("The instance's slug", slug("blog")),
+        "database" => ("The database's slug, or its id", slug("store")),
         "key" => (
             "The variable's name",
             json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$", "examples": ["LOG_LEVEL"]}),

