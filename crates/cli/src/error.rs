@@ -78,8 +78,6 @@ pub(crate) enum Error {
         template: String,
         variables: Vec<RequiredEnv>,
     },
-    #[error("only admins can connect to a database: ask one of your workspace")]
-    AdminsOnly,
     #[error("the log stream ended before it was complete: run the command again")]
     StreamCutShort,
     #[error("the command ended with the exit code {code}")]
@@ -115,7 +113,6 @@ impl Error {
             Self::Interrupted { .. } => "interrupted",
             Self::Failed { code, .. } => code,
             Self::MissingVariables { .. } => "missing_variables",
-            Self::AdminsOnly => "forbidden",
             Self::StreamCutShort => "stream_cut_short",
             Self::CommandEnded { .. } => "command_ended",
             Self::NotTaken { .. } => "not_taken",

@@ -64,7 +64,6 @@ fn of_error(error: &Error) -> u8 {
         | Error::NoRepository
         | Error::MissingVariables { .. } => 2,
         Error::NotLoggedIn { .. } => 3,
-        Error::AdminsOnly => 4,
         Error::NoDeployment
         | Error::NoEarlierDeployment
         | Error::NoDomain { .. }

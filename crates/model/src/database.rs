@@ -274,6 +274,17 @@ pub fn login(kind: DatabaseType, account: &Account, ip: IpAddr) -> Program {
     }
 }
 
+/// The database's own client in a terminal, logged in as apps are.
+pub fn client(kind: DatabaseType, account: &Account, ip: IpAddr) -> Program {
+    let host = &ip.to_string();
+    match kind {
+        DatabaseType::Postgresql => postgresql::client(account, host),
+        DatabaseType::Mysql => mysql::client(account, host),
+        DatabaseType::Redis => redis::shell(account, host),
+        DatabaseType::Mongo => mongo::client(account, host),
+    }
+}
+
 /// Makes sure that the account and its database are there, and that the password is this one.
 pub fn ensure_account(kind: DatabaseType, account: &Account) -> Program {
     match kind {

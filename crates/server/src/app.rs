@@ -9,7 +9,7 @@ mod account;
 mod analysis;
 mod api_key;
 mod auth;
-mod backup;
+pub(crate) mod backup;
 pub(crate) mod certificate;
 mod credentials;
 pub(crate) mod database;
@@ -70,6 +70,7 @@ use uuid::Uuid;
 use crate::app::credentials::KnownKeys;
 use crate::app::schedule::NextDue;
 use crate::assistant::Assistant;
+use crate::backup_store::BackupStore;
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
@@ -108,6 +109,7 @@ pub struct Platform {
     pub(crate) github: Option<GithubApp>,
     pub(crate) assistant: Option<Assistant>,
     pub(crate) catalogue: Catalogue,
+    pub(crate) backups: BackupStore,
     pub(crate) certificates: Folder,
     /// Until when the certificate of all names that the platform gives is good.
     pub(crate) wildcard: wildcard::GoodUntil,

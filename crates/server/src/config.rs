@@ -5,6 +5,7 @@
 
 mod acme;
 mod ai;
+mod backups;
 mod databases;
 mod drains;
 mod github_app;
@@ -29,6 +30,8 @@ pub use acme::AcmeConfig;
 use acme::AcmeTable;
 pub use ai::AiConfig;
 use ai::AiTable;
+use backups::BackupsTable;
+pub use backups::S3Config;
 use databases::DatabasesTable;
 pub use databases::{DatabaseImage, DatabasesConfig};
 pub use drains::DrainsConfig;
@@ -235,6 +238,8 @@ pub struct Config {
     pub name_servers: Vec<SocketAddr>,
     /// A folder with templates of the operator's own.
     pub templates_dir: Option<PathBuf>,
+    /// Where backups of databases are kept, if not in the data directory.
+    pub backup_bucket: Option<S3Config>,
     /// Which images managed databases run, and how long they may take.
     pub databases: DatabasesConfig,
     /// `[drains]`.
@@ -352,6 +357,7 @@ struct File {
     accounts: AccountsTable,
     templates: TemplatesTable,
     databases: DatabasesTable,
+    backups: BackupsTable,
     dns: DnsTable,
     drains: DrainsConfig,
     smtp: Option<SmtpTable>,
@@ -584,6 +590,7 @@ impl Config {
             name_servers: file.dns.servers,
             templates_dir: file.templates.dir,
             databases: file.databases.into_config()?,
+            backup_bucket: file.backups.s3,
             drains: file.drains,
             smtp: file
                 .smtp

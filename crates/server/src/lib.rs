@@ -7,6 +7,7 @@ mod acme;
 pub mod app;
 mod assistant;
 mod backup_file;
+mod backup_store;
 mod build;
 mod catalogue;
 pub mod config;
@@ -47,6 +48,7 @@ use tose_store::Store;
 
 use crate::app::{Limits, Platform, Signals};
 use crate::assistant::Assistant;
+use crate::backup_store::BackupStore;
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::data_plane::DataPlane;
@@ -252,7 +254,10 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     ))?;
     let catalogue = Catalogue::open(config.templates_dir.as_deref())
         .map_err(StartError::because("a template cannot be used"))?;
+    let backups = BackupStore::open(config.data_path("backups"), config.backup_bucket.as_ref())
+        .map_err(StartError::because("the bucket of backups cannot be used"))?;
     let platform = Arc::new(Platform {
+        backups,
         catalogue,
         passwords,
         mailer,

@@ -42,8 +42,9 @@ CREATE TABLE backups (
     workspace_id  TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
     status        TEXT NOT NULL CHECK (status IN ('running', 'succeeded', 'failed')),
     created_by    TEXT NOT NULL,
-    -- The key that its file is encrypted with, sealed.
+    -- The key that its file is encrypted with, sealed; and where that file is.
     file_key      BLOB NOT NULL,
+    place         TEXT NOT NULL CHECK (place IN ('disk', 'bucket')),
     size_bytes    BIGINT NOT NULL,
     dump_bytes    BIGINT NOT NULL,
     sha256        TEXT,

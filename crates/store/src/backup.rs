@@ -14,6 +14,34 @@ use crate::event::{self, NewEvent};
 use crate::project::to_i64;
 use crate::row;
 
+/// Where a backup's file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupPlace {
+    /// In the data directory.
+    Disk,
+    /// In the server's bucket.
+    Bucket,
+}
+
+impl BackupPlace {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Bucket => "bucket",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        match text {
+            "disk" => Ok(Self::Disk),
+            "bucket" => Ok(Self::Bucket),
+            _ => Err(Error::Corrupt {
+                column: "backups.place",
+            }),
+        }
+    }
+}
+
 /// A backup.
 #[derive(Debug, Clone)]
 pub struct Backup {
@@ -29,6 +57,8 @@ pub struct Backup {
     pub created_by: String,
     /// The key of its file.
     pub file_key: Sealed,
+    /// Where that is.
+    pub place: BackupPlace,
     /// Bytes of the file.
     pub size_bytes: u64,
     /// Bytes of the dump.
@@ -60,6 +90,8 @@ pub struct NewBackup {
     pub created_by: String,
     /// A fresh key for its file.
     pub file_key: Sealed,
+    /// Where that is to be.
+    pub place: BackupPlace,
     /// When.
     pub now: Timestamp,
 }
@@ -94,6 +126,7 @@ struct BackupRow {
     status: String,
     created_by: String,
     file_key: Vec<u8>,
+    place: String,
     size_bytes: i64,
     dump_bytes: i64,
     sha256: Option<String>,
@@ -108,7 +141,7 @@ struct BackupRow {
 macro_rules! select_backup {
     ($rest:literal) => {
         concat!(
-            "SELECT id, project_id, workspace_id, status, created_by, file_key, size_bytes,
+            "SELECT id, project_id, workspace_id, status, created_by, file_key, place, size_bytes,
                     dump_bytes, sha256, error, created_at, finished_at, proof_wanted, proof_error,
                     proven_at FROM backups ",
             $rest
@@ -125,6 +158,7 @@ impl BackupRow {
             status: row::parse_enum("backups.status", self.status)?,
             created_by: self.created_by,
             file_key: Sealed::from_bytes(self.file_key),
+            place: BackupPlace::parse(&self.place)?,
             size_bytes: row::to_u64("backups.size_bytes", self.size_bytes)?,
             dump_bytes: row::to_u64("backups.dump_bytes", self.dump_bytes)?,
             sha256: self.sha256,
@@ -156,8 +190,8 @@ impl Store {
         let mut tx = self.begin_in(scope).await?;
         let done = sqlx::query(
             "INSERT INTO backups (id, project_id, workspace_id, status, created_by, file_key,
-                 size_bytes, dump_bytes, created_at)
-             SELECT $3, project_id, workspace_id, 'running', $4, $5, 0, 0, $6 FROM databases
+                 place, size_bytes, dump_bytes, created_at)
+             SELECT $3, project_id, workspace_id, 'running', $4, $5, $7, 0, 0, $6 FROM databases
              WHERE workspace_id = $1 AND project_id = $2",
         )
         .bind(scope.id().to_string())
@@ -166,6 +200,7 @@ impl Store {
         .bind(&new.created_by)
         .bind(new.file_key.as_bytes())
         .bind(new.now.as_nanos())
+        .bind(new.place.as_str())
         .execute(&mut *tx)
         .await
         .map_err(Error::insert("write a backup", "a backup of this database"))?;

@@ -47,7 +47,7 @@ mod workspace;
 
 pub use account::Bootstrap;
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
-pub use backup::{Backup, BackupFacts, MadeBackup, NewBackup};
+pub use backup::{Backup, BackupFacts, BackupPlace, MadeBackup, NewBackup};
 pub use certificate::{
     CertificateState, Defaults, DueCertificate, NewCertificate, StoredCertificate,
 };

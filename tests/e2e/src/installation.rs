@@ -359,7 +359,7 @@ fn terminate(child: &Child) {
 }
 
 /// A program of this workspace that was built before the tests.
-fn built_binary(name: &str) -> PathBuf {
+pub(crate) fn built_binary(name: &str) -> PathBuf {
     #[expect(
         clippy::disallowed_methods,
         reason = "a switch of the tests, not a setting"

@@ -6,7 +6,9 @@ use reqwest::{Method, Url};
 use super::log::{FindLogs, LogFilter, LogFormat, LogQuery, LogStream};
 use super::transport::{Download, json};
 use super::{Client, ExecQuery, ExecStream, MetricsQuery, Page, Paging, Result};
-use crate::database::{BackupView, CreateDatabase, DatabaseView, RestoreBackup, UpdateDatabase};
+use crate::database::{
+    BackupView, CreateDatabase, DatabaseView, ExposeDatabase, RestoreBackup, UpdateDatabase,
+};
 use crate::exec::{Exec, ExecResult};
 use crate::log::{LogPage, LogStats};
 use crate::metrics::MetricsView;
@@ -78,6 +80,17 @@ impl Client {
         self.act_on_database(workspace, database, "restart").await
     }
 
+    /// `POST D/expose`: opens it to the outside, changes who may come, or closes it.
+    pub async fn expose_database(
+        &self,
+        workspace: &Slug,
+        database: &Slug,
+        body: &ExposeDatabase,
+    ) -> Result<DatabaseView> {
+        let url = self.database_url(workspace, database, &["expose"]);
+        self.transport.send(Method::POST, url, json(body)).await
+    }
+
     /// `POST D/retry`: tries one again that failed.
     pub async fn retry_database(&self, workspace: &Slug, database: &Slug) -> Result<DatabaseView> {
         self.act_on_database(workspace, database, "retry").await
@@ -135,6 +148,17 @@ impl Client {
     ) -> Result<ExecResult> {
         let url = self.database_url(workspace, database, &["exec"]);
         self.exec_at(url, body).await
+    }
+
+    /// `WS D/connect`: the database's own client in a terminal; of the query only the size counts.
+    pub async fn connect_database(
+        &self,
+        workspace: &Slug,
+        database: &Slug,
+        query: &ExecQuery,
+    ) -> Result<ExecStream> {
+        let url = self.database_url(workspace, database, &["connect"]);
+        self.attach_at(url, query).await
     }
 
     /// `WS D/exec`: the same with its input and output.

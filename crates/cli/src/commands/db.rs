@@ -7,6 +7,7 @@ mod backups;
 mod change;
 mod connect;
 mod create;
+mod expose;
 mod show;
 
 use anyhow::Result;
@@ -45,6 +46,10 @@ enum DbCommand {
     ResetPassword(NameArgs),
     /// Open the database's own client in this terminal
     Connect(NameArgs),
+    /// Let clients outside the workspace reach a database
+    Expose(expose::ExposeArgs),
+    /// End that
+    Hide(NameArgs),
     /// Show what a database's server writes
     Logs(LogsArgs),
     /// List a database's backups, newest first
@@ -53,6 +58,8 @@ enum DbCommand {
     Backup(NameArgs),
     /// Replace a database's data by a backup
     Restore(backups::RestoreArgs),
+    /// Restore a backup into an instance of its own, to see that it is whole
+    Prove(backups::ProveArgs),
     /// Write a backup's dump to a file
     Download(backups::DownloadArgs),
     /// Delete a database with its data and its backups
@@ -125,12 +132,15 @@ pub(crate) async fn run(ctx: &Context, args: DbArgs) -> Result<()> {
         }
         DbCommand::ResetPassword(args) => change::reset_password(db, &args.name).await,
         DbCommand::Connect(args) => connect::run(db, &args.name).await,
+        DbCommand::Expose(args) => expose::run(db, args).await,
+        DbCommand::Hide(args) => expose::hide(db, &args.name).await,
         DbCommand::Logs(args) => {
             let target = db.target(&args.database.name);
             logs::show_database(ctx, client, &target, args.lines).await
         }
         DbCommand::Backups(args) => backups::list(db, &args.name).await,
         DbCommand::Backup(args) => backups::create(db, &args.name).await,
+        DbCommand::Prove(args) => backups::prove(db, &args).await,
         DbCommand::Restore(args) => backups::restore(db, args).await,
         DbCommand::Download(args) => backups::download(db, &args).await,
         DbCommand::Delete(args) => change::delete(db, &args).await,

@@ -8,8 +8,8 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tose_api::database::{
-    BackupPolicy, BackupStatus, BackupView, Connection, DatabaseStatus, DatabaseType, DatabaseView,
-    ExposeView, RestoreView,
+    BackupPolicy, BackupStatus, BackupView, Connection, DatabaseStatus, DatabaseView, ExposeView,
+    RestoreView,
 };
 
 use crate::harness::Sandbox;
@@ -322,6 +322,58 @@ fn a_backup_that_cannot_be_made_is_a_failure() {
 }
 
 #[test]
+fn a_backup_is_proven_or_the_reason_is_told() {
+    let proves = |error: Option<&'static str>| {
+        StandIn::start(move |method, _, _| {
+            success(BackupView {
+                is_being_proven: method == "POST",
+                proof_error: error.map(str::to_owned),
+                ..backup(BackupStatus::Succeeded)
+            })
+        })
+    };
+    let server = proves(None);
+    let sandbox = Sandbox::linked(&server);
+    assert_snapshot!(sandbox.run(&["db", "prove", "orders", BACKUP_ID]));
+    let server = proves(Some("its instance is failed"));
+    let sandbox = Sandbox::linked(&server);
+    assert_snapshot!(sandbox.run(&["db", "prove", "orders", BACKUP_ID]));
+}
+
+#[test]
+fn a_database_is_opened_to_the_outside_and_closed() {
+    let open = server(DatabaseView {
+        expose: Some(ExposeView {
+            host: "demo-orders.example.com".to_owned(),
+            port: 31_000_u64.try_into().expect("a port"),
+            allow: Vec::new(),
+            url: Some(format!(
+                "postgresql://orders:{PASSWORD}@demo-orders.example.com:31000/orders"
+            )),
+        }),
+        ..database(DatabaseStatus::Running)
+    });
+    let sandbox = Sandbox::linked(&open);
+    assert_snapshot!(sandbox.run(&["db", "expose", "orders"]));
+    let args = [
+        "db",
+        "expose",
+        "orders",
+        "--allow",
+        "203.0.113.0/24",
+        "--json",
+    ];
+    let seen = sandbox.run(&args).to_string();
+    assert!(!seen.contains(PASSWORD), "{seen}");
+    let asked = body(&last(&open));
+    assert_eq!(asked, json!({"enabled": true, "allow": ["203.0.113.0/24"]}));
+    assert_snapshot!(sandbox.run(&["db", "expose", "orders", "--allow", "everybody"]));
+    let closed = server(database(DatabaseStatus::Running));
+    assert_snapshot!(Sandbox::linked(&closed).run(&["db", "hide", "orders"]));
+    assert_eq!(body(&last(&closed)), json!({"enabled": false, "allow": []}));
+}
+
+#[test]
 fn the_newest_good_backup_is_restored() {
     let server = backups(BackupStatus::Succeeded);
     let sandbox = Sandbox::linked(&server);
@@ -398,66 +450,42 @@ fn a_dump_that_cannot_be_had_leaves_no_file() {
 
 #[test]
 fn a_databases_own_client_gets_the_terminal() {
-    for (kind, command) in [
-        (
-            DatabaseType::Postgresql,
-            "command=psql&command=postgresql%3A%2F%2Forders%3A0123456789abcdef%40orders%3A5432%2Forders",
-        ),
-        (
-            DatabaseType::Mysql,
-            "command=mysql&command=--host%3Dorders&command=--port%3D5432&command=--user%3Dorders&command=--password%3D0123456789abcdef&command=orders",
-        ),
-        (
-            DatabaseType::Redis,
-            "command=redis-cli&command=--no-auth-warning&command=-u&command=postgresql%3A%2F%2Forders%3A0123456789abcdef%40orders%3A5432%2Forders",
-        ),
-        (
-            DatabaseType::Mongo,
-            "command=mongosh&command=postgresql%3A%2F%2Forders%3A0123456789abcdef%40orders%3A5432%2Forders",
-        ),
-    ] {
-        let server = StandIn::start(move |_, path, _| match path.contains("/exec?") {
-            true => Answer::Talk(|socket| {
-                socket
-                    .send(Message::binary(b"=> ".as_slice()))
-                    .expect("a reader");
-                socket
-                    .send(Message::text(r#"{"exit_code":3}"#))
-                    .expect("a reader");
-            }),
-            false => success(DatabaseView {
-                kind,
-                ..database(DatabaseStatus::Running)
-            }),
-        });
-        let sandbox = Sandbox::linked(&server);
-        let (mut person, program) = terminal();
-        let child = sandbox
-            .command(&["db", "connect", "orders"])
-            .stdin(Stdio::from(program.try_clone().expect("a terminal")))
-            .stdout(Stdio::from(program.try_clone().expect("a terminal")))
-            .spawn()
-            .expect("the binary starts");
-        read_until(&mut person, "=> ");
-        assert_eq!(sandbox.wait(child).code, Some(3));
-        let asked = last(&server).path;
-        assert!(
-            asked.starts_with(&format!("{DATABASES}/orders/exec?{command}&tty=true")),
-            "{asked}"
-        );
-    }
+    let server = StandIn::start(|_, _, _| {
+        Answer::Talk(|socket| {
+            socket
+                .send(Message::binary(b"=> ".as_slice()))
+                .expect("a reader");
+            socket
+                .send(Message::text(r#"{"exit_code":3}"#))
+                .expect("a reader");
+        })
+    });
+    let sandbox = Sandbox::linked(&server);
+    let (mut person, program) = terminal();
+    let child = sandbox
+        .command(&["db", "connect", "orders"])
+        .stdin(Stdio::from(program.try_clone().expect("a terminal")))
+        .stdout(Stdio::from(program.try_clone().expect("a terminal")))
+        .spawn()
+        .expect("the binary starts");
+    read_until(&mut person, "=> ");
+    assert_eq!(sandbox.wait(child).code, Some(3));
+    let asked = last(&server).path;
+    assert!(
+        asked.starts_with(&format!("{DATABASES}/orders/connect?tty=true")),
+        "{asked}"
+    );
+    assert_eq!(server.requests().len(), 1, "no password comes here");
 }
 
 #[test]
 fn a_client_needs_a_terminal_and_an_admin() {
-    let seen = database(DatabaseStatus::Running);
-    let server = server(DatabaseView {
-        connection: Connection {
-            password: None,
-            url: None,
-            ..seen.connection.clone()
-        },
-        ..seen
+    let server = StandIn::start(|_, _, _| {
+        failure(
+            403,
+            "forbidden",
+            "this needs the role admin in the workspace; yours is member",
+        )
     });
     let sandbox = Sandbox::linked(&server);
     assert_snapshot!(sandbox.run(&["db", "connect", "orders"]));

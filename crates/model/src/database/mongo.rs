@@ -54,6 +54,18 @@ pub(super) fn login(account: &Account, host: &str) -> Program {
     )
 }
 
+pub(super) fn client(account: &Account, host: &str) -> Program {
+    let mut program = shell(
+        host,
+        &account.username,
+        &account.database,
+        &account.password,
+        "",
+    );
+    program.request.command.push("--shell".to_owned());
+    program
+}
+
 pub(super) fn ensure_account(account: &Account) -> Program {
     let (user, database) = (&account.username, &account.database);
     let password = account.password.expose_secret();

@@ -44,6 +44,19 @@ pub(super) fn login(account: &Account, host: &str) -> Program {
     Program::new(command, [("MYSQL_PWD", account.password.clone())]).expects("1")
 }
 
+pub(super) fn client(account: &Account, host: &str) -> Program {
+    let command = [
+        "mysql",
+        "-h",
+        host,
+        "-u",
+        &account.username,
+        "-D",
+        &account.database,
+    ];
+    Program::new(command, [("MYSQL_PWD", account.password.clone())])
+}
+
 fn as_admin<'a>(
     account: &Account,
     program: &'a str,

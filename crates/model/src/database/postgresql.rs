@@ -59,6 +59,12 @@ pub(super) fn login(account: &Account, host: &str) -> Program {
     Program::new(command, env).expects("1")
 }
 
+pub(super) fn client(account: &Account, host: &str) -> Program {
+    let (user, database) = (account.username.as_str(), account.database.as_str());
+    let command = ["psql", "-h", host, "-U", user, "-d", database];
+    Program::new(command, [("PGPASSWORD", account.password.clone())])
+}
+
 /// A program that acts as the administrator, over the socket.
 fn as_admin<'a>(account: &Account, command: impl IntoIterator<Item = &'a str>) -> Program {
     let env = [

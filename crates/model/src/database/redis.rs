@@ -46,6 +46,10 @@ pub(super) fn login(account: &Account, host: &str) -> Program {
     client(&account.password, host, ["PING"]).expects("PONG")
 }
 
+pub(super) fn shell(account: &Account, host: &str) -> Program {
+    client(&account.password, host, [])
+}
+
 pub(super) fn ensure_account(account: &Account) -> Program {
     let password = account.password.expose_secret();
     as_admin(account, [])

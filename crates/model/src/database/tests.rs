@@ -29,6 +29,7 @@ fn programs(kind: DatabaseType) -> Vec<Program> {
     let account = account();
     let mut programs = vec![
         login(kind, &account, IP),
+        client(kind, &account, IP),
         ensure_account(kind, &account),
         dump(kind, &account),
         measure(kind, "1"),

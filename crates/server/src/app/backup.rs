@@ -2,8 +2,7 @@
 //!
 //! Not here: making and restoring them, which takes long (`tasks/backups.rs`).
 
-use std::io::{BufReader, Read};
-use std::path::PathBuf;
+use std::io::Read;
 
 use tose_api::database::{
     BackupPolicy, BackupStatus, BackupView, DatabaseType, DatabaseView, RestoreBackup,
@@ -20,10 +19,8 @@ use tose_store::{Backup, NewBackup};
 
 use crate::app::{Platform, vault_error};
 use crate::backup_file::{self, FileKey, KEY_LEN};
+use crate::backup_store::FileName;
 use crate::secrets::Place;
-
-/// The folder of all backups in the data directory.
-const BACKUPS: &str = "backups";
 
 impl Platform {
     /// Asks for a backup.
@@ -70,6 +67,7 @@ impl Platform {
             id,
             project_id,
             created_by,
+            place: self.backups.place(),
             file_key: self.vault.seal(
                 place(workspace_id, id),
                 &hex::encode(key),
@@ -115,7 +113,10 @@ impl Platform {
                 "the backup is being made; delete it when it has ended",
             ));
         }
-        self.remove_backup_file(&backup)?;
+        self.backups
+            .remove(file_name(&backup), backup.place)
+            .await
+            .map_err(|error| Error::internal("a backup could not be removed", error))?;
         let target = format!("{}/{}", project.slug, backup.id);
         let event = self.event(access, "database.backup_delete", target);
         self.store
@@ -142,7 +143,7 @@ impl Platform {
         self.store.add_event(access.scope(), &event).await?;
         let kind = self.get_database_of(access.scope(), &project).await?.kind;
         let name = format!("{}-{}.{}", project.slug, backup.id, extension(kind));
-        Ok((name, self.read_backup(&backup)?))
+        Ok((name, self.read_backup(&backup).await?))
     }
 
     /// Wants a backup restored into an instance that is made for that, to see that it is whole.
@@ -266,37 +267,6 @@ impl Platform {
         })
     }
 
-    /// The folder with the backups of a database.
-    pub(crate) fn backup_folder(&self, project_id: ProjectId) -> PathBuf {
-        self.config.data_path(BACKUPS).join(project_id.to_string())
-    }
-
-    /// Where a backup's file is.
-    pub(crate) fn backup_path(&self, backup: &Backup) -> PathBuf {
-        self.backup_folder(backup.project_id)
-            .join(format!("{}.bak", backup.id))
-    }
-
-    /// Removes a backup's file; one that is gone is as good.
-    pub(crate) fn remove_backup_file(&self, backup: &Backup) -> Result<()> {
-        match std::fs::remove_file(self.backup_path(backup)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::internal("a backup could not be removed", error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Removes every backup of a database that is gone.
-    pub(crate) fn remove_backups(&self, project_id: ProjectId) -> Result<()> {
-        match std::fs::remove_dir_all(self.backup_folder(project_id)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::internal("backups could not be removed", error))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The key of a backup's file.
     pub(crate) fn open_backup_key(&self, backup: &Backup) -> Result<FileKey> {
         let text = self
@@ -310,12 +280,26 @@ impl Platform {
     }
 
     /// What is in a backup, from its file.
-    pub(crate) fn read_backup(&self, backup: &Backup) -> Result<Box<dyn Read + Send>> {
-        let unreadable = |error| Error::internal("a backup could not be read", error);
-        let file = std::fs::File::open(self.backup_path(backup)).map_err(unreadable)?;
+    pub(crate) async fn read_backup(&self, backup: &Backup) -> Result<Box<dyn Read + Send>> {
+        let unreadable = "a backup could not be read";
         let key = self.open_backup_key(backup)?;
-        let reader = backup_file::reader(&key, BufReader::new(file)).map_err(unreadable)?;
+        let file = self.backups.read(file_name(backup), backup.place).await;
+        let file = file.map_err(|error| Error::internal(unreadable, error))?;
+        // The first bytes are read, and may have to come from a bucket.
+        let opened = tokio::task::spawn_blocking(move || backup_file::reader(&key, file));
+        let reader = opened
+            .await
+            .map_err(|error| Error::internal(unreadable, error))?
+            .map_err(|error| Error::internal(unreadable, error))?;
         Ok(Box::new(reader))
+    }
+}
+
+/// Which file a backup's is.
+pub(crate) fn file_name(backup: &Backup) -> FileName {
+    FileName {
+        project_id: backup.project_id,
+        backup_id: backup.id,
     }
 }
 

@@ -16,7 +16,7 @@ use tose_api::workspace::Role;
 use tose_api::{Cpu, DomainId, EnvKey, ImageRef, ProjectId, Ram};
 use tose_model::access::{Access, Among, WorkspaceScope};
 use tose_model::database::{self, Account, Database, Restoration};
-use tose_model::driver::{ObservedReplica, ReplicaState, Scope};
+use tose_model::driver::{ExecRequest, ObservedReplica, ReplicaState, Scope, TtySize};
 use tose_model::error::{Error, Result};
 use tose_model::process::{Processes, Scale};
 use tose_model::project::{DesiredState, Project, RunSpec};
@@ -27,7 +27,8 @@ use tose_model::slug;
 use tose_store::{DatabaseChanges, NewDatabase, NewKind, NewProject, ProjectChanges, ProjectFacts};
 
 use crate::app::deployment::Recipe;
-use crate::app::project::{HOSTNAME_ATTEMPTS, status_facts};
+use crate::app::exec::{Running, exec_error};
+use crate::app::project::status_facts;
 use crate::app::{Platform, check_name, vault_error};
 use crate::database_client::{self, ClientError};
 use crate::secrets::Place;
@@ -81,12 +82,7 @@ impl Platform {
             id,
             name,
             domain_id: DomainId::from_uuid(self.ids.uuid()),
-            hostnames: (0..HOSTNAME_ATTEMPTS)
-                .map(|attempt| {
-                    let base = &self.config.base_domain;
-                    slug::default_hostname(access.workspace(), &slug, base, attempt)
-                })
-                .collect(),
+            hostnames: self.hostnames(access.workspace(), &slug),
             slug,
             source: Source::Image,
             image: Some(image),
@@ -376,6 +372,31 @@ impl Platform {
         database_client::run(driver, &replica.name, &login, CLIENT_TIMEOUT)
             .await
             .map(drop)
+    }
+
+    /// Starts the database's own client beside its server, logged in as apps are.
+    pub(crate) async fn start_database_client(
+        &self,
+        access: &Access,
+        slug: &str,
+        size: TtySize,
+    ) -> Result<Running> {
+        let project = self.find_project(access, slug).await?;
+        let database = self.get_database_of(access.scope(), &project).await?;
+        let replica = self.find_database_replica(project.id).await?;
+        let found = replica.and_then(|replica| Some((replica.ip?, replica.name)));
+        let (ip, pod) = found.ok_or_else(|| {
+            Error::conflict("not_running", "the database does not run; start it first")
+        })?;
+        let event = self.event(access, "database.connect", &project.slug);
+        self.store.add_event(access.scope(), &event).await?;
+        let account = self.open_account(&database)?;
+        let request = ExecRequest {
+            tty: Some(size),
+            ..database::client(database.kind, &account, ip).request
+        };
+        let session = self.driver.exec(&pod, &request).await.map_err(exec_error)?;
+        Ok(Running { pod, session })
     }
 
     /// What a database has besides its project.

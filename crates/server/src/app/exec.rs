@@ -154,7 +154,7 @@ impl Platform {
     }
 }
 
-fn exec_error(error: DriverError) -> Error {
+pub(super) fn exec_error(error: DriverError) -> Error {
     match error {
         DriverError::NotFound(_) => Error::conflict(
             "not_running",

@@ -15,7 +15,6 @@ use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
 use tose_model::project::{DesiredState, Project};
 use tose_model::pull_request::{PullRequest, PullRequestAction};
-use tose_model::slug;
 use tose_store::{NewKind, NewPreview, NewProject, NewPushDelivery, PushCandidate};
 
 use crate::app::Platform;
@@ -172,10 +171,7 @@ impl Platform {
         attempt: u32,
     ) -> NewProject {
         let slug = preview_slug(&project.slug, request.number, attempt);
-        let base = &self.config.base_domain;
-        let hostnames = (0..HOSTNAME_ATTEMPTS)
-            .map(|attempt| slug::default_hostname(&project.workspace, &slug, base, attempt))
-            .collect();
+        let hostnames = self.hostnames(&project.workspace, &slug);
         let name: String = format!("{} #{}", project.name, request.number)
             .chars()
             .take(100)

@@ -6,7 +6,7 @@ use tose_api::project::{
     Volume,
 };
 use tose_api::workspace::Deleted;
-use tose_api::{Cpu, DomainId, ImageRef, Port, ProjectId, Ram, Slug};
+use tose_api::{Cpu, DomainId, Hostname, ImageRef, Port, ProjectId, Ram, Slug};
 use tose_model::access::{Access, Among};
 use tose_model::command;
 use tose_model::deployment::Deployment;
@@ -64,11 +64,7 @@ impl Platform {
         let replicas = input.replicas.unwrap_or(1);
         let image = input.image.as_ref();
         self.check_project(source, image, &run, replicas, input.build.as_ref())?;
-        let base = &self.config.base_domain;
-        let workspace = access.workspace();
-        let hostnames = (0..HOSTNAME_ATTEMPTS)
-            .map(|attempt| slug::default_hostname(workspace, &slug, base, attempt))
-            .collect();
+        let hostnames = self.hostnames(access.workspace(), &slug);
         let new = NewProject {
             id,
             name,
@@ -91,6 +87,14 @@ impl Platform {
             .await?;
         self.signals.project(new.id);
         self.get_project(access, new.slug.as_str()).await
+    }
+
+    /// Host names for a project, best first; the first that is free is taken.
+    pub(super) fn hostnames(&self, workspace: &Slug, slug: &Slug) -> Vec<Hostname> {
+        let base = &self.config.base_domain;
+        (0..HOSTNAME_ATTEMPTS)
+            .map(|attempt| slug::default_hostname(workspace, slug, base, attempt))
+            .collect()
     }
 
     pub(crate) async fn get_project(&self, access: &Access, slug: &str) -> Result<ProjectView> {

@@ -10,13 +10,11 @@ use tose_model::access::{Access, Membership};
 use tose_model::database::{self, Database};
 use tose_model::error::{Error, Result};
 use tose_model::project::Project;
-use tose_model::slug;
 use tose_store::{Backup, NewDatabase, NewKind, NewProject};
 
 use crate::app::Platform;
 use crate::app::database::{admin_place, password_place};
 use crate::app::deployment::Recipe;
-use crate::app::project::HOSTNAME_ATTEMPTS;
 
 impl Platform {
     /// Makes and starts an instance like the database that a backup was made of.
@@ -33,12 +31,7 @@ impl Platform {
             id,
             name: format!("proof of {}", backup.id),
             domain_id: DomainId::from_uuid(self.ids.uuid()),
-            hostnames: (0..HOSTNAME_ATTEMPTS)
-                .map(|attempt| {
-                    let base = &self.config.base_domain;
-                    slug::default_hostname(&source.workspace, &slug, base, attempt)
-                })
-                .collect(),
+            hostnames: self.hostnames(&source.workspace, &slug),
             slug,
             source: Source::Image,
             image: source.image.clone(),

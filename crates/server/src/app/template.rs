@@ -20,7 +20,6 @@ use tose_model::template::Template;
 use tose_store::{KeepOthers, Listed, NewKind, NewProject};
 
 use crate::app::deployment::Recipe;
-use crate::app::project::HOSTNAME_ATTEMPTS;
 use crate::app::{Platform, check_name};
 use crate::build::archive;
 use crate::catalogue::Entry;
@@ -85,12 +84,7 @@ impl Platform {
             id,
             name,
             domain_id: DomainId::from_uuid(self.ids.uuid()),
-            hostnames: (0..HOSTNAME_ATTEMPTS)
-                .map(|attempt| {
-                    let base = &self.config.base_domain;
-                    slug::default_hostname(access.workspace(), &slug, base, attempt)
-                })
-                .collect(),
+            hostnames: self.hostnames(access.workspace(), &slug),
             slug,
             source,
             image: template.image.clone(),

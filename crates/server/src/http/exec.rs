@@ -64,6 +64,24 @@ pub(crate) async fn attach(
     Ok(upgrade.on_upgrade(move |socket| pump(platform, socket, session, place)))
 }
 
+/// The same with a database's own client as the command.
+pub(crate) async fn connect(
+    State(platform): State<Arc<Platform>>,
+    Extension(access): Extension<Access>,
+    Path((_, database)): ProjectPath,
+    RawQuery(query): RawQuery,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Reply {
+    let upgrade = upgrade.map_err(|_| Transport::NotAnUpgrade)?;
+    let asked = parse(query.as_deref().unwrap_or_default())?;
+    let place = platform.limits.socket(access.scope().id())?;
+    let size = asked.tty.unwrap_or(DEFAULT_SIZE);
+    let Running { session, .. } = platform
+        .start_database_client(&access, &database, size)
+        .await?;
+    Ok(upgrade.on_upgrade(move |socket| pump(platform, socket, session, place)))
+}
+
 /// What the query asks for: `command` once for each argument.
 struct Asked {
     command: Vec<String>,

@@ -214,6 +214,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", d("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_database_metrics", "What it used over time"))),
         route("POST", d("/exec"), ADMIN, post(exec::run), doc("exec_in_database", "Run a command beside its server").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "its server does not run")),
         socket(d("/exec"), ADMIN, get(exec::attach), attached(doc("attach_exec_in_database", "A command beside its server, with its input and output"))),
+        socket(d("/connect"), ADMIN, get(exec::connect), doc("connect_database", "The database's own client, logged in, in a terminal").engine().query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).text("Frames are those of commands. The password goes the server's own way: it is in no address and no argument.").conflict("not_running", "its server does not run")),
         route("GET", d("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_database_logs", "The lines that its server wrote, the newest first"))),
         download(d("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_database_logs", "The same lines as a file, the oldest first"))),
         route("GET", d("/logs/stats"), MEMBER, get(log::stats), doc("get_database_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),

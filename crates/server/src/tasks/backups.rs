@@ -21,11 +21,13 @@ use tose_model::access::WorkspaceScope;
 use tose_model::database::{self, Database};
 use tose_model::driver::ObservedReplica;
 use tose_model::error::{Error, Result};
-use tose_store::{Backup, MadeBackup};
+use tose_store::{Backup, BackupPlace, MadeBackup};
 
 use crate::app::Platform;
+use crate::app::backup::file_name;
 use crate::app::database::parse_schedule;
 use crate::backup_file::{BackupWriter, FileKey};
+use crate::backup_store::BackupStoreError;
 use crate::database_client::{self, ClientError, Source, Target};
 use crate::tasks::Spawner;
 use crate::tasks::proofs::Proofs;
@@ -168,7 +170,11 @@ async fn make(platform: &Platform, backup: &Backup) -> Result<()> {
             tracing::warn!(project_id = %backup.project_id, reason, "a backup failed");
             let text = format!("backup {} failed: {reason}", backup.id);
             platform.tell_project(backup.project_id, text).await;
-            let _ = fs::remove_file(platform.backup_path(backup));
+            // What is left of it is removed again when the backup is.
+            let _ = platform
+                .backups
+                .remove(file_name(backup), backup.place)
+                .await;
         }
     }
     let noted = made.as_ref().map_err(String::as_str);
@@ -207,7 +213,7 @@ async fn try_make(
     let (database, replica) = find(platform, scope, backup.project_id).await?;
     let account = platform.open_account(&database).map_err(internal)?;
     let program = database::dump(database.kind, &account);
-    let path = platform.backup_path(backup);
+    let path = platform.backups.path(file_name(backup));
     let key = platform.open_backup_key(backup).map_err(internal)?;
     let (sender, receiver) = mpsc::channel(PIECES);
     let to = path.clone();
@@ -227,14 +233,20 @@ async fn try_make(
     dumped.map_err(|error| explain(&error))?;
     let written = written.map_err(|error| format!("it could not be written: {error}"))?;
     check_dump(database.kind, &written)?;
-    let reader = platform.read_backup(backup).map_err(internal)?;
+    let size = fs::metadata(&path).map_err(|error| format!("its file is gone: {error}"))?;
+    let kept = platform.backups.keep(file_name(backup)).await;
+    kept.map_err(|error| unusable("it could not be moved to where backups are kept", error))?;
+    let reader = platform.read_backup(backup).await.map_err(internal)?;
     let read = tokio::task::spawn_blocking(move || digest(reader)).await;
     let read = read.map_err(|_| "it could not be read again".to_owned())?;
     let read = read.map_err(|error| format!("it could not be read again: {error}"))?;
     if read != (written.dump_bytes, written.sha256.clone()) {
         return Err("what was read from the disk is not what was written".to_owned());
     }
-    let size = fs::metadata(&path).map_err(|error| format!("its file is gone: {error}"))?;
+    if backup.place == BackupPlace::Bucket {
+        let removed = platform.backups.remove_copy(file_name(backup));
+        removed.map_err(|error| unusable("its copy could not be removed", error))?;
+    }
     Ok(MadeBackup {
         size_bytes: size.len(),
         dump_bytes: written.dump_bytes,
@@ -268,6 +280,12 @@ pub(super) fn internal(error: Error) -> String {
         "a backup or restore failed"
     );
     "the server could not do it; its log says why".to_owned()
+}
+
+/// The same of a place where backups are kept.
+fn unusable(what: &str, error: BackupStoreError) -> String {
+    tracing::warn!(error = &error as &dyn std::error::Error, "{what}");
+    format!("{what}; the server's log says why")
 }
 
 pub(super) fn explain(error: &ClientError) -> String {
@@ -469,7 +487,7 @@ pub(super) async fn restore_into(
     let driver = platform.driver.as_ref();
     for (place, program) in plan.programs.iter().enumerate() {
         let done = if place == plan.reads_dump {
-            let mut dump = read_dump(platform.read_backup(backup).map_err(internal)?);
+            let mut dump = read_dump(platform.read_backup(backup).await.map_err(internal)?);
             database_client::feed(driver, &replica.name, program, &mut dump).await
         } else {
             database_client::run(driver, &replica.name, program, TIMEOUT)
@@ -499,7 +517,11 @@ async fn remove_surplus(
         .list_surplus_backups(scope, project_id, database.backup_keep)
         .await?;
     for backup in surplus {
-        platform.remove_backup_file(&backup)?;
+        platform
+            .backups
+            .remove(file_name(&backup), backup.place)
+            .await
+            .map_err(|error| Error::internal("a backup could not be removed", error))?;
         platform.store.delete_backup(scope, backup.id, None).await?;
     }
     Ok(())

@@ -482,3 +482,23 @@ async fn a_database_comes_up_or_fails_wherever_the_server_is_killed() {
     }
     assert!(points >= 4, "{points} points are too few to be all");
 }
+
+#[tokio::test]
+async fn a_databases_own_client_is_for_admins_and_for_one_that_runs() {
+    let (lab, owner) = lab().await;
+    create(&owner, "db", "postgresql").await;
+    database_is(&owner, "db", "running").await;
+    let member = lab.member(&owner, "member").await;
+    let open = async |client: &Client| {
+        crate::log_socket::read_path(&lab, "databases/db/connect", client.key.as_deref()).await
+    };
+    assert_eq!(open(&member).await.err(), Some(403));
+    // The fake's client ends at once; that it was started is in the audit log.
+    assert!(open(&owner).await.is_ok());
+    let events = owner.get("events").await;
+    let acts = events.data().to_string();
+    assert!(acts.contains("database.connect"), "{acts}");
+    act(&owner, "db/stop").await;
+    lab.has_replicas(0).await;
+    assert_eq!(open(&owner).await.err(), Some(409));
+}

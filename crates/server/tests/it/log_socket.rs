@@ -15,10 +15,16 @@ pub(crate) async fn read(
     path: &str,
     key: Option<&str>,
 ) -> Result<(Vec<String>, u16), u16> {
-    let url = format!(
-        "ws://{}/api/workspaces/demo/projects/shop/{path}",
-        lab.api_addr()
-    );
+    read_path(lab, &format!("projects/shop/{path}"), key).await
+}
+
+/// The same of any path of the workspace.
+pub(crate) async fn read_path(
+    lab: &Lab,
+    path: &str,
+    key: Option<&str>,
+) -> Result<(Vec<String>, u16), u16> {
+    let url = format!("ws://{}/api/workspaces/demo/{path}", lab.api_addr());
     let mut request = url.into_client_request().expect("a request");
     if let Some(key) = key {
         request

@@ -6,7 +6,7 @@ use tose_api::envelope::Paging;
 use tose_api::{BackupId, Port};
 use tose_model::IdGen;
 use tose_model::secret::Sealed;
-use tose_store::{DatabaseChanges, Error, MadeBackup, NewBackup};
+use tose_store::{BackupPlace, DatabaseChanges, Error, MadeBackup, NewBackup};
 
 use crate::harness::Lab;
 
@@ -16,6 +16,7 @@ fn backup(lab: &Lab, project_id: tose_api::ProjectId) -> NewBackup {
         project_id,
         created_by: "somebody".to_owned(),
         file_key: Sealed::from_bytes(vec![3]),
+        place: BackupPlace::Disk,
         now: lab.now(),
     }
 }

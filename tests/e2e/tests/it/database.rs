@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tose_e2e::{Api, Installation, Project, Source, eventually, when};
+use tose_e2e::{Api, Installation, Project, S3, Source, eventually, when};
 
 const KINDS: [&str; 4] = ["postgresql", "mysql", "redis", "mongo"];
 
@@ -241,4 +241,80 @@ async fn address_of(api: &Api, slug: &str) -> String {
     let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
     let address = tose_e2e::docker(&["inspect", "-f", format, container.trim()]).await;
     address.trim().to_owned()
+}
+
+/// Runs a command of Redis's own client beside the server.
+async fn redis(api: &Api, password: &str, words: &[&str]) -> String {
+    let client = ["redis-cli", "--no-auth-warning", "-a", password];
+    let command: Vec<_> = client.iter().chain(words).collect();
+    let ran = api
+        .post("/databases/cache/exec", &json!({"command": command}))
+        .await;
+    assert_eq!(ran["exit_code"], 0, "{ran}");
+    ran["stdout"].as_str().expect("a text").trim().to_owned()
+}
+
+#[tokio::test]
+async fn backups_are_kept_in_a_bucket_encrypted_and_go_with_their_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut s3 = S3::start(folder.path()).await;
+    let Some(mut site) = Installation::start_with(&s3.settings()).await else {
+        return;
+    };
+    let api = site.api().clone();
+    create(&api, "cache", "redis").await;
+    let record = database_is(&api, "cache", "running").await;
+    let password = record["connection"]["password"]
+        .as_str()
+        .expect("a password");
+    redis(&api, password, &["SET", "word", "plaintext-in-the-dump"]).await;
+    let backup = back_up(&api, "cache").await;
+    let objects = s3.objects().await;
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    let (name, bytes) = &objects[0];
+    assert!(name.starts_with("tose/backups/"), "{name}");
+    assert!(name.ends_with(&format!("{backup}.bak")), "{name}");
+    let shows = |window: &[u8]| window == b"plaintext-in-the-dump";
+    assert!(!bytes.windows(21).any(shows), "it is encrypted");
+    let id = record["id"].as_str().expect("an id");
+    let copy = site.data_dir().join(format!("backups/{id}/{backup}.bak"));
+    assert!(!copy.exists(), "no copy stays");
+
+    redis(&api, password, &["FLUSHALL"]).await;
+    site.kill_9();
+    site.restart().await;
+    act(&api, &format!("cache/backups/{backup}/restore")).await;
+    restored(&api, "cache", &backup).await;
+    let word = redis(&api, password, &["GET", "word"]).await;
+    assert_eq!(word, "plaintext-in-the-dump");
+
+    api.delete("/databases/cache").await;
+    eventually("nothing is left in the bucket", async || {
+        let left = s3.objects().await;
+        when(left.is_empty(), format!("{left:?}"))
+    })
+    .await;
+    // A service that is away fails a backup, and nothing else.
+    create(&api, "other", "redis").await;
+    database_is(&api, "other", "running").await;
+    s3.stop();
+    let made = act(&api, "other/backups").await;
+    let path = format!(
+        "/databases/other/backups/{}",
+        made["id"].as_str().expect("an id")
+    );
+    let failed = eventually("the backup has failed", async || {
+        let record = api.get(&path).await;
+        when(record["status"] == "failed", &record)?;
+        Ok(record)
+    })
+    .await;
+    assert!(
+        failed["error"]
+            .as_str()
+            .expect("a reason")
+            .contains("moved"),
+        "{failed}"
+    );
+    assert_eq!(api.get("/databases/other").await["status"], "running");
 }

@@ -30,6 +30,12 @@ pub(super) struct RestoreArgs {
 }
 
 #[derive(Args)]
+pub(super) struct ProveArgs {
+    #[command(flatten)]
+    backup: BackupArgs,
+}
+
+#[derive(Args)]
 pub(super) struct DownloadArgs {
     #[command(flatten)]
     backup: BackupArgs,
@@ -133,6 +139,29 @@ pub(super) async fn create(db: &Db<'_>, name: &Slug) -> Result<()> {
         text::size(backup.dump_bytes)
     ));
     output.result(&backup, &id.to_string())
+}
+
+/// Has a backup restored into an instance that is made for that, and waits for how it ends.
+pub(super) async fn prove(db: &Db<'_>, args: &ProveArgs) -> Result<()> {
+    let output = &db.ctx.output;
+    let name = &args.backup.database.name;
+    let id = find(db, &args.backup).await?.id;
+    db.client.prove_backup(db.workspace, name, id).await?;
+    output.note(&format!(
+        "backup {id} is being restored into an instance of its own, also if this is interrupted"
+    ));
+    let ask = async || db.client.get_backup(db.workspace, name, id).await;
+    let going_on = |backup: &BackupView| backup.is_being_proven.then_some("proving the backup");
+    let backup = wait::until(output, ask, going_on).await?;
+    if backup.proof_error.is_some() {
+        return Err(Error::Failed {
+            what: format!("the proof of backup {id}"),
+            reason: reason(backup.proof_error),
+            code: "proof_failed",
+        }
+        .into());
+    }
+    output.result(&backup, &format!("backup {id} is whole"))
 }
 
 pub(super) async fn restore(db: &Db<'_>, args: RestoreArgs) -> Result<()> {

@@ -6,7 +6,7 @@ use tose_api::Timestamp;
 use tose_logs::StreamId;
 use tose_model::access::WorkspaceScope;
 use tose_model::driver::{EngineStep, ObservedReplica, ReplicaName};
-use tose_model::error::Result;
+use tose_model::error::{Error, Result};
 use tose_model::plan::{Desired, Health, Patience, Replica, Rollout, Step, plan};
 use tose_model::route::ProjectRoutes;
 use tose_store::ProjectRef;
@@ -120,7 +120,11 @@ pub(super) async fn tear_down(
     }
     platform.metrics.remove(reference.id).await?;
     platform.remove_hosted(reference.id)?;
-    platform.remove_backups(reference.id)?;
+    platform
+        .backups
+        .remove_all(reference.id)
+        .await
+        .map_err(|error| Error::internal("backups could not be removed", error))?;
     platform.store.purge_project(scope, reference.id).await?;
     tracing::info!(project_id = %reference.id, "project removed");
     Ok(None)
