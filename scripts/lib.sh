@@ -63,7 +63,7 @@ recorded_process_is_gone() { ! recorded_process "$1" >/dev/null; }
 remove_engine_objects() {
     local id kind
     id=$(python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT value FROM settings WHERE key = ?", ("installation_id",)).fetchone()[0])' "$1/tose.db") || return 0
-    docker ps --all --quiet --filter "label=tose.installation=$id" | xargs --no-run-if-empty docker rm --force >/dev/null
+    docker ps --all --quiet --filter "label=tose.installation=$id" | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
     for kind in network volume; do
         docker "$kind" ls --quiet --filter "label=tose.installation=$id" | xargs --no-run-if-empty docker "$kind" rm >/dev/null
     done

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::query_parameters::LogsOptionsBuilder;
-use futures_util::StreamExt;
+use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
 use futures_util::future;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt};
 use tose_api::Timestamp;
 use tose_api::log::LogSource;
 use tose_model::driver::{DriverError, DriverResult, ReplicaName};
@@ -32,6 +32,11 @@ const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// How far back one looks for lines of one source that were written beside the other's newest.
 const OVERLAP: Duration = Duration::from_millis(1);
+
+/// After how long without output it is first looked whether a process has ended, and the longest pause
+/// between two looks: they become longer, because most silent processes go on.
+const FIRST_SILENCE: Duration = Duration::from_secs(5);
+const LONGEST_SILENCE: Duration = Duration::from_secs(300);
 
 type Frames = BoxStream<'static, Result<LogOutput, Error>>;
 
@@ -53,6 +58,7 @@ impl DockerDriver {
                 Extent::Run,
             )),
             is_live: inspected.pid().is_some(),
+            silence: FIRST_SILENCE,
             container_id: inspected.container.id,
             session,
             assembler: Assembler::new(name.clone()),
@@ -105,7 +111,38 @@ struct Reader {
     assembler: Assembler,
     /// Whether there is a process to follow, so that there may be more when following ends.
     is_live: bool,
+    /// How long nothing may come before it is looked whether the process has ended.
+    silence: Duration,
     phase: Phase,
+}
+
+/// The next frame of a container that is followed. An engine that is asked in the moment in which the
+/// process ends may never end the stream (20.10 does so): after a while without a frame it is looked.
+async fn next_frame<T, F: Future<Output = bool>>(
+    frames: &mut (impl Stream<Item = T> + Unpin),
+    silence: &mut Duration,
+    has_ended: impl Fn() -> F,
+) -> Option<T> {
+    loop {
+        if let Ok(frame) = tokio::time::timeout(*silence, frames.next()).await {
+            return frame;
+        }
+        if has_ended().await {
+            return None;
+        }
+        *silence = silence.saturating_mul(2).min(LONGEST_SILENCE);
+    }
+}
+
+/// Whether a container's process is known to have ended.
+async fn has_ended(session: &Session, container_id: &str) -> bool {
+    let docker = session.docker_with(String::new());
+    let asked = docker.inspect_container(container_id, None::<InspectContainerOptions>);
+    match tokio::time::timeout(FIRST_SILENCE, asked).await {
+        Ok(Ok(found)) => found.state.and_then(|state| state.running) == Some(false),
+        Ok(Err(error)) => has_status(&error, 404),
+        Err(_) => false,
+    }
 }
 
 enum Phase {
@@ -119,7 +156,11 @@ enum Phase {
 impl Reader {
     /// The next lines, if there may be any more.
     async fn next(&mut self) -> Option<Vec<DriverResult<LogLine>>> {
+        let (session, id) = (&self.session, &self.container_id);
         let frame = match &mut self.phase {
+            Phase::Following(frames) if self.is_live => {
+                next_frame(frames, &mut self.silence, || has_ended(session, id)).await
+            }
             Phase::Following(frames) | Phase::CatchingUp(frames) => frames.next().await,
             Phase::Over => return None,
         };
@@ -369,6 +410,29 @@ mod tests {
             lines.iter().map(String::len).collect::<Vec<_>>(),
             [1 << 20, (16 << 10) + 3]
         );
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_never_ends_is_over_when_its_process_is() {
+        let looks = std::cell::Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            future::ready(looks.get() == 3)
+        };
+        let mut silence = Duration::from_millis(1);
+        let mut silent = stream::pending::<u8>();
+        assert_eq!(next_frame(&mut silent, &mut silence, look).await, None);
+        assert_eq!(looks.get(), 3);
+        assert_eq!(
+            silence,
+            Duration::from_millis(4),
+            "the pauses become longer"
+        );
+        let mut one = stream::iter([7]);
+        for expected in [Some(7), None] {
+            let never = || -> future::Ready<bool> { panic!("nobody looks while frames come") };
+            assert_eq!(next_frame(&mut one, &mut silence, never).await, expected);
+        }
     }
 
     #[test]

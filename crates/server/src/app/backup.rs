@@ -8,7 +8,7 @@ use tose_api::database::{
     BackupPolicy, BackupStatus, BackupView, DatabaseType, DatabaseView, RestoreBackup,
 };
 use tose_api::envelope::{Meta, Paging};
-use tose_api::workspace::Deleted;
+use tose_api::workspace::{Deleted, Role};
 use tose_api::{BackupId, ProjectId, WorkspaceId};
 use tose_model::access::{Access, WorkspaceScope};
 use tose_model::database::Database;
@@ -20,6 +20,7 @@ use tose_store::{Backup, NewBackup};
 use crate::app::{Platform, vault_error};
 use crate::backup_file::{self, FileKey, KEY_LEN};
 use crate::backup_store::FileName;
+use crate::mail::Mail;
 use crate::secrets::Place;
 
 impl Platform {
@@ -193,7 +194,11 @@ impl Platform {
             );
             return Err(Error::invalid_field("into", problem));
         }
-        if self.find_database_replica(into.id).await?.is_none() {
+        if self
+            .find_database_replica(access.scope(), into.id)
+            .await?
+            .is_none()
+        {
             return Err(Error::conflict(
                 "not_running",
                 "the database has to run while a backup is restored into it; start it first",
@@ -248,6 +253,40 @@ impl Platform {
                 "the backup failed, so there is nothing in it; take another one",
             )),
         }
+    }
+
+    /// Tells that something is wrong with a database's backups: its log, and by mail those who can mend it.
+    /// A mail that cannot be sent is no reason to stop: the record says it too.
+    pub(crate) async fn warn_of_backup(
+        &self,
+        scope: &WorkspaceScope,
+        project_id: ProjectId,
+        text: &str,
+    ) -> Result<()> {
+        self.tell_project(project_id, text.to_owned()).await;
+        let found = self.store.find_project(scope, project_id).await?;
+        let Some((project, _)) = found.filter(|_| self.mailer.is_on()) else {
+            return Ok(());
+        };
+        let (workspace, slug) = (&project.workspace, &project.slug);
+        let subject = format!("The backups of {workspace}/{slug} need a look");
+        let members = self.store.list_members(scope).await?;
+        for member in members.iter().filter(|member| member.role >= Role::Admin) {
+            let mail = Mail {
+                to: &member.email,
+                subject: &subject,
+                text: format!(
+                    "Database {slug} of workspace {workspace}: {text}\n\nYou get the next mail when this happens after a good backup.\n"
+                ),
+            };
+            if let Err(error) = self.mailer.send(mail).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a warning of a backup could not be sent"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// What is told of a database's backups.

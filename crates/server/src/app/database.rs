@@ -314,7 +314,9 @@ impl Platform {
             .set_database_password(access.scope(), project.id, &password, &event)
             .await?;
         let database = self.get_database_of(access.scope(), &project).await?;
-        if let Some(replica) = self.find_database_replica(project.id).await?
+        if let Some(replica) = self
+            .find_database_replica(access.scope(), project.id)
+            .await?
             && let Err(error) = self
                 .apply_credentials(access.scope(), &database, &replica)
                 .await
@@ -329,8 +331,16 @@ impl Platform {
     /// The replica of a database that runs, if one does.
     pub(crate) async fn find_database_replica(
         &self,
+        scope: &WorkspaceScope,
         id: ProjectId,
     ) -> Result<Option<ObservedReplica>> {
+        let found = self.store.find_project(scope, id).await?;
+        let is_to_run =
+            |(project, _): (Project, ProjectFacts)| project.desired == DesiredState::Running;
+        if !found.is_some_and(is_to_run) {
+            // One that was stopped may run for some moments more.
+            return Ok(None);
+        }
         let replicas = self.driver.observe(Scope::Project(id)).await?;
         let running = replicas.into_iter().filter(|replica| {
             replica.state == ReplicaState::Running && replica.key.job_number().is_none()
@@ -383,7 +393,9 @@ impl Platform {
     ) -> Result<Running> {
         let project = self.find_project(access, slug).await?;
         let database = self.get_database_of(access.scope(), &project).await?;
-        let replica = self.find_database_replica(project.id).await?;
+        let replica = self
+            .find_database_replica(access.scope(), project.id)
+            .await?;
         let found = replica.and_then(|replica| Some((replica.ip?, replica.name)));
         let (ip, pod) = found.ok_or_else(|| {
             Error::conflict("not_running", "the database does not run; start it first")

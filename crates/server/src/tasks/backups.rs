@@ -169,7 +169,7 @@ async fn make(platform: &Platform, backup: &Backup) -> Result<()> {
         Err(reason) => {
             tracing::warn!(project_id = %backup.project_id, reason, "a backup failed");
             let text = format!("backup {} failed: {reason}", backup.id);
-            platform.tell_project(backup.project_id, text).await;
+            warn(platform, &scope, backup, text).await?;
             // What is left of it is removed again when the backup is.
             let _ = platform
                 .backups
@@ -186,6 +186,22 @@ async fn make(platform: &Platform, backup: &Backup) -> Result<()> {
         want_daily_proof(platform, &scope, backup).await?;
     }
     remove_surplus(platform, &scope, backup.project_id).await
+}
+
+/// Tells of a backup that failed; by mail too if the one before it did not.
+async fn warn(
+    platform: &Platform,
+    scope: &WorkspaceScope,
+    backup: &Backup,
+    text: String,
+) -> Result<()> {
+    let id = backup.project_id;
+    let before = platform.store.backup_facts(scope, id).await?;
+    match before.last_error {
+        None => platform.warn_of_backup(scope, id, &text).await?,
+        Some(_) => platform.tell_project(id, text).await,
+    }
+    Ok(())
 }
 
 /// Has the newest backup of a database proven if none was for a day.
@@ -264,7 +280,7 @@ pub(super) async fn find(
         .map_err(|error| internal(error.into()))?
         .ok_or_else(|| "the database is gone".to_owned())?;
     let replica = platform
-        .find_database_replica(project_id)
+        .find_database_replica(scope, project_id)
         .await
         .map_err(internal)?;
     match replica {

@@ -79,7 +79,9 @@ async fn prove(platform: &Platform, backup: &Backup) -> Result<()> {
             "backup {} could not be restored for a proof: {reason}",
             backup.id
         );
-        platform.tell_project(backup.project_id, text).await;
+        platform
+            .warn_of_backup(&scope, backup.project_id, &text)
+            .await?;
     }
     let error = proven.as_ref().err().map(String::as_str);
     platform

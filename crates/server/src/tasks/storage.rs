@@ -45,7 +45,8 @@ async fn look(platform: &Platform, measured_at: &mut HashMap<ProjectId, Timestam
         if database.applied_revision == 0 || measured_at.get(&id).is_some_and(is_fresh) {
             continue;
         }
-        let Some(replica) = platform.find_database_replica(id).await? else {
+        let scope = WorkspaceScope::for_task(database.workspace_id);
+        let Some(replica) = platform.find_database_replica(&scope, id).await? else {
             continue;
         };
         let program = database::measure(database.kind, &database.version);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tose_e2e::{Api, Installation, Project, S3, Source, eventually, when};
+use tose_e2e::{Api, Installation, Project, S3, Source, containers, eventually, when};
 
 const KINDS: [&str; 4] = ["postgresql", "mysql", "redis", "mongo"];
 
@@ -91,6 +91,16 @@ async fn restored(api: &Api, slug: &str, backup: &str) {
     .await;
 }
 
+/// What PostgreSQL has from the beginning, and that the account may add more.
+async fn has_extensions(api: &Api) {
+    let sql = "CREATE EXTENSION IF NOT EXISTS hstore; SELECT string_agg(extname, ' ' ORDER BY extname) FROM pg_extension";
+    let record = api.get("/databases/my-postgresql").await;
+    let url = record["connection"]["url"].as_str().expect("an address");
+    let command = json!({"command": ["psql", url, "-qtAc", sql]});
+    let ran = api.post("/databases/my-postgresql/exec", &command).await;
+    assert_eq!(ran["stdout"], "hstore pgcrypto plpgsql vector\n", "{ran}");
+}
+
 /// Waits until a backup was restored into an instance of its own.
 async fn proven(api: &Api, slug: &str, backup: &str) {
     eventually("the backup is proven", async || {
@@ -115,6 +125,7 @@ async fn every_kind_comes_up_serves_apps_and_survives_restarts_and_losses() {
     for kind in KINDS {
         database_is(&api, &format!("my-{kind}"), "running").await;
     }
+    has_extensions(&api).await;
     app.deploy_live().await;
     let mut sums = Vec::new();
     for kind in KINDS {
@@ -317,4 +328,32 @@ async fn backups_are_kept_in_a_bucket_encrypted_and_go_with_their_database() {
         "{failed}"
     );
     assert_eq!(api.get("/databases/other").await["status"], "running");
+}
+
+#[tokio::test]
+async fn a_database_comes_up_though_the_server_is_killed_on_the_way() {
+    let Some(mut site) = site().await else {
+        return;
+    };
+    let api = site.api().clone();
+    for (slug, kind) in [("one", "postgresql"), ("two", "mysql")] {
+        // At once: its record is all there is.
+        create(&api, slug, kind).await;
+        site.kill_9();
+        site.restart().await;
+        // While its server sets its files up.
+        let id = api.get(&format!("/databases/{slug}")).await["id"].clone();
+        let label = format!("tose.project={}", id.as_str().expect("an id"));
+        eventually("its server runs", async || {
+            let found = containers(&label).await;
+            when(found.iter().any(|one| one.is_running), format!("{found:?}"))
+        })
+        .await;
+        site.kill_9();
+        site.restart().await;
+        database_is(&api, slug, "running").await;
+        let volumes =
+            tose_e2e::docker(&["volume", "ls", "-q", "--filter", &format!("label={label}")]).await;
+        assert_eq!(volumes.lines().count(), 1, "{volumes}");
+    }
 }

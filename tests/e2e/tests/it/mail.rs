@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tose_e2e::{Installation, Smtp};
+use tose_e2e::{Installation, Smtp, eventually, when};
 
 /// The token in a mail: 40 hex digits on a line of their own.
 fn token(mail: &str) -> String {
@@ -74,4 +74,41 @@ async fn an_invitation_and_a_reset_arrive_and_their_tokens_work() {
         401
     );
     assert!(smtp.addr().ip().is_loopback());
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_is_mailed_once_to_those_who_can_mend_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let addr = tose_e2e::free_addr();
+    let Some(site) = Installation::start_with(&Smtp::settings(addr)).await else {
+        return;
+    };
+    let smtp = Smtp::start(folder.path(), addr).await;
+    let api = site.api();
+    let body = json!({"name": "cache", "type": "redis"});
+    api.post("/databases", &body).await;
+    let is = async |path: &str, field: &str, value: &str| {
+        eventually(&format!("{path} has {field} {value}"), async || {
+            let record = api.get(path).await;
+            when(record[field] == value, record)
+        })
+        .await;
+    };
+    is("/databases/cache", "status", "running").await;
+    api.post("/databases/cache/stop", &json!({})).await;
+    is("/databases/cache", "status", "stopped").await;
+    for _ in 0..2 {
+        let made = api.post("/databases/cache/backups", &json!({})).await;
+        let id = made["id"].as_str().expect("an id");
+        is(
+            &format!("/databases/cache/backups/{id}"),
+            "status",
+            "failed",
+        )
+        .await;
+    }
+    let mails = smtp.mails(1).await;
+    assert!(mails[0].contains("To: demo@example.com"), "{}", mails[0]);
+    assert!(mails[0].contains("demo/cache"), "{}", mails[0]);
+    assert!(mails[0].contains("start it"), "{}", mails[0]);
 }
