@@ -15,7 +15,7 @@ use tose_model::secret::Sealed;
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
-use crate::project::{ProjectFacts, to_i64};
+use crate::project::{ProjectChanges, ProjectFacts, to_i64, write_changes};
 use crate::row;
 
 /// What a database gets when it is made.
@@ -44,6 +44,8 @@ pub struct NewDatabase {
 /// What can be changed of a database, after a change.
 #[derive(Debug, Clone)]
 pub struct DatabaseChanges {
+    /// What is its project's.
+    pub project: ProjectChanges,
     /// Which version.
     pub version: String,
     /// GB that its data may have.
@@ -282,15 +284,29 @@ impl Store {
         Ok((found, total))
     }
 
-    /// Changes what is a database's own.
+    /// Changes a database and its project together if nobody changed that since `generation` was read.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody did.
     pub async fn update_database(
         &self,
         scope: &WorkspaceScope,
         project_id: ProjectId,
+        generation: u64,
         changes: &DatabaseChanges,
+        now: Timestamp,
         event: &NewEvent,
     ) -> Result<()> {
         let mut tx = self.begin_in(scope).await?;
+        write_changes(
+            &mut tx,
+            scope,
+            project_id,
+            generation,
+            &changes.project,
+            now,
+        )
+        .await?;
         sqlx::query(
             "UPDATE databases SET version = $3, storage_gb = $4, backup_schedule = $5,
                  backup_keep = $6, next_backup_at = $7

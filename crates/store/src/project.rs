@@ -474,37 +474,7 @@ impl Store {
         event: &NewEvent,
     ) -> Result<()> {
         let mut tx = self.begin_in(scope).await?;
-        let done = sqlx::query(
-            "UPDATE projects SET name = $4, source = $5, image = $6, port = $7, cpu_milli = $8,
-                 ram_milli = $9, health_check_path = $10, replicas = $11, updated_at = $12,
-                 start_command = $13, volumes = $14, build = $15, process_scale = $16,
-                 generation = generation + 1
-             WHERE workspace_id = $1 AND id = $2 AND generation = $3 AND deleted_at IS NULL",
-        )
-        .bind(scope.id().to_string())
-        .bind(id.to_string())
-        .bind(to_i64(generation))
-        .bind(&changes.name)
-        .bind(source_text(changes.source))
-        .bind(changes.image.as_ref().map(ImageRef::as_str))
-        .bind(i64::from(changes.run.port.get()))
-        .bind(i64::from(changes.run.cpu.milli()))
-        .bind(i64::from(changes.run.ram.milli()))
-        .bind(&changes.run.health_check_path)
-        .bind(i64::from(changes.replicas))
-        .bind(now.as_nanos())
-        .bind(&changes.run.start_command)
-        .bind(row::to_json("projects.volumes", &changes.run.volumes)?)
-        .bind(build_text(changes.build.as_ref())?)
-        .bind(row::to_json("projects.process_scale", &changes.scale)?)
-        .execute(&mut *tx)
-        .await
-        .map_err(Error::query("change a project"))?;
-        if done.rows_affected() == 0 {
-            return Err(Error::Conflict(
-                "the project was changed by somebody else; try again",
-            ));
-        }
+        write_changes(&mut tx, scope, id, generation, changes, now).await?;
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
@@ -570,6 +540,49 @@ impl Store {
         .map_err(Error::query("purge a project"))?;
         commit(tx).await
     }
+}
+
+/// Replaces a project's configuration if nobody changed it since `generation` was read.
+pub(crate) async fn write_changes(
+    tx: &mut Tx,
+    scope: &WorkspaceScope,
+    id: ProjectId,
+    generation: u64,
+    changes: &ProjectChanges,
+    now: Timestamp,
+) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE projects SET name = $4, source = $5, image = $6, port = $7, cpu_milli = $8,
+             ram_milli = $9, health_check_path = $10, replicas = $11, updated_at = $12,
+             start_command = $13, volumes = $14, build = $15, process_scale = $16,
+             generation = generation + 1
+         WHERE workspace_id = $1 AND id = $2 AND generation = $3 AND deleted_at IS NULL",
+    )
+    .bind(scope.id().to_string())
+    .bind(id.to_string())
+    .bind(to_i64(generation))
+    .bind(&changes.name)
+    .bind(source_text(changes.source))
+    .bind(changes.image.as_ref().map(ImageRef::as_str))
+    .bind(i64::from(changes.run.port.get()))
+    .bind(i64::from(changes.run.cpu.milli()))
+    .bind(i64::from(changes.run.ram.milli()))
+    .bind(&changes.run.health_check_path)
+    .bind(i64::from(changes.replicas))
+    .bind(now.as_nanos())
+    .bind(&changes.run.start_command)
+    .bind(row::to_json("projects.volumes", &changes.run.volumes)?)
+    .bind(build_text(changes.build.as_ref())?)
+    .bind(row::to_json("projects.process_scale", &changes.scale)?)
+    .execute(&mut **tx)
+    .await
+    .map_err(Error::query("change a project"))?;
+    if done.rows_affected() == 0 {
+        return Err(Error::Conflict(
+            "the project was changed by somebody else; try again",
+        ));
+    }
+    Ok(())
 }
 
 /// Runs one of the statements that a stop consists of: `$1` is the workspace, `$2` the

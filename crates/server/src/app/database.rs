@@ -152,8 +152,8 @@ impl Platform {
             None => project.name.clone(),
         };
         let kind = database.kind;
-        let version = match input.version {
-            Some(version) => self.pick_upgrade(&database, version)?,
+        let version = match &input.version {
+            Some(version) => self.pick_upgrade(&database, version.clone())?,
             None => database.version.clone(),
         };
         let image = self.database_image(kind, &version)?;
@@ -163,13 +163,6 @@ impl Platform {
         );
         let run = database::run_spec(kind, &version, size);
         self.check_database(kind, &image, &run)?;
-        let changes = self.changed_database(
-            &database,
-            version,
-            input.storage_gb,
-            input.backup_keep,
-            input.backup_schedule,
-        )?;
         if project.desired == DesiredState::Running {
             self.check_quota(access.scope(), project.id, Load::of(&run, 1))
                 .await?;
@@ -183,39 +176,29 @@ impl Platform {
             replicas: 1,
             scale: Scale::new(),
         };
+        let changes = self.changed_database(&database, input, version, of_project)?;
         let event = self.event(access, "database.update", &project.slug);
-        let (scope, id) = (access.scope(), project.id);
+        let (id, generation) = (project.id, project.generation);
         self.store
-            .update_project(
-                scope,
-                id,
-                project.generation,
-                &of_project,
-                self.now(),
-                &event,
-            )
+            .update_database(access.scope(), id, generation, &changes, self.now(), &event)
             .await?;
-        let event = self.event(access, "database.configure", &project.slug);
-        self.store
-            .update_database(scope, id, &changes, &event)
-            .await?;
+        self.signals.project(id);
         self.get_database(access, project.slug.as_str()).await
     }
 
     fn changed_database(
         &self,
         database: &Database,
+        input: UpdateDatabase,
         version: String,
-        storage_gb: Option<u32>,
-        backup_keep: Option<u32>,
-        schedule: Option<Option<String>>,
+        project: ProjectChanges,
     ) -> Result<DatabaseChanges> {
-        let backup_keep = backup_keep.unwrap_or(database.backup_keep);
+        let backup_keep = input.backup_keep.unwrap_or(database.backup_keep);
         if !(1..=MAX_KEEP).contains(&backup_keep) {
             let problem = format!("must be between 1 and {MAX_KEEP}");
             return Err(Error::invalid_field("backup_keep", problem));
         }
-        let (backup_schedule, next_backup_at) = match schedule {
+        let (backup_schedule, next_backup_at) = match input.backup_schedule {
             None => (database.backup_schedule.clone(), database.next_backup_at),
             Some(None) => (None, None),
             Some(Some(text)) => {
@@ -224,8 +207,9 @@ impl Platform {
             }
         };
         Ok(DatabaseChanges {
+            project,
             version,
-            storage_gb: check_storage(storage_gb.unwrap_or(database.storage_gb))?,
+            storage_gb: check_storage(input.storage_gb.unwrap_or(database.storage_gb))?,
             backup_schedule,
             backup_keep,
             next_backup_at,

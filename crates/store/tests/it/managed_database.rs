@@ -3,10 +3,12 @@
 use tose_api::database::BackupStatus;
 use tose_api::domain_settings::IpRange;
 use tose_api::envelope::Paging;
+use tose_api::project::Source;
 use tose_api::{BackupId, Port};
 use tose_model::IdGen;
+use tose_model::process::Scale;
 use tose_model::secret::Sealed;
-use tose_store::{BackupPlace, DatabaseChanges, Error, MadeBackup, NewBackup};
+use tose_store::{BackupPlace, DatabaseChanges, Error, MadeBackup, NewBackup, ProjectChanges};
 
 use crate::harness::Lab;
 
@@ -186,16 +188,30 @@ async fn a_due_backup_is_taken_by_one_and_a_restore_waits_for_the_one_before() {
     let id = lab.database("cache").await;
     let due = lab.in_seconds(60);
     let changes = DatabaseChanges {
+        project: ProjectChanges {
+            name: "cache".to_owned(),
+            source: Source::Image,
+            image: Some("redis:8".parse().expect("an image")),
+            run: lab.run(),
+            build: None,
+            replicas: 1,
+            scale: Scale::new(),
+        },
         version: "8".to_owned(),
         storage_gb: 1,
         backup_schedule: Some("0 3 * * *".to_owned()),
         backup_keep: 2,
         next_backup_at: Some(due),
     };
-    store
-        .update_database(scope, id, &changes, &lab.event())
-        .await
-        .expect("changed");
+    let change = async |generation| {
+        store
+            .update_database(scope, id, generation, &changes, lab.now(), &lab.event())
+            .await
+    };
+    assert!(matches!(change(7).await, Err(Error::Conflict(_))));
+    let before = store.list_due_backups_for_task(due).await.expect("read");
+    assert!(before.is_empty(), "nothing of it is changed: {before:?}");
+    change(0).await.expect("changed");
     let list = async |now| store.list_due_backups_for_task(now).await.expect("read");
     assert!(list(lab.in_seconds(59)).await.is_empty());
     assert_eq!(list(due).await.len(), 1);
