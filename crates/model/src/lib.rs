@@ -20,6 +20,7 @@ pub mod driver;
 pub mod error;
 pub mod job;
 pub mod log;
+pub mod payment;
 pub mod plan;
 pub mod process;
 pub mod project;
