@@ -9,6 +9,7 @@ mod backups;
 mod databases;
 mod drains;
 mod github_app;
+mod payments;
 mod proxy;
 mod smtp;
 
@@ -37,6 +38,8 @@ pub use databases::{DatabaseImage, DatabasesConfig};
 pub use drains::DrainsConfig;
 pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
+use payments::PaymentsTable;
+pub use payments::{Payments, PayosConfig, SepayConfig, StripeConfig, VnpayConfig};
 use proxy::ProxyTable;
 use smtp::SmtpTable;
 pub use smtp::{Smtp, SmtpTls};
@@ -244,6 +247,8 @@ pub struct Config {
     pub databases: DatabasesConfig,
     /// `[drains]`.
     pub drains: DrainsConfig,
+    /// `[payments.*]`: what fills wallets.
+    pub payments: Payments,
     /// How mail leaves; absent: none does.
     pub smtp: Option<Smtp>,
 }
@@ -360,6 +365,7 @@ struct File {
     backups: BackupsTable,
     dns: DnsTable,
     drains: DrainsConfig,
+    payments: PaymentsTable,
     smtp: Option<SmtpTable>,
 }
 
@@ -592,6 +598,7 @@ impl Config {
             databases: file.databases.into_config()?,
             backup_bucket: file.backups.s3,
             drains: file.drains,
+            payments: file.payments.into_config()?,
             smtp: file
                 .smtp
                 .map(|smtp| smtp.into_smtp(flags.smtp_password))

@@ -26,6 +26,7 @@ mod mail;
 mod metrics;
 mod outgoing;
 mod password;
+mod payment_api;
 pub mod proxy_process;
 mod qr;
 mod routes;

@@ -131,7 +131,7 @@ const OUTSIDE: [Outside; 11] = [
         name: "reqwest",
         homes: &["crates/api", "crates/server", "tests/e2e"],
         tests: &[],
-        advice: "servers are called with the client of tose-api; Git servers in crates/server/src/git_api.rs, language models in assistant.rs, what users name in outgoing.rs",
+        advice: "servers are called with the client of tose-api; Git servers in crates/server/src/git_api.rs, language models in assistant.rs, payment services in payment_api.rs, what users name in outgoing.rs",
     },
 ];
 

@@ -51,6 +51,60 @@ pub fn read_session(body: &[u8]) -> Result<Received, PaymentError> {
     read(&json(body)?, None).or_else(forget_strangers)
 }
 
+/// A page to pay on that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSession<'a> {
+    /// The top-up's code.
+    pub order_code: &'a str,
+    /// How much, in the smallest unit of the currency.
+    pub amount: i64,
+    /// What it is counted in.
+    pub currency: PaidCurrency,
+    /// What the page says is bought.
+    pub product_name: &'a str,
+    /// Who pays, as far as it is known: the page need not ask then.
+    pub customer_email: Option<&'a str>,
+    /// Where who paid is sent.
+    pub success_url: &'a str,
+    /// Where who called it off is sent.
+    pub cancel_url: &'a str,
+    /// Until when it can be paid, in Unix seconds: between half an hour and a day from now.
+    pub expires_at_seconds: i64,
+}
+
+impl NewSession<'_> {
+    /// The body of `POST /v1/checkout/sessions`, form-encoded.
+    pub fn form(&self) -> String {
+        let amount = self.amount.to_string();
+        let currency = self.currency.code().to_ascii_lowercase();
+        let expires_at = self.expires_at_seconds.to_string();
+        let email = self.customer_email.map(|email| ("customer_email", email));
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([
+                ("mode", "payment"),
+                ("client_reference_id", self.order_code),
+                ("metadata[order_code]", self.order_code),
+                ("line_items[0][quantity]", "1"),
+                ("line_items[0][price_data][currency]", &currency),
+                ("line_items[0][price_data][unit_amount]", &amount),
+                (
+                    "line_items[0][price_data][product_data][name]",
+                    self.product_name,
+                ),
+                ("success_url", self.success_url),
+                ("cancel_url", self.cancel_url),
+                ("expires_at", &expires_at),
+            ])
+            .extend_pairs(email)
+            .finish()
+    }
+
+    /// The value of `Idempotency-Key`: asking twice for one top-up makes one page.
+    pub fn idempotency_key(&self) -> String {
+        format!("tose-top-up-{}", self.order_code)
+    }
+}
+
 /// A page to pay on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MadeSession {
