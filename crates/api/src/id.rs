@@ -101,4 +101,10 @@ ids! {
     InvitationId;
     /// A push event that was received for a project.
     PushDeliveryId;
+    /// A payment that a provider has told of.
+    PaymentId;
+    /// A payment that a workspace was asked for.
+    TopupId;
+    /// An entry of the ledger.
+    TransactionId;
 }

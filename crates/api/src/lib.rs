@@ -34,6 +34,7 @@ pub mod registry;
 pub mod schedule;
 pub mod template;
 pub mod time;
+pub mod wallet;
 pub mod workspace;
 
 #[cfg(feature = "client")]
@@ -42,8 +43,8 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, ProjectId,
-    PushDeliveryId, SessionId, UserId, WorkspaceId,
+    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, PaymentId,
+    ProjectId, PushDeliveryId, SessionId, TopupId, TransactionId, UserId, WorkspaceId,
 };
 pub use name::{
     BranchName, Email, EnvKey, Hostname, ImageRef, Port, RegistryHost, RepoPath, RepoUrl, Slug,

@@ -65,6 +65,24 @@ pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
         .map_err(|_| de::Error::custom("must be at most 4294967295"))
 }
 
+/// Reads an amount of money: a whole number.
+pub(crate) fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    to_amount(Whole::deserialize(deserializer)?)
+}
+
+/// The same for one that may be `null`.
+pub(crate) fn optional_amount<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
+    Option::<Whole>::deserialize(deserializer)?
+        .map(to_amount)
+        .transpose()
+}
+
+fn to_amount<E: de::Error>(whole: Whole) -> Result<i64, E> {
+    i64::try_from(whole.0).map_err(|_| E::custom("is too large"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateSt
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tose_model::driver::{DriverResult, ObservedReplica, ReplicaName, ReplicaState, Scope};
+use tose_model::quota::Load;
 
 use crate::DockerDriver;
 use crate::error::{has_status, refused};
@@ -152,6 +153,7 @@ impl DockerDriver {
         ObservedReplica {
             name,
             key,
+            workspace_id,
             generation,
             state,
             ip: match state {
@@ -163,12 +165,30 @@ impl DockerDriver {
                 .state()
                 .started_at
                 .and_then(|time| time.parse().ok()),
+            ended_at: inspected
+                .state()
+                .finished_at
+                .and_then(|time| time.parse().ok()),
+            load: load(&inspected.details),
             restarts: inspected
                 .details
                 .restart_count
                 .and_then(|count| u32::try_from(count).ok())
                 .unwrap_or(0),
         }
+    }
+}
+
+/// What a container was given, as `spec` asked for it.
+fn load(details: &ContainerInspectResponse) -> Load {
+    let given = |number: Option<i64>| number.and_then(|given| u64::try_from(given).ok());
+    let host = details.host_config.as_ref();
+    let nano_cpus = given(host.and_then(|host| host.nano_cpus)).unwrap_or(0);
+    let memory = given(host.and_then(|host| host.memory)).unwrap_or(0);
+    Load {
+        cpu_milli: nano_cpus / 1_000_000,
+        // Bytes were rounded down from thousandths of a GB.
+        ram_milli: memory.saturating_mul(1000).div_ceil(1 << 30),
     }
 }
 

@@ -3,10 +3,15 @@
 use tose_api::Timestamp;
 use uuid::Uuid;
 
+use crate::meter::Uptime;
+
 /// Tells the time.
 pub trait Clock: Send + Sync {
     /// The time, to the millisecond, as the machine's clock has it.
     fn now(&self) -> Timestamp;
+
+    /// How long the machine has run, by a clock that is never set.
+    fn uptime(&self) -> Uptime;
 }
 
 /// Makes ids and random bytes.

@@ -354,7 +354,9 @@ fn major(kind: DatabaseType, version: &str) -> String {
 
 /// A database's status, from that of its project.
 pub fn status(facts: &StatusFacts) -> DatabaseStatus {
-    if facts.in_progress {
+    if facts.suspended {
+        DatabaseStatus::Stopped
+    } else if facts.in_progress {
         DatabaseStatus::Provisioning
     } else if facts.desired == DesiredState::Stopped {
         DatabaseStatus::Stopped

@@ -23,6 +23,7 @@ use tose_api::{
 };
 
 use crate::log::LogLine;
+use crate::quota::Load;
 use crate::secret::SecretString;
 
 /// Names one installation of the platform on an engine that may serve several: 8 lower-case hex
@@ -255,6 +256,8 @@ pub struct ObservedReplica {
     pub name: ReplicaName,
     /// Which replica it is.
     pub key: ReplicaKey,
+    /// The workspace whose network it is on.
+    pub workspace_id: WorkspaceId,
     /// The generation that it was started with.
     pub generation: u64,
     /// What it does.
@@ -263,6 +266,10 @@ pub struct ObservedReplica {
     pub ip: Option<IpAddr>,
     /// When it was last started.
     pub started_at: Option<Timestamp>,
+    /// When it last ended; before `started_at` if it was started again.
+    pub ended_at: Option<Timestamp>,
+    /// The cores and the memory that it was given.
+    pub load: Load,
     /// How often the engine started it again after a crash.
     pub restarts: u32,
 }

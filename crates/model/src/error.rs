@@ -29,6 +29,9 @@ pub enum Error {
         code: &'static str,
         message: &'static str,
     },
+    /// The wallet has too little; `code` is for programs.
+    #[error("{message}")]
+    PaymentRequired { code: &'static str, message: String },
     /// The caller's role is too low.
     #[error("{0}")]
     Forbidden(String),
@@ -107,6 +110,7 @@ impl Error {
         match self {
             Self::Invalid { .. } => Kind::Invalid,
             Self::Unauthenticated { .. } => Kind::Unauthenticated,
+            Self::PaymentRequired { .. } => Kind::PaymentRequired,
             Self::Forbidden(_) => Kind::Forbidden,
             Self::NotFound(_) => Kind::NotFound,
             Self::Conflict { .. } => Kind::Conflict,
@@ -120,7 +124,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "invalid_input",
-            Self::Unauthenticated { code, .. } => code,
+            Self::Unauthenticated { code, .. } | Self::PaymentRequired { code, .. } => code,
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Conflict { code, .. } => code,

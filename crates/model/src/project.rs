@@ -162,11 +162,15 @@ pub struct StatusFacts {
     pub ready: u32,
     /// Replicas that are wanted, workers left out.
     pub wanted: u32,
+    /// Whether nothing of its workspace runs for want of money.
+    pub suspended: bool,
 }
 
 /// A project's status.
 pub fn status(facts: &StatusFacts) -> ProjectStatus {
-    if facts.in_progress {
+    if facts.suspended && facts.desired == DesiredState::Running {
+        ProjectStatus::Suspended
+    } else if facts.in_progress {
         ProjectStatus::Deploying
     } else if facts.desired == DesiredState::Stopped {
         ProjectStatus::Stopped

@@ -6,9 +6,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use tose_api::{DeploymentId, ProjectId, Timestamp};
+use tose_api::{DeploymentId, ProjectId, Timestamp, WorkspaceId};
 use tose_model::driver::{ObservedReplica, ReplicaKey, ReplicaName, ReplicaState};
 use tose_model::plan::{Desired, Health, Patience, Plan, Replica, Rollout, Step, Target, plan};
+use tose_model::quota::Load;
 use uuid::Uuid;
 
 fn at(seconds: &str) -> Timestamp {
@@ -110,10 +111,13 @@ fn parse_replica(words: &[&str]) -> Replica {
         observed: ObservedReplica {
             name: ReplicaName::from_label(name),
             key,
+            workspace_id: WorkspaceId::from_uuid(Uuid::nil()),
             generation: 1,
             state: parse_state(words),
             ip: None,
             started_at: value(words, "started").map(at),
+            ended_at: None,
+            load: Load::default(),
             restarts: value(words, "restarts").map_or(0, |text| text.parse().expect("a number")),
         },
         health: match words {

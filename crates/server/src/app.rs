@@ -30,7 +30,9 @@ mod invitation;
 mod job;
 pub(crate) mod log;
 mod member;
+pub(crate) mod meter;
 pub(crate) mod metrics;
+pub(crate) mod payment;
 mod preview;
 pub(crate) mod project;
 mod proof;
@@ -41,7 +43,10 @@ mod registry;
 pub(crate) mod schedule;
 pub(crate) mod status;
 mod template;
+mod topup;
 mod upload;
+pub(crate) mod usage;
+pub(crate) mod wallet;
 pub(crate) mod wildcard;
 pub(crate) mod workspace;
 
@@ -83,6 +88,7 @@ use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
 use crate::outgoing::Outgoing;
 use crate::password::Passwords;
+use crate::payment_api::PaymentApi;
 use crate::routes::RouteBook;
 use crate::secrets::{Vault, VaultError};
 use crate::telemetry::Telemetry;
@@ -96,6 +102,7 @@ pub struct Platform {
     pub(crate) routes: RouteBook,
     pub(crate) logs: LogStore,
     pub(crate) metrics: MetricsStore,
+    pub(crate) meter: meter::Meter,
     pub(crate) telemetry: Telemetry,
     pub(crate) vault: Vault,
     pub(crate) clock: Arc<dyn Clock>,
@@ -107,6 +114,7 @@ pub struct Platform {
     pub(crate) git_api: GitApi,
     pub(crate) outgoing: Outgoing,
     pub(crate) github: Option<GithubApp>,
+    pub(crate) payment_api: PaymentApi,
     pub(crate) assistant: Option<Assistant>,
     pub(crate) catalogue: Catalogue,
     pub(crate) backups: BackupStore,
@@ -137,6 +145,8 @@ pub(crate) struct Limits {
     pub(crate) logins: Limiter<String>,
     /// Deployments by project.
     pub(crate) deployments: Limiter<ProjectId>,
+    /// Payments that are asked for, by workspace.
+    pub(crate) topups: Limiter<WorkspaceId>,
     /// Questions to the language model by workspace.
     pub(crate) questions: Limiter<WorkspaceId>,
     sockets: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
@@ -150,6 +160,10 @@ pub(crate) struct Limits {
 const PUSH_EVENTS: usize = 4;
 /// How many pages of logs are looked for at once. Each may keep a processor busy for a second.
 const LOG_SEARCHES: usize = 2;
+
+/// How many payments a workspace is asked for in the long run, and at once.
+const TOPUPS_PER_MINUTE: u32 = 1;
+const TOPUP_BURST: u32 = 10;
 
 impl Limits {
     pub(crate) fn new(config: &Config, clock: &Arc<dyn Clock>) -> Self {
@@ -168,6 +182,7 @@ impl Limits {
                 limits.deployments_per_minute,
                 clock,
             ),
+            topups: Limiter::new("top-ups", TOPUPS_PER_MINUTE, TOPUP_BURST, clock),
             questions: Limiter::new(
                 "questions to the language model",
                 questions,
@@ -245,6 +260,7 @@ pub(crate) struct Signals {
     certificates: Notify,
     drains: Notify,
     backups: Notify,
+    wallets: Notify,
 }
 
 /// Where the tasks hear [`Signals`].
@@ -266,6 +282,7 @@ impl Signals {
             certificates: Notify::new(),
             drains: Notify::new(),
             backups: Notify::new(),
+            wallets: Notify::new(),
         };
         let wakes = Wakes {
             projects: looked_at,
@@ -314,6 +331,16 @@ impl Signals {
     /// Until somebody calls [`Signals::backups`].
     pub(crate) async fn backups_called(&self) {
         self.backups.notified().await;
+    }
+
+    /// Look how wallets stand.
+    pub(crate) fn wallets(&self) {
+        self.wallets.notify_one();
+    }
+
+    /// Until somebody calls [`Signals::wallets`].
+    pub(crate) async fn wallets_called(&self) {
+        self.wallets.notified().await;
     }
 
     /// Look at the queue of deployments.

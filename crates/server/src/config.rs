@@ -6,6 +6,7 @@
 mod acme;
 mod ai;
 mod backups;
+mod billing;
 mod databases;
 mod drains;
 mod github_app;
@@ -33,6 +34,8 @@ pub use ai::AiConfig;
 use ai::AiTable;
 use backups::BackupsTable;
 pub use backups::S3Config;
+use billing::BillingTable;
+pub use billing::{BillingConfig, Seller};
 use databases::DatabasesTable;
 pub use databases::{DatabaseImage, DatabasesConfig};
 pub use drains::DrainsConfig;
@@ -245,6 +248,8 @@ pub struct Config {
     pub backup_bucket: Option<S3Config>,
     /// Which images managed databases run, and how long they may take.
     pub databases: DatabasesConfig,
+    /// `[billing]`.
+    pub billing: BillingConfig,
     /// `[drains]`.
     pub drains: DrainsConfig,
     /// `[payments.*]`: what fills wallets.
@@ -363,6 +368,7 @@ struct File {
     templates: TemplatesTable,
     databases: DatabasesTable,
     backups: BackupsTable,
+    billing: BillingTable,
     dns: DnsTable,
     drains: DrainsConfig,
     payments: PaymentsTable,
@@ -597,6 +603,7 @@ impl Config {
             templates_dir: file.templates.dir,
             databases: file.databases.into_config()?,
             backup_bucket: file.backups.s3,
+            billing: file.billing.into_config()?,
             drains: file.drains,
             payments: file.payments.into_config()?,
             smtp: file

@@ -28,6 +28,7 @@ mod log_socket;
 mod member;
 mod metrics;
 mod openapi;
+mod payment;
 mod pkt_line;
 mod project;
 mod push;
@@ -37,6 +38,7 @@ mod routes;
 mod schedule;
 mod system;
 mod template;
+mod wallet;
 mod workspace;
 
 pub(crate) use accept::{Listener, serve};

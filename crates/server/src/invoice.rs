@@ -5,14 +5,6 @@
 //! Assumption: accents are part of their letters (NFC), as keyboards write them.
 //! Not here: what is charged, and in which words and numbers.
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "statements are downloaded; their routes come with the wallet"
-    )
-)]
-
 mod font;
 mod sheet;
 

@@ -62,6 +62,7 @@ use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
 use crate::outgoing::Outgoing;
 use crate::password::Passwords;
+use crate::payment_api::PaymentApi;
 use crate::routes::RouteBook;
 use crate::secrets::Vault;
 use crate::tasks::Tasks;
@@ -251,6 +252,8 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         .map_err(StartError::because("log drains could not be set up"))?;
     let github = config.github_app.as_ref().map(GithubApp::open).transpose();
     let github = github.map_err(StartError::because("the GitHub App could not be set up"))?;
+    let payment_api = PaymentApi::new(&config.payments)
+        .map_err(StartError::because("payment services could not be set up"))?;
     let assistant = config.ai.as_ref().map(Assistant::open).transpose();
     let assistant = assistant.map_err(StartError::because(
         "the language model could not be set up",
@@ -268,6 +271,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         git_api,
         outgoing,
         github,
+        payment_api,
         assistant,
         certificates: tose_proxy::certificates::Folder::of(&config.data_dir),
         wildcard: Default::default(),
@@ -284,6 +288,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         routes: RouteBook::new(table),
         logs: data.logs,
         metrics: data.metrics,
+        meter: Default::default(),
         telemetry: Telemetry::new(),
         vault: data.vault,
         clock: parts.clock,
@@ -291,6 +296,8 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         signals,
         boot_id,
     });
+    let billing = platform.open_books().await;
+    billing.map_err(StartError::because("the wallets cannot be used"))?;
     let listener = http::Listener::bind(api_addr)
         .await
         .map_err(StartError::because(format!(

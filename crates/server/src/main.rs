@@ -14,6 +14,7 @@ use tose_api::domain_settings::IpRange;
 use tose_api::{Slug, Timestamp};
 use tose_driver_docker::DockerDriver;
 use tose_model::driver::{EngineStep, InstallationId, ReplicaState, Scope};
+use tose_model::meter::Uptime;
 use tose_model::secret::ExposeSecret;
 use tose_model::{Clock, Driver, IdGen};
 use tose_server::config::{Config, DEFAULT_FILE, Flags, Listen, LogFormat};
@@ -270,10 +271,12 @@ fn build_id() -> Result<String> {
 }
 
 async fn bootstrap(config: &Config, email: &str, workspace: &Slug) -> Result<()> {
+    let credit = config.billing.first_credit();
     tose_server::make_data_dir(&config.data_dir)?;
     let store = tose_server::open_store(&config.data_dir).await?;
     let made =
-        tose_server::app::bootstrap(&store, &SystemClock, &SystemIds, email, workspace).await;
+        tose_server::app::bootstrap(&store, &SystemClock, &SystemIds, email, workspace, credit)
+            .await;
     store.close().await;
     let made = made?;
     let answer = serde_json::json!({
@@ -417,6 +420,26 @@ impl Clock for SystemClock {
         let millis = i64::try_from(since_1970.as_millis()).unwrap_or(0);
         Timestamp::from_nanos(millis.saturating_mul(1_000_000))
     }
+
+    fn uptime(&self) -> Uptime {
+        // The kernel's own files: which start of the machine it is, and the seconds since, time asleep included.
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let boot = read("/proc/sys/kernel/random/boot_id");
+        let seconds = read("/proc/uptime");
+        let seconds = seconds.split_whitespace().next().unwrap_or_default();
+        Uptime {
+            boot: boot.trim().into(),
+            elapsed: parse_seconds(seconds).unwrap_or_default(),
+        }
+    }
+}
+
+/// Seconds with two decimals, as the kernel writes them.
+fn parse_seconds(text: &str) -> Option<Duration> {
+    let (seconds, hundredths) = text.split_once('.')?;
+    let whole = Duration::from_secs(seconds.parse().ok()?);
+    let hundredths: u32 = hundredths.parse().ok()?;
+    Some(whole + Duration::from_millis(10) * hundredths)
 }
 
 /// Ids and randomness from the operating system.

@@ -5,11 +5,6 @@
 //! What is looked up has the ids that notices have, so that crediting once per id credits once.
 //! Not here: what is sent and how answers are read (`tose_model::payment`), and when.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "top-ups are asked for with the wallet's routes")
-)]
-
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
@@ -44,13 +39,6 @@ pub(crate) enum CallError {
     /// It answered, and not with what was asked for.
     #[error("the payment service's answer cannot be used")]
     Answer(#[from] PaymentError),
-}
-
-impl CallError {
-    /// Whether another attempt may end better.
-    pub(crate) const fn is_worth_another(&self) -> bool {
-        matches!(self, Self::Silent | Self::Status(408 | 425 | 429 | 500..))
-    }
 }
 
 impl From<CallError> for Error {

@@ -2,14 +2,6 @@
 //!
 //! Not here: what stands in them (`tose_model::payment::vietqr`).
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "top-ups show codes; their routes come with the wallet"
-    )
-)]
-
 use std::fmt::Write;
 
 use qrcodegen::{QrCode, QrCodeEcc};

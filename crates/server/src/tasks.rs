@@ -14,6 +14,8 @@ mod domains;
 mod drains;
 mod images;
 mod liveness;
+mod meter;
+mod payments;
 mod probe;
 mod project_pass;
 mod proofs;
@@ -23,6 +25,7 @@ mod schedules;
 mod storage;
 mod supervisor;
 mod sweep;
+mod wallets;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -61,6 +64,8 @@ impl Tasks {
         tasks.spawn(drains::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(images::run(Arc::clone(platform), wakes.images));
         tasks.spawn(liveness::run(Arc::clone(platform)));
+        tasks.spawn(payments::run(Arc::clone(platform)));
+        tasks.spawn(meter::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));
         tasks.spawn(schedules::run(Arc::clone(platform)));
         tasks.spawn(storage::run(Arc::clone(platform)));

@@ -7,6 +7,7 @@ use crate::database::Store;
 use crate::error::{Error, Result};
 use crate::project::{ProjectFacts, fact_columns, parse_desired};
 use crate::row;
+use crate::wallet::parse_suspension;
 
 /// Projects that are alike in everything that their status is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ struct GroupRow {
     in_progress: i64,
     live: i64,
     newest_failed: i64,
+    suspended: Option<String>,
     count: i64,
 }
 
@@ -43,6 +45,7 @@ impl GroupRow {
                 newest_failed: self.newest_failed > 0,
                 has_https: false,
                 ready: row::to_u32("projects.ready_replicas", self.ready_replicas)?,
+                suspended: parse_suspension("wallets.suspended", self.suspended.as_deref())?,
             },
             count: row::to_u64("count", self.count)?,
         })
@@ -56,7 +59,8 @@ impl Store {
             "SELECT p.desired, p.replicas, p.ready_replicas, ",
             fact_columns!(),
             ", COUNT(*) AS count FROM projects p WHERE p.deleted_at IS NULL
-             GROUP BY p.desired, p.replicas, p.ready_replicas, in_progress, live, newest_failed"
+             GROUP BY p.desired, p.replicas, p.ready_replicas, in_progress, live, newest_failed,
+                      suspended"
         ))
         .fetch_all(self.readers())
         .await

@@ -354,8 +354,13 @@ impl Store {
 
     /// Begins a transaction that changes what belongs to a workspace.
     pub(crate) async fn begin_in(&self, scope: &WorkspaceScope) -> Result<Tx> {
+        self.begin_of(scope.id()).await
+    }
+
+    /// The same where the workspace follows from the row itself.
+    pub(crate) async fn begin_of(&self, workspace_id: WorkspaceId) -> Result<Tx> {
         let mut tx = self.begin().await?;
-        tx.changes.workspace_id = Some(scope.id());
+        tx.changes.workspace_id = Some(workspace_id);
         Ok(tx)
     }
 

@@ -13,7 +13,7 @@ pub struct Finding {
 }
 
 /// Each statement answers the rows that break the rule before it.
-const RULES: [(&str, &str); 16] = [
+const RULES: [(&str, &str); 24] = [
     (
         "a workspace has no owner",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS
@@ -117,6 +117,60 @@ const RULES: [(&str, &str); 16] = [
     (
         "two-factor is on without a secret",
         "SELECT id FROM users WHERE totp_confirmed_at IS NOT NULL AND totp_secret IS NULL",
+    ),
+    (
+        "a workspace has no wallet",
+        "SELECT x.id FROM workspaces x WHERE NOT EXISTS
+             (SELECT 1 FROM wallets w WHERE w.workspace_id = x.id)",
+    ),
+    (
+        "an entry of the ledger does not sum to zero",
+        "SELECT e.reference FROM ledger_entries e WHERE COALESCE((SELECT SUM(p.amount)
+             FROM ledger_postings p WHERE p.workspace_id = e.workspace_id AND p.number = e.number), 0) <> 0",
+    ),
+    (
+        "an entry of the ledger and its posting to the wallet differ",
+        "SELECT e.reference FROM ledger_entries e WHERE e.amount <> COALESCE((SELECT p.amount
+             FROM ledger_postings p WHERE p.workspace_id = e.workspace_id AND p.number = e.number
+             AND p.account = 'wallet/' || e.workspace_id), 0)",
+    ),
+    (
+        "an entry of the ledger is missing, or does not follow from the one before it",
+        "SELECT e.reference FROM ledger_entries e LEFT JOIN ledger_entries b
+             ON b.workspace_id = e.workspace_id AND b.number = e.number - 1
+             WHERE e.balance_after <> COALESCE(b.balance_after, 0) + e.amount
+                OR (b.number IS NULL) <> (e.number = 1)",
+    ),
+    (
+        "a wallet's balance is not what its entries have come to",
+        "SELECT w.workspace FROM wallets w WHERE w.balance <> COALESCE((SELECT SUM(e.amount)
+             FROM ledger_entries e WHERE e.workspace_id = w.workspace_id), 0)
+             OR w.entries <> (SELECT COUNT(*) FROM ledger_entries e WHERE e.workspace_id = w.workspace_id)",
+    ),
+    (
+        "the hours that were charged and the ledger differ",
+        "SELECT x.workspace_id FROM (
+             SELECT r.workspace_id, SUM(u.amount) AS amount FROM usage_hours u
+             JOIN metered_resources r ON r.number = u.resource
+             WHERE u.amount IS NOT NULL GROUP BY r.workspace_id) x
+         WHERE x.amount <> COALESCE((SELECT -SUM(e.amount) FROM ledger_entries e
+             WHERE e.workspace_id = x.workspace_id AND e.kind = 'usage'), 0)
+         UNION ALL SELECT m.workspace_id FROM usage_months m GROUP BY m.workspace_id
+         HAVING SUM(m.amount) <> COALESCE((SELECT SUM(u.amount) FROM usage_hours u
+             JOIN metered_resources r ON r.number = u.resource
+             WHERE r.workspace_id = m.workspace_id), 0)",
+    ),
+    (
+        "an hour that is over was not charged, or one that is not was",
+        "SELECT u.resource || ' at ' || u.hour FROM usage_hours u JOIN meter m ON m.id = 1
+             WHERE (u.amount IS NULL) <> (u.hour >= m.open_hour)",
+    ),
+    (
+        "a payment and what was credited for it differ",
+        "SELECT p.id FROM payments p LEFT JOIN ledger_entries e
+             ON e.reference = 'payment/' || p.provider || '/' || p.external_id
+             WHERE COALESCE(p.credited, 0) <> COALESCE(e.amount, 0)
+                OR p.workspace_id IS NOT e.workspace_id",
     ),
 ];
 

@@ -5,6 +5,7 @@ use tose_api::{DomainId, Hostname, ImageRef, ProjectId, Slug, Timestamp};
 use tose_model::access::{Membership, WorkspaceScope};
 use tose_model::process::{Processes, Scale};
 use tose_model::project::{DesiredState, Project, ProjectKind, RunSpec};
+use tose_model::wallet::Suspension;
 
 use crate::database::{Store, Tx, commit};
 use crate::deletion::COOL_OFF;
@@ -14,6 +15,7 @@ use crate::managed_database::{self, NewDatabase};
 use crate::preview::check_room;
 use crate::row;
 use crate::session::into_membership;
+use crate::wallet::parse_suspension;
 use crate::workspace;
 
 /// A project to be made.
@@ -112,6 +114,8 @@ pub struct ProjectFacts {
     pub ready: u32,
     /// Whether the host name that the platform gave has a certificate.
     pub has_https: bool,
+    /// Why nothing of its workspace runs, if so.
+    pub suspended: Option<Suspension>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -138,6 +142,7 @@ pub(crate) struct ProjectRow {
     in_progress: i64,
     live: i64,
     newest_failed: i64,
+    suspended: Option<String>,
     has_https: i64,
     start_command: Option<String>,
     volumes: String,
@@ -175,7 +180,8 @@ macro_rules! fact_columns {
          EXISTS (SELECT 1 FROM deployments x WHERE x.project_id = p.id AND x.status = 'running')
              AS live,
          COALESCE((SELECT x.status = 'failed' FROM deployments x WHERE x.project_id = p.id
-                   ORDER BY x.generation DESC LIMIT 1), 0) AS newest_failed"
+                   ORDER BY x.generation DESC LIMIT 1), 0) AS newest_failed,
+         (SELECT x.suspended FROM wallets x WHERE x.workspace_id = p.workspace_id) AS suspended"
     };
 }
 
@@ -205,6 +211,7 @@ impl ProjectRow {
             newest_failed: self.newest_failed > 0,
             has_https: self.has_https > 0,
             ready: row::to_u32("projects.ready_replicas", self.ready_replicas)?,
+            suspended: parse_suspension("wallets.suspended", self.suspended.as_deref())?,
         };
         let desired = parse_desired(&self.desired)?;
         let quantity = |column, number| row::to_u32(column, number);

@@ -1,14 +1,18 @@
 //! Workspaces.
 
 use tose_api::workspace::Role;
-use tose_api::{Slug, Timestamp, UserId, WorkspaceId};
+use tose_api::{Slug, Timestamp, TransactionId, UserId, WorkspaceId};
 use tose_model::access::WorkspaceScope;
+use tose_model::ledger::Entry;
+use tose_model::money::Money;
 
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
+use crate::ledger::{self, NewEntry};
 use crate::member;
 use crate::row;
+use crate::wallet;
 
 /// A workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct NewWorkspace {
     pub name: String,
     /// When.
     pub now: Timestamp,
+    /// What its owner is given if they were given nothing before, with a fresh id for that.
+    pub credit: Option<(TransactionId, Money)>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -220,5 +226,17 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace, owner: UserId) -> Re
         .execute(&mut **tx)
         .await
         .map_err(Error::insert("write a workspace", "the workspace's slug"))?;
-    member::insert(tx, new.id, owner, Role::Owner, new.now).await
+    member::insert(tx, new.id, owner, Role::Owner, new.now).await?;
+    wallet::insert(tx, new.id, &new.slug).await?;
+    if let Some((id, amount)) = new.credit {
+        let credit = NewEntry {
+            id,
+            entry: Entry::signup_credit(new.id, amount),
+            reference: format!("signup/{owner}"),
+            reason: "credit to begin with".to_owned(),
+            at: new.now,
+        };
+        ledger::post(tx, &credit).await?;
+    }
+    Ok(())
 }

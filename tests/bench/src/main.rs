@@ -14,6 +14,7 @@ mod h2load;
 mod http;
 mod load;
 mod logs;
+mod meter;
 mod process;
 mod proxy;
 mod ratio;
@@ -45,6 +46,8 @@ enum Bench {
     Growth(growth::Arguments),
     /// The log store against VictoriaLogs: taking lines, size, queries.
     Logs(logs::Arguments),
+    /// The meter and the ledger: a look against bare SQLite, a year, debits by many writers.
+    Meter(meter::Arguments),
     /// The proxy against HAProxy and nginx: HTTP, HTTPS, HTTP/2, handshakes, domains, WebSockets.
     Proxy(proxy::Arguments),
     /// The app behind the proxies; the proxy bench starts it.
@@ -69,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Fanout(arguments) => fanout::run(&arguments),
         Bench::Growth(arguments) => growth::run(&arguments),
         Bench::Logs(arguments) => logs::run(&arguments),
+        Bench::Meter(arguments) => meter::run(&arguments),
         Bench::ServeLogs(arguments) => logs::store::serve(&arguments),
         Bench::Proxy(arguments) => proxy::run(&arguments),
         Bench::ServeApp(arguments) => app::serve(&arguments),

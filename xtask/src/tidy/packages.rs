@@ -54,7 +54,13 @@ const PACKAGES: [Package; 12] = [
     package("tests/e2e", &["tose-api"], &[]),
     package(
         "tests/bench",
-        &["tose-api", "tose-model", "tose-logs", "tose-proxy"],
+        &[
+            "tose-api",
+            "tose-model",
+            "tose-logs",
+            "tose-proxy",
+            "tose-store",
+        ],
         &[],
     ),
     package("xtask", &[], &[]),

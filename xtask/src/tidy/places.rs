@@ -46,11 +46,23 @@ const PLACES: [Place; 5] = [
         words: "::for_task",
         within: "crates/",
         homes: &["crates/server/src/tasks/"],
-        functions: &[permit(
-            "crates/server/src/app/deployment.rs",
-            "settle",
-            "ends a deployment for callers and for tasks, under the workspace of the row itself",
-        )],
+        functions: &[
+            permit(
+                "crates/server/src/app/deployment.rs",
+                "settle",
+                "ends a deployment for callers and for tasks, under the workspace of the row itself",
+            ),
+            permit(
+                "crates/server/src/app/payment.rs",
+                "send_receipt",
+                "mails the owners of the workspace that a payment was credited to, which no caller has named",
+            ),
+            permit(
+                "crates/server/src/app/payment.rs",
+                "note_refund",
+                "is for operators, who are members of no workspace",
+            ),
+        ],
         advice: "take the scope from the caller's Access; only tasks make one from a row",
     },
     Place {

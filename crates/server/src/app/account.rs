@@ -4,9 +4,11 @@ use tose_api::account::{MeView, UpdateMe};
 use tose_api::{ApiKeyId, Email, Slug, UserId, WorkspaceId};
 use tose_model::access::{Caller, Credential};
 use tose_model::error::{Error, Result};
+use tose_model::money::Money;
 use tose_model::secret::SecretString;
 use tose_store::{Bootstrap, NewApiKey, NewWorkspace};
 
+use crate::app::wallet::signup_credit;
 use crate::app::{Platform, check_name};
 use crate::password::Passwords;
 use crate::secrets;
@@ -54,7 +56,8 @@ impl Platform {
     }
 }
 
-/// Makes sure that there are an account and a workspace that it owns, and makes one more key.
+/// Makes sure that there are an account and a workspace that it owns, and makes one more key. A new account
+/// is given `credit`.
 ///
 /// # Errors
 /// When the address is none, or the workspace belongs to somebody else.
@@ -64,6 +67,7 @@ pub async fn bootstrap(
     ids: &dyn tose_model::IdGen,
     email: &str,
     workspace: &Slug,
+    credit: Money,
 ) -> Result<Bootstrapped> {
     let email = parse_email(email)?;
     let now = clock.now();
@@ -73,6 +77,7 @@ pub async fn bootstrap(
         user_id: UserId::from_uuid(ids.uuid()),
         workspace: NewWorkspace {
             id: WorkspaceId::from_uuid(ids.uuid()),
+            credit: signup_credit(ids, credit),
             slug: workspace.clone(),
             name: workspace.to_string(),
             now,

@@ -74,7 +74,9 @@ impl Platform {
         let run = database::run_spec(kind, &version, size);
         self.check_database(kind, &image, &run)?;
         let storage_gb = check_storage(input.storage_gb.unwrap_or(DEFAULT_STORAGE_GB))?;
-        self.check_quota(access.scope(), id, Load::of(&run, 1))
+        let load = Load::of(&run, 1);
+        self.check_quota(access.scope(), id, load).await?;
+        self.hold_funds(access.scope(), id, load, storage_gb.into())
             .await?;
         let username = database::account_name(kind, &slug);
         let workspace_id = access.scope().id();
@@ -164,8 +166,11 @@ impl Platform {
         let run = database::run_spec(kind, &version, size);
         self.check_database(kind, &image, &run)?;
         if project.desired == DesiredState::Running {
-            self.check_quota(access.scope(), project.id, Load::of(&run, 1))
-                .await?;
+            let load = Load::of(&run, 1);
+            self.check_quota(access.scope(), project.id, load).await?;
+            if load.max(Load::of(&project.run, 1)) != Load::of(&project.run, 1) {
+                self.hold_funds(access.scope(), project.id, load, 0).await?;
+            }
         }
         let of_project = ProjectChanges {
             name,
@@ -178,6 +183,8 @@ impl Platform {
         };
         let changes = self.changed_database(&database, input, version, of_project)?;
         let event = self.event(access, "database.update", &project.slug);
+        // What it used up to now is paid for at the old size.
+        self.meter().await?;
         let (id, generation) = (project.id, project.generation);
         self.store
             .update_database(access.scope(), id, generation, &changes, self.now(), &event)

@@ -130,7 +130,7 @@ impl Platform {
             .list_current_deployments(access.scope(), project.id)
             .await?;
         if project.desired == DesiredState::Running && !current.is_empty() {
-            return Ok(());
+            return self.require_no_suspension(access.scope()).await;
         }
         self.queue_current(access, &project, Trigger::Start, "project.start")
             .await?;
@@ -399,6 +399,7 @@ impl Platform {
         self.log_build(deployment.id, LogSource::System, lines)
             .await;
         self.finish_build_log(deployment.id).await;
+        self.release_funds(&scope, deployment.project_id).await?;
         self.signals.builder();
         Ok(status)
     }
@@ -488,6 +489,7 @@ impl Platform {
         if !is_our_own {
             let load = Load::of(&run, project.replicas_of(&run));
             self.check_quota(access.scope(), project.id, load).await?;
+            self.hold_funds(access.scope(), project.id, load, 0).await?;
         }
         let waiting = self
             .store

@@ -42,6 +42,7 @@ impl Platform {
         let timeout_seconds = parse_timeout(input.timeout_seconds)?;
         let project = self.find_project(access, slug).await?;
         let last = self.find_current_version(access, &project).await?;
+        self.require_funds(access.scope()).await?;
         let new = NewJob {
             id: JobId::from_uuid(self.ids.uuid()),
             project_id: project.id,

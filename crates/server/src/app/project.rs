@@ -81,10 +81,17 @@ impl Platform {
             kind: NewKind::App,
             now: self.now(),
         };
+        let load = Load::of(&new.run, new.replicas);
+        self.hold_funds(access.scope(), id, load, 0).await?;
         let event = self.event(access, "project.create", &new.slug);
-        self.store
+        let created = self
+            .store
             .create_project(access.scope(), &new, &event)
-            .await?;
+            .await;
+        if created.is_err() {
+            self.release_funds(access.scope(), id).await?;
+        }
+        created?;
         self.signals.project(new.id);
         self.get_project(access, new.slug.as_str()).await
     }
@@ -214,9 +221,14 @@ impl Platform {
             Among::Projects | Among::Templates => "project.delete",
         };
         let event = self.event(access, action, &project.slug);
+        if project.kind == ProjectKind::Database {
+            // Its storage is paid for up to now.
+            self.meter().await?;
+        }
         self.store
             .delete_project(access.scope(), project.id, self.now(), &event)
             .await?;
+        self.release_funds(access.scope(), project.id).await?;
         self.close_logs(&current).await;
         self.signals.project(project.id);
         for preview in previews {
@@ -382,7 +394,8 @@ impl Platform {
         if before.max(after) == before {
             return Ok(());
         }
-        self.check_quota(access.scope(), project.id, after).await
+        self.check_quota(access.scope(), project.id, after).await?;
+        self.hold_funds(access.scope(), project.id, after, 0).await
     }
 
     /// The processes of the version that is live, or on its way.
@@ -580,6 +593,7 @@ pub(crate) fn facts_for_status(
         newest_failed: facts.newest_failed,
         ready: facts.ready,
         wanted: replicas,
+        suspended: facts.suspended.is_some(),
     }
 }
 

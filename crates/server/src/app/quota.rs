@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tose_api::deployment::Trigger;
 use tose_api::{ProjectId, Ram};
 use tose_model::access::WorkspaceScope;
 use tose_model::deployment::Deployment;
@@ -42,7 +43,7 @@ impl Platform {
             return Ok(());
         }
         let versions = self.store.list_running_versions(scope).await?;
-        match quota.find_excess(settled_load(&versions, project_id) + load) {
+        match quota.find_excess(settled_load(&versions, Some(project_id)) + load) {
             Some(excess) => Err(Error::conflict("quota_exceeded", advice(&excess))),
             None => Ok(()),
         }
@@ -79,9 +80,14 @@ impl Platform {
     ) -> Result<Room> {
         let quota = self.config.limits.workspace;
         let new = Load::of(&deployment.run, replicas);
+        if deployment.trigger == Trigger::Push
+            && let Err(Error::PaymentRequired { message, .. }) = self.require_funds(scope).await
+        {
+            return Ok(Room::None(message));
+        }
         if !quota.is_unlimited() {
             let versions = self.store.list_running_versions(scope).await?;
-            let settled = settled_load(&versions, deployment.project_id) + new;
+            let settled = settled_load(&versions, Some(deployment.project_id)) + new;
             if let Some(excess) = quota.find_excess(settled) {
                 return Ok(Room::None(advice(&excess)));
             }
@@ -143,11 +149,11 @@ fn load_of(version: &RunningVersion) -> Load {
 
 /// What all other projects take once what is on its way there has come to life: of a project that has
 /// two versions, the larger one.
-fn settled_load(versions: &[RunningVersion], except: ProjectId) -> Load {
+pub(crate) fn settled_load(versions: &[RunningVersion], except: Option<ProjectId>) -> Load {
     let mut loads: HashMap<ProjectId, Load> = HashMap::new();
     for version in versions
         .iter()
-        .filter(|version| version.project_id != except)
+        .filter(|version| Some(version.project_id) != except)
     {
         let load = loads.entry(version.project_id).or_default();
         *load = load.max(load_of(version));

@@ -194,6 +194,9 @@ impl Platform {
         if project.desired == DesiredState::Stopped {
             return skip("the project is stopped");
         }
+        if let Err(Error::PaymentRequired { message, .. }) = self.require_funds(scope).await {
+            return skip(&message);
+        }
         let last = self
             .store
             .find_last_live_deployment(scope, due.project_id)

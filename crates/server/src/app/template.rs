@@ -78,8 +78,9 @@ impl Platform {
             (None, Some(_)) => Source::Image,
         };
         self.check_project(source, template.image.as_ref(), &run, 1, None)?;
-        self.check_quota(access.scope(), id, Load::of(&run, 1))
-            .await?;
+        let load = Load::of(&run, 1);
+        self.check_quota(access.scope(), id, load).await?;
+        self.hold_funds(access.scope(), id, load, 0).await?;
         let new = NewProject {
             id,
             name,

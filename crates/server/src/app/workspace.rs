@@ -7,6 +7,7 @@ use tose_model::error::Result;
 use tose_model::slug;
 use tose_store::{NewWorkspace, Workspace};
 
+use crate::app::wallet::signup_credit;
 use crate::app::{Platform, check_name};
 
 impl Platform {
@@ -25,6 +26,7 @@ impl Platform {
                 .unwrap_or_else(|| slug::from_name(&name, id.as_uuid())),
             name,
             now,
+            credit: signup_credit(self.ids.as_ref(), self.config.billing.first_credit()),
         };
         let event = self.event_by(caller.clone().into(), "workspace.create", &new.slug);
         self.store

@@ -26,6 +26,16 @@ pub struct Payments {
     pub stripe: Option<StripeConfig>,
 }
 
+impl Payments {
+    /// Whether any is.
+    pub fn any(&self) -> bool {
+        self.sepay.is_some()
+            || self.payos.is_some()
+            || self.vnpay.is_some()
+            || self.stripe.is_some()
+    }
+}
+
 /// A bank account that SePay watches.
 #[derive(Debug, Clone)]
 pub struct SepayConfig {

@@ -78,7 +78,7 @@ fn is_json(request: &Request) -> bool {
         })
 }
 
-async fn read(request: Request) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(request: Request) -> Result<Bytes, ApiError> {
     request.extract::<Bytes, _>().await.map_err(|rejection| {
         if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
             Transport::TooLarge.into()

@@ -19,6 +19,8 @@ pub(crate) struct Doc {
     pub(crate) query: Vec<Param>,
     /// Codes of 409, with when.
     pub(crate) conflicts: Vec<(&'static str, &'static str)>,
+    /// Whether the wallet has to have something: 402.
+    pub(crate) costs: bool,
     /// Whether it asks the engine, or whatever else may not answer: 503.
     pub(crate) may_be_unavailable: bool,
 }
@@ -75,6 +77,7 @@ pub(crate) fn doc(id: &'static str, summary: &'static str) -> Doc {
         gives: Gives::Raw("text/plain"),
         query: Vec::new(),
         conflicts: Vec::new(),
+        costs: false,
         may_be_unavailable: false,
     }
 }
@@ -175,6 +178,11 @@ impl Doc {
 
     pub(crate) fn conflict(mut self, code: &'static str, when: &'static str) -> Self {
         self.conflicts.push((code, when));
+        self
+    }
+
+    pub(crate) fn costs(mut self) -> Self {
+        self.costs = true;
         self
     }
 

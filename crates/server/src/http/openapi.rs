@@ -281,6 +281,10 @@ fn path_parameter(name: &str) -> (&'static str, Value) {
         ),
         "user_id" => ("The member's account", uuid),
         "key_id" => ("The key's id", uuid),
+        "month" => (
+            "The month",
+            json!({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$", "examples": ["2026-01"]}),
+        ),
         _ => ("The id", uuid),
     }
 }
@@ -364,6 +368,9 @@ fn refusals(route: &Route, path: &str) -> Vec<u16> {
     }
     if is_replayable(route) {
         statuses.push(409);
+    }
+    if doc.costs {
+        statuses.push(402);
     }
     if doc.may_be_unavailable {
         statuses.push(503);
@@ -450,6 +457,10 @@ fn common_responses(failure: &Value) -> Value {
         (
             401,
             "`unauthenticated`: no key or login came along, or none that is valid.",
+        ),
+        (
+            402,
+            "`wallet_empty`, `workspace_suspended`: the wallet has too little for it; top it up.",
         ),
         (403, "`forbidden`: the caller's role does not allow it."),
         (

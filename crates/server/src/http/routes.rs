@@ -38,6 +38,7 @@ use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, Up
 use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::schedule::{ScheduleView, SetSchedule};
 use tose_api::template::{CreateInstance, DeployInstance, TemplateView};
+use tose_api::wallet::*;
 use tose_api::workspace::*;
 use tose_model::log::MAX_SEARCH_CHARS;
 
@@ -48,8 +49,8 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git, git_push,
-    github, hook, job, log, log_socket, member, metrics, openapi, project, push, registry,
-    schedule, system, template, workspace,
+    github, hook, job, log, log_socket, member, metrics, openapi, payment, project, push, registry,
+    schedule, system, template, wallet, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -101,6 +102,8 @@ pub(crate) fn routes() -> Vec<Route> {
     const BUSY: (&str, &str) = ("deployment_in_progress", "a deployment is on its way already");
     const PUSH: &str = "Git's own protocol; the key is the password, or in a header. The answer carries the deployment's log, and the push fails when the deployment does.";
     const SIGNED: &str = "Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens.";
+    const NO_PAYMENTS: (&str, &str) = ("no_payments", "this server takes none, or not in this way");
+    const NOTICE: &str = "What is not signed as the provider documents is refused. Told of again, it changes nothing.";
     const NO_APP: (&str, &str) = ("no_github_app", "the server has no GitHub App");
     const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
     const QUOTA: (&str, &str) = ("quota_exceeded", "the workspace may not use that much");
@@ -141,17 +144,40 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", w("/api-keys/{key_id}"), ADMIN, delete(member::delete_key), doc("delete_api_key", "End a key").gives::<Deleted>()),
         route("GET", w("/events"), MEMBER, get(member::events), doc("list_events", "Who did what to what, when, from where").pages::<EventView>()),
 
+        route("GET", w("/wallet"), MEMBER, get(wallet::get), doc("get_wallet", "What there is, what is used an hour, and for how long that is enough").gives::<WalletView>()),
+        route("GET", "/api/wallet", CALLER, get(wallet::get_own), doc("get_own_wallet", "The wallet of the key's workspace").gives::<WalletView>()),
+        route("GET", w("/wallet/transactions"), MEMBER, get(wallet::transactions), doc("list_transactions", "Every credit and charge, with the balance after it").pages::<TransactionView>()),
+        route("GET", w("/wallet/usage"), MEMBER, get(wallet::usage), doc("get_usage", "What each project and database used, and was charged").gives::<UsageView>().text("Whole hours, this month's where none are named, a year at most.").query("start", "From this hour on", json!({"type": "string", "format": "date-time"})).query("end", "Before this hour", json!({"type": "string", "format": "date-time"})).query("format", "`csv` answers a table in place of JSON", json!({"type": "string", "enum": ["json", "csv"], "default": "json"}))),
+        route("PUT", w("/wallet/threshold"), OWNER, put(wallet::set_threshold), doc("set_threshold", "Below what its owners get a mail").takes::<SetThreshold>().gives::<WalletView>()),
+        route("PUT", w("/wallet/budget"), OWNER, put(wallet::set_budget), doc("set_budget", "What may be used in a month").takes::<SetBudget>().gives::<WalletView>()),
+        route("GET", w("/wallet/topups"), MEMBER, get(payment::list), doc("list_topups", "Payments that were asked for").pages::<TopupView>()),
+        route("GET", w("/wallet/topups/{id}"), MEMBER, get(payment::get), doc("get_topup", "A payment that was asked for").gives::<TopupView>()),
+        route("POST", w("/wallet/topup"), OWNER, post(payment::create), doc("create_topup", "Ask for a payment in đồng").takes::<CreateTopup>().creates::<TopupView>().text("By bank transfer, with a VietQR code and a memo by which it finds the wallet, or on the page that `checkout_url` names. What arrives is credited, whatever was asked for.").conflict(NO_PAYMENTS.0, NO_PAYMENTS.1).conflict("billing_off", "this server charges nothing").conflict("wrong_currency", "wallets are kept in dollars").engine()),
+        route("POST", w("/wallet/topup/usd"), OWNER, post(payment::create_usd), doc("create_usd_topup", "Ask for a payment in dollars").takes::<CreateUsdTopup>().creates::<TopupView>().text("On the page that `checkout_url` names. `GET /api/pricing` says as how much a dollar is credited.").conflict(NO_PAYMENTS.0, NO_PAYMENTS.1).conflict("billing_off", "this server charges nothing").engine()),
+        route("GET", w("/wallet/invoices"), MEMBER, get(wallet::invoices), doc("list_invoices", "The months' invoices").lists::<InvoiceView>()),
+        route("GET", w("/wallet/invoices/{month}"), MEMBER, get(wallet::invoice), doc("get_invoice", "A month's invoice as PDF").raw("application/pdf").text("That of a month that is not over says so.")),
+        route("POST", w("/estimate"), MEMBER, post(wallet::estimate), doc("estimate", "What something would cost").takes::<EstimateRequest>().gives::<EstimateView>()),
+        route("GET", "/api/pricing", ANYBODY, get(wallet::pricing), doc("get_pricing", "What an hour of everything costs").gives::<PricingView>()),
+        route("POST", "/api/payments/sepay/webhook", ANYBODY, post(payment::sepay).layer(DefaultBodyLimit::max(payment::MAX_NOTICE)), doc("receive_sepay_notice", "What SePay tells of a bank account").takes_signed().raw("application/json").text(NOTICE)),
+        route("POST", "/api/payments/payos/webhook", ANYBODY, post(payment::payos).layer(DefaultBodyLimit::max(payment::MAX_NOTICE)), doc("receive_payos_notice", "What PayOS tells of a payment").takes_signed().raw("application/json").text(NOTICE)),
+        route("POST", "/api/payments/stripe/webhook", ANYBODY, post(payment::stripe).layer(DefaultBodyLimit::max(payment::MAX_NOTICE)), doc("receive_stripe_notice", "What Stripe tells of a checkout").takes_signed().raw("application/json").text(NOTICE)),
+        route("GET", "/api/payments/vnpay/webhook", ANYBODY, get(payment::vnpay), doc("receive_vnpay_notice", "What VNPay tells of a payment").raw("application/json").text("Signed in the query; the answer has VNPay's own codes.")),
+        route("POST", "/api/operator/workspaces/{slug}/credit", OPERATOR, post(payment::credit), doc("grant_credit", "Give a workspace credit").takes::<GrantCredit>().creates::<TransactionView>()),
+        route("POST", "/api/operator/workspaces/{slug}/refund", OPERATOR, post(payment::refund), doc("note_refund", "Take down money that went back").takes::<NoteRefund>().creates::<TransactionView>().text("It moves no money: send it back at the provider first.").conflict("not_enough", "the wallet has less than that")),
+        route("GET", "/api/operator/payments", OPERATOR, get(payment::payments), doc("list_payments", "What providers told of, newest first").pages::<PaymentView>().query("status", "Only those that stand like this", json!({"type": "string", "enum": ["credited", "review", "resolved"]}))),
+        route("POST", "/api/operator/payments/{id}/resolve", OPERATOR, post(payment::resolve), doc("resolve_payment", "Say what a payment in review is").takes::<ResolvePayment>().gives::<PaymentView>().conflict("conflict", "nobody has to look at it, or it was credited").conflict("wrong_currency", "its amount cannot be credited")),
+
         route("GET", w("/projects"), MEMBER, get(project::list), doc("list_projects", "The projects").pages::<ProjectView>()).kept(),
-        route("POST", w("/projects"), ADMIN, post(project::create), doc("create_project", "Make a project").takes::<CreateProject>().creates::<ProjectView>().conflict("taken", "the slug is in use").conflict("one_replica_only", "a project with volumes has one replica")),
+        route("POST", w("/projects"), ADMIN, post(project::create), doc("create_project", "Make a project").takes::<CreateProject>().creates::<ProjectView>().costs().conflict("taken", "the slug is in use").conflict("one_replica_only", "a project with volumes has one replica")),
         route("GET", p(""), MEMBER, get(project::get), doc("get_project", "A project").gives::<ProjectView>()).kept(),
-        route("PUT", p(""), ADMIN, put(project::update), doc("update_project", "Change a project").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1)),
+        route("PUT", p(""), ADMIN, put(project::update), doc("update_project", "Change a project").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1).costs()),
         route("DELETE", p(""), ADMIN, delete(project::delete), doc("delete_project", "Delete a project with all that is in it").gives::<Deleted>()),
         route("GET", p("/status"), MEMBER, get(project::status), doc("get_status", "What its replicas do now").gives::<StatusView>().engine()),
         route("GET", p("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_metrics", "What it used and served over time"))),
-        route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
+        route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", p("/stop"), ADMIN, post(project::stop), doc("stop_project", "Stop a project, whatever it does").gives::<ProjectView>()),
-        route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
-        route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
+        route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", p("/exec"), ADMIN, post(exec::run), doc("exec", "Run a command in a running replica").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "no replica is running")),
         socket(p("/exec"), ADMIN, get(exec::attach), attached(doc("attach_exec", "A command with its input and output"))),
 
@@ -173,7 +199,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", p("/env/{key}"), ADMIN, delete(env_var::delete), doc("delete_env_var", "Take a variable away").gives::<Deleted>()).also(p("/env-vars/{key}")),
 
         route("GET", "/git/{slug}/{repository}/info/refs", MEMBER, get(git_push::advertise), doc("advertise_refs", "What `git push` asks first").raw("application/x-git-receive-pack-advertisement").text(PUSH).query("service", "`git-receive-pack`", json!({"type": "string", "const": "git-receive-pack"})).required()).with_password(),
-        route("POST", "/git/{slug}/{repository}/git-receive-pack", MEMBER, post(git_push::receive), doc("receive_pack", "`git push` to this server").takes_push().raw("application/x-git-receive-pack-result").text(PUSH).conflict("not_git", "the project runs an image").conflict(QUOTA.0, QUOTA.1)).with_password(),
+        route("POST", "/git/{slug}/{repository}/git-receive-pack", MEMBER, post(git_push::receive), doc("receive_pack", "`git push` to this server").takes_push().raw("application/x-git-receive-pack-result").text(PUSH).conflict("not_git", "the project runs an image").conflict(QUOTA.0, QUOTA.1).costs()).with_password(),
         route("GET", p("/git/webhook"), ADMIN, get(push::webhook), doc("get_git_webhook", "What to enter at the Git server so that pushes deploy").gives::<GitWebhookView>()),
         route("POST", p("/git/webhook"), ADMIN, post(push::renew_webhook), doc("renew_git_webhook", "Make another secret for push events").creates::<GitWebhookView>().text("Events that are signed with the one before are refused from now on.")),
         route("POST", p("/git/deploy-key"), ADMIN, post(push::create_deploy_key), doc("create_deploy_key", "Make a deploy key, in place of the one there is").creates::<GitConnectionView>().text("Add `deploy_key_public` of the answer to the repository, with read access. The private half never leaves the server.")),
@@ -191,23 +217,23 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", "/api/github/callback", ANYBODY, post(github::accept), doc("accept_github_callback", "Connect what the callback's page showed").raw("text/html").query("token", "What the page carried; works once", json!({"type": "string"})).conflict(NO_APP.0, NO_APP.1)),
 
         route("GET", p("/deployments"), MEMBER, get(deployment::list), doc("list_deployments", "The deployments").pages::<DeploymentView>()).kept(),
-        route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git").conflict(QUOTA.0, QUOTA.1)),
-        route("POST", p("/deployments/redeploy"), MEMBER, post(deployment::redeploy), doc("redeploy", "Deploy the current image again, with today's variables").creates::<DeploymentView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)).also(p("/redeploy")),
-        route("POST", p("/deployments/upload"), MEMBER, post(deployment::upload), doc("upload", "Build and deploy a source tree that is sent along").takes_gzip().creates::<DeploymentView>().text("256 MiB at most unless the operator set another limit.").conflict(QUOTA.0, QUOTA.1)).within(accept::UPLOAD_TIMEOUT),
+        route("POST", p("/deployments"), MEMBER, post(deployment::create), doc("create_deployment", "Build and deploy").may_take::<CreateDeployment>().creates::<DeploymentView>().conflict("no_source", "there is no repository").conflict("not_git", "commit and branch are for projects that are built from Git").conflict(QUOTA.0, QUOTA.1).costs()),
+        route("POST", p("/deployments/redeploy"), MEMBER, post(deployment::redeploy), doc("redeploy", "Deploy the current image again, with today's variables").creates::<DeploymentView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()).also(p("/redeploy")),
+        route("POST", p("/deployments/upload"), MEMBER, post(deployment::upload), doc("upload", "Build and deploy a source tree that is sent along").takes_gzip().creates::<DeploymentView>().text("256 MiB at most unless the operator set another limit.").conflict(QUOTA.0, QUOTA.1).costs()).within(accept::UPLOAD_TIMEOUT),
         route("GET", p("/deployments/{id}"), MEMBER, get(deployment::get), doc("get_deployment", "A deployment").gives::<DeploymentView>()).kept(),
         route("GET", p("/deployments/{id}/logs"), MEMBER, get(deployment::logs), doc("get_deployment_log", "What was said about a deployment").gives::<DeploymentLogView>().query("after", "Lines after this number, from an answer's `next`", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 1000}))),
         route("POST", p("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_deployment", "Call a deployment off; stops the project if it is the live one").gives::<DeploymentView>().conflict("deployment_ended", "it has ended")),
-        route("POST", p("/deployments/{id}/rollback"), MEMBER, post(deployment::rollback), doc("rollback", "Deploy this one's image, settings and variables again").creates::<DeploymentView>().engine().conflict("never_live", "it was never live").conflict("image_gone", "its image was removed").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", p("/deployments/{id}/rollback"), MEMBER, post(deployment::rollback), doc("rollback", "Deploy this one's image, settings and variables again").creates::<DeploymentView>().engine().conflict("never_live", "it was never live").conflict("image_gone", "its image was removed").conflict(QUOTA.0, QUOTA.1).costs()),
 
         route("GET", w("/databases"), MEMBER, get(database::list), doc("list_databases", "The databases").pages::<DatabaseView>()),
-        route("POST", w("/databases"), ADMIN, post(database::create), doc("create_database", "Make a database").takes::<CreateDatabase>().accepts::<DatabaseView>().text("Apps of the workspace reach it by its slug as soon as its status is `running`.").conflict("taken", "the slug is in use").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", w("/databases"), ADMIN, post(database::create), doc("create_database", "Make a database").takes::<CreateDatabase>().accepts::<DatabaseView>().text("Apps of the workspace reach it by its slug as soon as its status is `running`.").conflict("taken", "the slug is in use").conflict(QUOTA.0, QUOTA.1).costs()),
         route("GET", d(""), MEMBER, get(database::get), doc("get_database", "A database, by its slug or id").gives::<DatabaseView>()),
-        route("PUT", d(""), ADMIN, put(database::update), doc("update_database", "Change a database").takes::<UpdateDatabase>().gives::<DatabaseView>().text("Sizes and versions count from the next restart on.").conflict("conflict", "somebody else changed it at the same moment").conflict(QUOTA.0, QUOTA.1)),
+        route("PUT", d(""), ADMIN, put(database::update), doc("update_database", "Change a database").takes::<UpdateDatabase>().gives::<DatabaseView>().text("Sizes and versions count from the next restart on.").conflict("conflict", "somebody else changed it at the same moment").conflict(QUOTA.0, QUOTA.1).costs()),
         route("DELETE", d(""), ADMIN, delete(project::delete), doc("delete_database", "Delete a database with its data and its backups").gives::<Deleted>()),
-        route("POST", d("/start"), MEMBER, post(database::start), doc("start_database", "Start a stopped database").gives::<DatabaseView>().conflict(QUOTA.0, QUOTA.1)),
+        route("POST", d("/start"), MEMBER, post(database::start), doc("start_database", "Start a stopped database").gives::<DatabaseView>().conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", d("/stop"), ADMIN, post(database::stop), doc("stop_database", "Stop a database; its data is kept").gives::<DatabaseView>()),
-        route("POST", d("/restart"), MEMBER, post(database::restart), doc("restart_database", "End its server and start it again").gives::<DatabaseView>().conflict(BUSY.0, BUSY.1).conflict(QUOTA.0, QUOTA.1)),
-        route("POST", d("/retry"), MEMBER, post(database::retry), doc("retry_database", "Try a database again that failed").gives::<DatabaseView>().text("Its record stays, and so does its data, if anybody ever logged in.").conflict("not_failed", "it did not fail").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", d("/restart"), MEMBER, post(database::restart), doc("restart_database", "End its server and start it again").gives::<DatabaseView>().conflict(BUSY.0, BUSY.1).conflict(QUOTA.0, QUOTA.1).costs()),
+        route("POST", d("/retry"), MEMBER, post(database::retry), doc("retry_database", "Try a database again that failed").gives::<DatabaseView>().text("Its record stays, and so does its data, if anybody ever logged in.").conflict("not_failed", "it did not fail").conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", d("/reset-password"), ADMIN, post(database::reset_password), doc("reset_database_password", "Give its account another password").gives::<DatabaseView>().text("It counts at once. Apps whose variables refer to it have to be deployed again.").engine()),
         route("POST", d("/expose"), ADMIN, post(database::expose), doc("expose_database", "Open a database to the outside, or close it").takes::<ExposeDatabase>().gives::<DatabaseView>().text("It gets a port of its own, by TLS or without; who may come in by the network is said by `allow`. Closing it ends the connections.").conflict("expose_off", "the server opens no databases").conflict("no_port_free", "every port has a database")),
         route("GET", d("/status"), MEMBER, get(project::status), doc("get_database_status", "What its server does now").gives::<StatusView>().engine()),
@@ -229,9 +255,9 @@ pub(crate) fn routes() -> Vec<Route> {
 
         route("GET", "/api/templates", CALLER, get(template::catalogue), doc("list_templates", "The catalogue: applications that need no set-up").lists::<TemplateView>()),
         route("GET", w("/templates"), MEMBER, get(template::list), doc("list_instances", "The instances of templates").pages::<ProjectView>()),
-        route("POST", w("/templates"), ADMIN, post(template::create), doc("create_instance", "Make an instance of a template").takes::<CreateInstance>().creates::<ProjectView>().text("With its variables, its folders and its databases, whose slugs begin with its own. It is a project: every route of projects takes its slug as well. Deploy it when its required variables have values.").conflict("taken", "a slug is in use").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", w("/templates"), ADMIN, post(template::create), doc("create_instance", "Make an instance of a template").takes::<CreateInstance>().creates::<ProjectView>().text("With its variables, its folders and its databases, whose slugs begin with its own. It is a project: every route of projects takes its slug as well. Deploy it when its required variables have values.").conflict("taken", "a slug is in use").conflict(QUOTA.0, QUOTA.1).costs()),
         route("GET", t(""), MEMBER, get(project::get), doc("get_instance", "An instance").gives::<ProjectView>()).kept(),
-        route("PUT", t(""), ADMIN, put(project::update), doc("update_instance", "Change an instance").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1)),
+        route("PUT", t(""), ADMIN, put(project::update), doc("update_instance", "Change an instance").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1).costs()),
         route("DELETE", t(""), ADMIN, delete(project::delete), doc("delete_instance", "Delete an instance with its folders").gives::<Deleted>().text("Its databases stay: delete them by themselves.")),
         route("GET", t("/env"), MEMBER, get(env_var::list), doc("list_instance_env_vars", "The variables, secrets masked").lists::<EnvVarView>()),
         route("PUT", t("/env"), ADMIN, put(template::set_env), doc("set_instance_env_vars", "Set variables; others stay").takes::<Vec<SetEnvVar>>().gives::<EnvVarsChanged>()),
@@ -240,14 +266,14 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", t("/domains"), ADMIN, post(domain::add), doc("add_instance_domain", "Bring a host name").takes::<AddDomain>().creates::<DomainView>().conflict("taken", "another project has it").conflict("too_many_domains", "the project has as many as it may")),
         route("DELETE", t("/domains/{id}"), ADMIN, delete(domain::delete), doc("delete_instance_domain", "Give a host name up").gives::<Deleted>().conflict("conflict", "it is the one that the platform gave")),
         route("GET", t("/deployments"), MEMBER, get(deployment::list), doc("list_instance_deployments", "The deployments").pages::<DeploymentView>()),
-        route("POST", t("/deployments"), MEMBER, post(template::deploy), doc("deploy_instance", "Deploy an instance").may_take::<DeployInstance>().creates::<DeploymentView>().text("It starts when its databases take logins.").conflict("template_gone", "the server has that template no more").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", t("/deployments"), MEMBER, post(template::deploy), doc("deploy_instance", "Deploy an instance").may_take::<DeployInstance>().creates::<DeploymentView>().text("It starts when its databases take logins.").conflict("template_gone", "the server has that template no more").conflict(QUOTA.0, QUOTA.1).costs()),
         route("GET", t("/deployments/{id}"), MEMBER, get(deployment::get), doc("get_instance_deployment", "A deployment").gives::<DeploymentView>()),
         route("POST", t("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_instance_deployment", "Call a deployment off").gives::<DeploymentView>().conflict("deployment_ended", "it has ended")),
         route("GET", t("/status"), MEMBER, get(project::status), doc("get_instance_status", "What its replicas do now").gives::<StatusView>().engine()),
         route("GET", t("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_instance_metrics", "What it used and served over time"))),
-        route("POST", t("/start"), MEMBER, post(project::start), doc("start_instance", "Start a stopped instance").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
+        route("POST", t("/start"), MEMBER, post(project::start), doc("start_instance", "Start a stopped instance").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", t("/stop"), ADMIN, post(project::stop), doc("stop_instance", "Stop an instance").gives::<ProjectView>()),
-        route("POST", t("/restart"), MEMBER, post(project::restart), doc("restart_instance", "Replace its replicas").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1)),
+        route("POST", t("/restart"), MEMBER, post(project::restart), doc("restart_instance", "Replace its replicas").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("GET", t("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_instance_logs", "The lines that its replicas wrote, the newest first"))),
         download(t("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_instance_logs", "The same lines as a file, the oldest first"))),
         route("GET", t("/logs/stats"), MEMBER, get(log::stats), doc("get_instance_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
@@ -279,7 +305,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/webhooks/deploy"), ADMIN, get(hook::get), doc("get_deploy_hook", "The deploy hook, without its address").gives::<DeployHookView>()),
         route("POST", p("/webhooks/deploy"), ADMIN, post(hook::create), doc("create_deploy_hook", "Make a deploy hook, in place of the one there is").creates::<DeployHookView>().text("Its address is in this answer only.")),
         route("DELETE", p("/webhooks/deploy"), ADMIN, delete(hook::delete), doc("delete_deploy_hook", "Take the deploy hook away").gives::<Deleted>()),
-        route("POST", p("/webhooks/deploy/{token}"), ANYBODY, post(hook::call), doc("call_deploy_hook", "Deploy, for CI systems").accepts::<DeploymentView>().text("The token is the proof.").conflict("no_source", "there is no repository").conflict(QUOTA.0, QUOTA.1)),
+        route("POST", p("/webhooks/deploy/{token}"), ANYBODY, post(hook::call), doc("call_deploy_hook", "Deploy, for CI systems").accepts::<DeploymentView>().text("The token is the proof.").conflict("no_source", "there is no repository").conflict(QUOTA.0, QUOTA.1).costs()),
 
         route("GET", p("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_logs", "The lines that its replicas wrote, the newest first"))),
         download(p("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_logs", "The same lines as a file, the oldest first"))),

@@ -372,7 +372,7 @@ impl Pass<'_> {
                         .insert(name.clone(), self.platform.now());
                 }
                 Step::Remove { name } => {
-                    remove(self.platform, self.capture, name).await?;
+                    remove(self.platform, self.capture, self.scene.project.id, name).await?;
                     memory.forget(name);
                 }
             }
@@ -584,6 +584,9 @@ impl Pass<'_> {
 
     /// Why nothing serves the project, for the page that visitors get.
     fn idle_reason(&self) -> String {
+        if let Some(reason) = self.scene.facts.suspended {
+            return reason.reason().to_owned();
+        }
         let text = match (&self.scene.project.desired, &self.scene.live) {
             (DesiredState::Stopped, _) => "it was stopped",
             (_, Some(_)) => "none of its replicas is ready at the moment",

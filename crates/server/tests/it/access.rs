@@ -37,6 +37,7 @@ fn routes() -> Vec<Route> {
                 .replace("{user_id}", ID)
                 .replace("{key_id}", ID)
                 .replace("{token}", &"0".repeat(40))
+                .replace("{month}", "2026-01")
                 .replace("{key}", "A");
             Route {
                 is_socket: method == "WS",
@@ -49,13 +50,14 @@ fn routes() -> Vec<Route> {
 }
 
 /// Routes that answer nobody 200 without input, and what they answer instead.
-const OPEN_ROUTES: [(&str, u16); 7] = [
+const OPEN_ROUTES: [(&str, u16); 8] = [
     ("/api/auth/register", 415),
     ("/api/auth/login", 415),
     ("/api/auth/password/forgot", 415),
     ("/api/auth/password/reset", 415),
     ("/webhooks/deploy/", 404),
     ("/api/webhooks/", 401),
+    ("/api/payments/", 404),
     ("/api/github/callback", 409),
 ];
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tose_api::{Hostname, ProjectId};
 use tose_model::driver::ReplicaName;
+use tose_model::money::Money;
 use tose_model::route::{Route, RouteChange, RouteTable};
 use tose_model::secret::ExposeSecret;
 use tose_model::traffic::{AccessRecord, Traffic};
@@ -152,6 +153,8 @@ pub(crate) struct Lab {
     /// What the server runs in, if that is no matter of the test's own runtime.
     runtime: Option<Runtime>,
     base_url: String,
+    /// What a new account is given.
+    credit: Money,
     configure: Box<dyn Fn(&mut Config) + Send + Sync>,
 }
 
@@ -197,6 +200,7 @@ impl Lab {
             ids: Arc::new(SeededIds::new(1)),
             server: None,
             base_url: String::new(),
+            credit: Money::ZERO,
             configure: Box::new(configure),
         }
     }
@@ -215,7 +219,10 @@ impl Lab {
         config.limits.deployments_per_minute = 0;
         config.limits.failures_per_minute = 0;
         config.limits.max_upload_bytes = 1 << 20;
+        // Those that are about money say so.
+        config.billing.enabled = false;
         (self.configure)(&mut config);
+        self.credit = config.billing.first_credit();
         let parts = Parts {
             driver: Arc::new(self.driver.clone()),
             data_plane: self.data_plane.clone(),
@@ -274,6 +281,7 @@ impl Lab {
             self.ids.as_ref(),
             &email,
             &slug,
+            self.credit,
         )
         .await
         .expect("an account");
@@ -318,6 +326,7 @@ impl Lab {
             self.ids.as_ref(),
             &person.email,
             &owner.workspace.parse().expect("a slug"),
+            self.credit,
         )
         .await
         .expect("a key");
@@ -332,6 +341,19 @@ impl Lab {
         let id = owner.deploy("shop").await;
         owner.deployment_is("shop", &id, "running").await;
         id
+    }
+
+    /// Lets an account see to the whole installation.
+    pub(crate) async fn make_operator(&self, email: &str) {
+        let store = tose_server::open_store(&self.dir.path().join("data"))
+            .await
+            .expect("the store");
+        let email = email.parse().expect("an address");
+        store
+            .set_operator(&email, tose_store::Operator::Yes)
+            .await
+            .expect("an operator");
+        store.close().await;
     }
 
     /// What `tosed admin fsck` finds, as texts.

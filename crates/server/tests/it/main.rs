@@ -41,3 +41,4 @@ mod registry;
 mod schedule;
 mod sequence;
 mod template;
+mod wallet;

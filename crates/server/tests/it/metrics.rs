@@ -107,15 +107,7 @@ async fn the_metrics_of_a_deleted_project_go_with_it() {
 async fn the_servers_own_metrics_are_for_operators() {
     let lab = Lab::start().await;
     let (owner, operator) = (lab.owner("demo").await, lab.owner("ops").await);
-    let store = tose_server::open_store(&lab.data_dir().join("data"))
-        .await
-        .expect("the store");
-    let email = "ops@example.com".parse().expect("an address");
-    store
-        .set_operator(&email, tose_store::Operator::Yes)
-        .await
-        .expect("an operator");
-    store.close().await;
+    lab.make_operator("ops@example.com").await;
     owner.project("shop", "app:1").await;
     let refused = owner.send(Method::GET, "/metrics", None).await;
     assert_eq!(refused.status, 403, "{refused:?}");

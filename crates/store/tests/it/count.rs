@@ -16,6 +16,7 @@ async fn projects_are_counted_by_what_their_status_is_read_from() {
         desired: DesiredState::Running,
         replicas: 1,
         facts: ProjectFacts {
+            suspended: None,
             has_https: false,
             in_progress: false,
             live,

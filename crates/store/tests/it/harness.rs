@@ -75,6 +75,7 @@ impl Lab {
                 slug: slug.parse().expect("a slug"),
                 name: slug.to_owned(),
                 now: self.now(),
+                credit: None,
             },
             api_key: self.key(hash),
             now: self.now(),

@@ -23,3 +23,4 @@ mod push;
 mod registry;
 mod session;
 mod user;
+mod wallet;

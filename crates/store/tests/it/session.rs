@@ -115,6 +115,7 @@ async fn memberships_are_listed_newest_workspace_first_and_without_deleted_ones(
         slug: "own".parse().expect("a slug"),
         name: "Own".to_owned(),
         now: lab.now(),
+        credit: None,
     };
     lab.store
         .create_workspace(&own, id, &lab.event())

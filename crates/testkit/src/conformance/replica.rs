@@ -6,6 +6,7 @@ use futures_util::{FutureExt, StreamExt};
 use tose_model::driver::{
     DriverError, EngineEvent, EngineStep, ReplicaKey, ReplicaName, ReplicaState, Scope, Usage,
 };
+use tose_model::quota::Load;
 
 use super::lab::{PORT, chain, remove, start, terminate, texts};
 use super::{Case, Lab, case};
@@ -108,6 +109,14 @@ async fn starts(lab: &Lab) {
         replica.ip.is_some() && replica.started_at.is_some(),
         "{replica:?}"
     );
+    let load = Load {
+        cpu_milli: spec.cpu.milli().into(),
+        ram_milli: spec.ram.milli().into(),
+    };
+    assert_eq!(
+        (replica.workspace_id, replica.load),
+        (spec.workspace_id, load)
+    );
 }
 
 async fn starts_once(lab: &Lab) {
@@ -168,6 +177,7 @@ async fn terminates(lab: &Lab) {
     lab.wait_line(&spec.name, "ready").await;
     lab.apply(&terminate(&spec.name)).await;
     let ended = lab.wait_exited(&spec.name).await;
+    assert!(ended.ended_at > ended.started_at, "{ended:?}");
     assert_eq!(
         ended.state,
         ReplicaState::Exited {

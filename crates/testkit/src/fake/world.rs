@@ -14,6 +14,7 @@ use tose_model::driver::{
     ReplicaSpec, ReplicaState, Scope, Spare, Usage,
 };
 use tose_model::log::LogLine;
+use tose_model::quota::Load;
 use tose_model::secret::ExposeSecret;
 
 use super::build::Rule;
@@ -92,6 +93,7 @@ pub(super) struct Replica {
     is_wanted: bool,
     ignores_term: bool,
     started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
     ip: Option<IpAddr>,
     ports: Ports,
     sockets: Sockets,
@@ -119,6 +121,7 @@ impl Replica {
             is_wanted: true,
             ignores_term: false,
             started_at: None,
+            ended_at: None,
             ip: None,
             ports: Ports::new(),
             sockets: Sockets::default(),
@@ -276,10 +279,16 @@ impl World {
             .map(|((_, name), replica)| ObservedReplica {
                 name: name.clone(),
                 key: replica.spec.key,
+                workspace_id: replica.spec.workspace_id,
                 generation: replica.spec.generation,
                 state: replica.state,
                 ip: replica.ip,
                 started_at: replica.started_at,
+                ended_at: replica.ended_at,
+                load: Load {
+                    cpu_milli: replica.spec.cpu.milli().into(),
+                    ram_milli: replica.spec.ram.milli().into(),
+                },
                 restarts: replica.restarts,
             })
             .collect()
@@ -523,7 +532,9 @@ impl World {
             return;
         };
         let project_id = replica.spec.key.project_id;
+        let now = self.tick();
         if replica.is_running() {
+            replica.ended_at = Some(now);
             if !replica.unfinished.is_empty() {
                 self.line(&mut replica, LogSource::Stdout, b"");
             }

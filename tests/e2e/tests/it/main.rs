@@ -33,3 +33,4 @@ mod registry;
 mod ssh;
 mod template;
 mod tenants;
+mod wallet;

@@ -72,7 +72,13 @@ impl Pass<'_> {
         for left in observed {
             let is_open = open.iter().any(|job| job.key() == left.key);
             if !is_open {
-                remove(self.platform, self.capture, &left.name).await?;
+                remove(
+                    self.platform,
+                    self.capture,
+                    self.scene.project.id,
+                    &left.name,
+                )
+                .await?;
                 memory.forget(&left.name);
             }
         }
@@ -201,11 +207,23 @@ impl Pass<'_> {
     ) -> Result<Option<Timestamp>> {
         if !matches!(replica.state, ReplicaState::Exited { .. }) {
             // It did not end when it was asked to; now it has no choice.
-            remove(self.platform, self.capture, &replica.name).await?;
+            remove(
+                self.platform,
+                self.capture,
+                self.scene.project.id,
+                &replica.name,
+            )
+            .await?;
         }
         self.capture.finish(&replica.name).await;
         self.end_job(job, status, exit_code, error).await?;
-        remove(self.platform, self.capture, &replica.name).await?;
+        remove(
+            self.platform,
+            self.capture,
+            self.scene.project.id,
+            &replica.name,
+        )
+        .await?;
         memory.forget(&replica.name);
         Ok(None)
     }

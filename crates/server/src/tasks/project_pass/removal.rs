@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tose_api::Timestamp;
+use tose_api::{ProjectId, Timestamp};
 use tose_logs::StreamId;
 use tose_model::access::WorkspaceScope;
 use tose_model::driver::{EngineStep, ObservedReplica, ReplicaName};
@@ -20,11 +20,13 @@ use crate::tasks::project_pass::{Memory, replace_routes};
 pub(super) async fn remove(
     platform: &Platform,
     capture: &Capture,
+    project_id: ProjectId,
     name: &ReplicaName,
 ) -> Result<()> {
     let step = EngineStep::TerminateReplica { name: name.clone() };
     platform.driver.apply(&step).await?;
     capture.finish(name).await;
+    platform.meter_end(project_id, name).await?;
     platform
         .driver
         .apply(&EngineStep::RemoveReplica { name: name.clone() })
@@ -76,7 +78,7 @@ pub(super) async fn tear_down(
                     memory.terminated_at.insert(name, now);
                 }
                 Step::Remove { name } => {
-                    remove(platform, capture, &name).await?;
+                    remove(platform, capture, reference.id, &name).await?;
                     memory.forget(&name);
                 }
                 _ => {}

@@ -38,10 +38,14 @@ impl Scene {
     pub(super) async fn read(
         platform: &Platform,
         scope: WorkspaceScope,
-        project: Project,
+        mut project: Project,
         facts: ProjectFacts,
         observed: Vec<ObservedReplica>,
     ) -> Result<Self> {
+        if facts.suspended.is_some() {
+            // What is wanted stays so in the store, and comes back with the money.
+            project.desired = DesiredState::Stopped;
+        }
         let current = platform
             .store
             .list_current_deployments(&scope, project.id)
