@@ -31,6 +31,7 @@ mod project;
 mod registry;
 mod schedule;
 mod template;
+mod wallet;
 mod workspace;
 
 use reqwest::Url;
@@ -45,6 +46,7 @@ pub use log::{FindLogs, LogEvent, LogFilter, LogFormat, LogQuery, LogStream};
 pub use project::MetricsQuery;
 pub use server_url::{InvalidServerUrl, ServerUrl};
 pub use transport::Download;
+pub use wallet::UsageQuery;
 
 use transport::Transport;
 

@@ -8,7 +8,7 @@ use tose_api::client::ServerUrl;
 use crate::commands::{
     completions, db, deploy, deployments, domains, down, drains, env, exec, explain, generate, git,
     github, init, jobs, keys, login, logs, members, open, registry, rollback, scale, schedules,
-    template, up,
+    template, up, usage, wallet,
 };
 use crate::exit;
 
@@ -114,6 +114,10 @@ pub(crate) enum Command {
     Keys(keys::KeysArgs),
     /// List and change the workspace's members
     Members(members::MembersArgs),
+    /// Show what the workspace's wallet has, and fill it
+    Wallet(wallet::WalletArgs),
+    /// Show what each project and database used, and was charged
+    Usage(usage::UsageArgs),
     /// Print a script that completes commands in a shell
     Completions(completions::CompletionsArgs),
     /// Show the version of this tool and of the server

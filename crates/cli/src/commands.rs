@@ -32,7 +32,9 @@ mod start;
 mod status;
 pub(crate) mod template;
 pub(crate) mod up;
+pub(crate) mod usage;
 mod version;
+pub(crate) mod wallet;
 mod whoami;
 
 use anyhow::{Context as _, Result};
@@ -86,6 +88,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Start => start::run(ctx).await,
         Command::Keys(args) => keys::run(ctx, args).await,
         Command::Members(args) => members::run(ctx, args).await,
+        Command::Wallet(args) => wallet::run(ctx, args).await,
+        Command::Usage(args) => usage::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),
         Command::Version => version::run(ctx).await,
     }

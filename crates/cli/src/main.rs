@@ -16,6 +16,7 @@ mod output;
 mod pages;
 mod process;
 mod prompt;
+mod qr;
 mod replay;
 mod terminal;
 mod text;

@@ -30,6 +30,8 @@ pub(crate) enum Style {
     Busy,
     Bad,
     Faint,
+    /// Black on white, whatever the terminal's own colours are.
+    Paper,
 }
 
 impl Style {
@@ -39,6 +41,7 @@ impl Style {
             Self::Busy => "\x1b[33m",
             Self::Bad => "\x1b[31m",
             Self::Faint => "\x1b[2m",
+            Self::Paper => "\x1b[38;5;16;48;5;231m",
         }
     }
 }
@@ -69,6 +72,16 @@ impl Output {
     /// Whether results are printed as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.is_json
+    }
+
+    /// Whether somebody sees results on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Whether results have colours.
+    pub(crate) fn paints(&self) -> bool {
+        self.colors_stdout
     }
 
     /// Prints a command's result: `data` with `--json`, otherwise `text`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tose_api::Timestamp;
+use tose_model::money::{Currency, Money};
 
 /// A table with a heading, its columns as wide as their widest cell.
 pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
@@ -71,6 +72,27 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// An amount in its currency's smallest unit: `250,000 VND`, `12.34 USD`.
+pub(crate) fn amount(minor: i64, currency: &str) -> String {
+    match currency.parse::<Currency>() {
+        Ok(currency) => Money::of(minor).display(currency),
+        Err(_) => format!("{minor} {currency}"),
+    }
+}
+
+/// A number of hours such as `17 hours` or `12 days 4 hours`.
+pub(crate) fn hours(hours: u64) -> String {
+    let count = |number: u64, unit: &str| match number {
+        1 => format!("1 {unit}"),
+        number => format!("{number} {unit}s"),
+    };
+    match (hours / 24, hours % 24) {
+        (0 | 1, _) => count(hours, "hour"),
+        (days, 0) => count(days, "day"),
+        (days, hours) => format!("{} {}", count(days, "day"), count(hours, "hour")),
+    }
+}
+
 /// The first line of `text`, `max` characters at most.
 pub(crate) fn first_line(text: &str, max: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
@@ -111,6 +133,29 @@ mod tests {
             (12_345_678_901, "12.3 GB"),
         ] {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn amounts_are_grouped() {
+        for (minor, currency, text) in [
+            (250_000, "VND", "250,000 VND"),
+            (-1_234, "USD", "-12.34 USD"),
+            (1_234, "EUR", "1234 EUR"),
+        ] {
+            assert_eq!(amount(minor, currency), text);
+        }
+    }
+
+    #[test]
+    fn hours_become_days() {
+        for (number, text) in [
+            (1, "1 hour"),
+            (47, "47 hours"),
+            (48, "2 days"),
+            (49, "2 days 1 hour"),
+        ] {
+            assert_eq!(hours(number), text);
         }
     }
 

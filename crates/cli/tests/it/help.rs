@@ -102,6 +102,17 @@ const COMMANDS: &[&str] = &[
     "keys list",
     "keys create",
     "keys revoke",
+    "wallet",
+    "wallet show",
+    "wallet topup",
+    "wallet transactions",
+    "wallet threshold",
+    "wallet budget",
+    "wallet invoices",
+    "wallet invoice",
+    "wallet estimate",
+    "wallet prices",
+    "usage",
     "completions",
     "version",
 ];
@@ -123,7 +134,9 @@ fn the_help_of_each_command_is_known() {
 #[test]
 fn no_command_is_missing_above() {
     let sandbox = Sandbox::new();
-    for parent in ["", "db", "domains", "env", "keys", "members", "template"] {
+    for parent in [
+        "", "db", "domains", "env", "keys", "members", "template", "wallet",
+    ] {
         let mut arguments: Vec<_> = parent.split_whitespace().collect();
         arguments.push("--help");
         let help = sandbox.run(&arguments).ok().stdout;

@@ -39,3 +39,4 @@ mod schedules;
 mod template;
 mod upload;
 mod usage;
+mod wallet;
