@@ -8,6 +8,7 @@ pub mod app;
 mod assistant;
 mod backup_file;
 mod backup_store;
+pub mod books;
 mod build;
 mod catalogue;
 pub mod config;

@@ -1,5 +1,7 @@
 //! `tosed`: reads the command line, brings in time and randomness, and starts what was asked for.
 
+mod admin;
+
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
@@ -90,6 +92,10 @@ enum AdminCommand {
         #[arg(long)]
         revoke: bool,
     },
+    /// Give a workspace credit, and print what its wallet has then as JSON; also while the server runs
+    Credit(admin::CreditArgs),
+    /// Write the whole ledger down, for accountants; also while the server runs
+    Ledger(admin::LedgerArgs),
     /// Check the database: rows that break a rule are printed as JSON, and the exit code is 1
     Fsck,
     /// Stop the proxy and every app of this installation; their data stays
@@ -127,6 +133,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Admin(AdminCommand::Operator { email, revoke }) => {
             block_on(set_operator(&config, &email, revoke))
         }
+        Command::Admin(AdminCommand::Credit(args)) => block_on(admin::credit(&config, &args)),
+        Command::Admin(AdminCommand::Ledger(args)) => block_on(admin::ledger(&config, &args)),
         Command::Admin(AdminCommand::Fsck) => block_on(fsck(&config)),
         Command::Admin(AdminCommand::Shutdown) => {
             start_tracing(&config)?;

@@ -165,7 +165,7 @@ const PLACES: [Place; 5] = [
         rule: "anyhow",
         words: "anyhow",
         within: "crates/server/",
-        homes: &["crates/server/src/main.rs"],
+        homes: &["crates/server/src/main.rs", "crates/server/src/admin.rs"],
         functions: &[],
         advice: "use the error type of the module; anyhow is for main.rs",
     },

@@ -148,7 +148,7 @@ pub(crate) struct Lab {
     pub(crate) data_plane: Arc<RecordingDataPlane>,
     pub(crate) clock: Arc<ManualClock>,
     dir: tempfile::TempDir,
-    ids: Arc<SeededIds>,
+    pub(crate) ids: Arc<SeededIds>,
     server: Option<Server>,
     /// What the server runs in, if that is no matter of the test's own runtime.
     runtime: Option<Runtime>,

@@ -4,6 +4,7 @@ mod access;
 mod account;
 mod analysis;
 mod assistant;
+mod books;
 mod calls;
 mod certificate;
 mod concurrency;
