@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tose_api::Timestamp;
+
 use crate::StreamId;
+use crate::far::FarError;
 
 /// What a log store function answers.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -36,12 +39,33 @@ pub enum Error {
     /// A line names a pod whose name is too long to be one.
     #[error("a pod's name has {0} bytes, more than 255")]
     PodTooLong(usize),
+    /// Lines are in the far store, which did not give them.
+    #[error("lines of {stream} cannot be read from the far store")]
+    Far {
+        /// The stream.
+        stream: StreamId,
+        /// The earliest time of the lines.
+        oldest: Option<Timestamp>,
+        /// The latest.
+        newest: Option<Timestamp>,
+        /// Why.
+        #[source]
+        source: FarError,
+    },
+    /// The far store did not take or delete something.
+    #[error("old log segments cannot be moved")]
+    FarWork(#[source] FarError),
     /// The runtime is shutting down.
     #[error("the log store was stopped during the operation")]
     Stopped,
 }
 
 impl Error {
+    /// Whether lines are in the far store, and cannot be had from there.
+    pub(crate) fn is_far(&self) -> bool {
+        matches!(self, Self::Far { .. })
+    }
+
     /// Wraps a refusal of the operating system.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {

@@ -2,7 +2,9 @@
 //!
 //! Guarantees: the pages of a query, each begun with the cursor of the one before, have every line that
 //! fits once and in order, whatever is added or packed in between. A page takes a bounded time: one
-//! that has looked through [`MAX_TEXT`] ends early, with a cursor.
+//! that has looked through [`MAX_TEXT`], or read as much from the far store as a page may, ends early,
+//! with a cursor. So does one that has lines when the far store does not give more: who goes on after
+//! it is told.
 
 use memchr::memmem;
 use tose_api::Timestamp;
@@ -15,7 +17,7 @@ use crate::error::Result;
 use crate::frame::Span;
 use crate::query;
 use crate::segment::{Frame, SegmentReader};
-use crate::stream::{Segment, Stream, View};
+use crate::stream::{Place, Segment, Stream, View};
 
 /// How much text one page looks through, in bytes. It takes about a second.
 const MAX_TEXT: usize = 1 << 30;
@@ -125,11 +127,23 @@ pub(crate) fn find(stream: &Stream, view: &View, query: &Query) -> Result<Page> 
         if finder.passes_over(segment.first_seq, view.end_seq(index), segment.span) {
             continue;
         }
-        if finder.look_through(stream, segment)? == Progress::Full {
-            return Ok(Page {
-                cursor: finder.last_seen,
-                records: finder.records,
-            });
+        match finder.look_through(stream, segment) {
+            Ok(Progress::Open) => {}
+            Ok(Progress::Full) => return Ok(finder.into_page()),
+            Err(error) if error.is_far() && !finder.records.is_empty() => {
+                return Ok(finder.into_page());
+            }
+            Err(error) => return Err(error),
+        }
+        if segment.place == Place::Far {
+            finder.far += segment.bytes;
+            if finder.far >= stream.tier.page_bytes() {
+                finder.last_seen = Some(match query.direction {
+                    Direction::Forward => view.end_seq(index).saturating_sub(1),
+                    Direction::Backward => segment.first_seq,
+                });
+                return Ok(finder.into_page());
+            }
         }
     }
     Ok(Page {
@@ -155,6 +169,8 @@ struct Finder<'a> {
     /// How much text was looked through, and how much was found.
     text: usize,
     found: usize,
+    /// How much was read from the far store, in bytes.
+    far: u64,
 }
 
 impl<'a> Finder<'a> {
@@ -166,6 +182,15 @@ impl<'a> Finder<'a> {
             last_seen: query.cursor,
             text: 0,
             found: 0,
+            far: 0,
+        }
+    }
+
+    /// What was found, with more to come.
+    fn into_page(self) -> Page {
+        Page {
+            cursor: self.last_seen,
+            records: self.records,
         }
     }
 
@@ -183,6 +208,11 @@ impl<'a> Finder<'a> {
     }
 
     fn look_through(&mut self, stream: &Stream, segment: &Segment) -> Result<Progress> {
+        if let Some(pod) = &self.query.pod
+            && stream.far_lacks_pod(segment, pod)?
+        {
+            return Ok(Progress::Open);
+        }
         let Some(mut reader) = query::open(stream, segment)? else {
             return Ok(Progress::Open);
         };

@@ -16,6 +16,7 @@ mod batch;
 mod block;
 mod bytes;
 mod error;
+mod far;
 mod filter;
 mod find;
 mod follow;
@@ -36,6 +37,7 @@ use tose_model::log::LogLine;
 
 pub use batch::Batch;
 pub use error::{Error, Result};
+pub use far::{FarError, FarStore};
 pub use find::{Direction, Page, Query};
 pub use follow::{Event, FollowFrom, Follower};
 pub use stream_id::StreamId;
@@ -72,7 +74,7 @@ pub struct Position {
 pub struct Stats {
     /// The number of lines, including those that damage has made unreadable.
     pub lines: u64,
-    /// The size of its files.
+    /// The size of its segments, wherever they are.
     pub bytes: u64,
     /// The earliest time in its oldest segment.
     pub oldest: Option<Timestamp>,
@@ -118,6 +120,25 @@ impl LogStore {
     fn open_with(dir: &Path, segment_bytes: u64, packing: Packing) -> Result<Self> {
         let streams = Streams::open(dir, segment_bytes, packing)?;
         Ok(Self { streams })
+    }
+
+    /// Gives the store a second tier. Copies of what is read there take `cache_bytes` at most. A tier
+    /// that it has already stays.
+    pub fn attach_far_store(&self, far: Arc<dyn FarStore>, cache_bytes: u64) -> Result<()> {
+        self.streams.tier().attach(far, cache_bytes)
+    }
+
+    /// Copies the segments to the far store that are packed and not the newest, and removes the files
+    /// of those that are there and have no line as new as `drop_before`.
+    pub async fn move_far(&self, stream: StreamId, drop_before: Timestamp) -> Result<()> {
+        let stream = self.streams.get(stream);
+        stream::blocking(move || stream.move_far(drop_before)).await
+    }
+
+    /// Deletes from the far store what retention and removals left there.
+    pub async fn delete_unwanted(&self) -> Result<()> {
+        let tier = Arc::clone(self.streams.tier());
+        stream::blocking(move || tier.delete_unwanted()).await
     }
 
     /// Adds lines in this order, and returns when the operating system has them. After an error, a

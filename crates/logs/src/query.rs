@@ -147,6 +147,11 @@ pub(crate) fn last_position(stream: &Stream, view: &View, pod: &str) -> Result<O
     let mut count = 0;
     let has_time = |segment: &&Segment| segment.span.is_some_and(|span| span.contains(time));
     for segment in view.segments.iter().filter(has_time) {
+        let marker = stream.marker(segment)?;
+        if let Some(known) = marker.and_then(|marker| marker.count_output(pod, time)) {
+            count += known;
+            continue;
+        }
         each_frame(stream, segment, |reader, frame| {
             if frame.header.span.is_some_and(|span| span.contains(time)) {
                 let times = output_times(reader, &frame, pod)?;
@@ -160,6 +165,12 @@ pub(crate) fn last_position(stream: &Stream, view: &View, pod: &str) -> Result<O
 
 fn last_time(stream: &Stream, view: &View, pod: &str) -> Result<Option<Timestamp>> {
     for segment in view.segments.iter().rev() {
+        if let Some(marker) = stream.marker(segment)? {
+            match marker.pod(pod).and_then(|pod| pod.output) {
+                Some(output) => return Ok(Some(output.last)),
+                None => continue,
+            }
+        }
         let mut last = None;
         each_frame(stream, segment, |reader, frame| {
             last = output_times(reader, &frame, pod)?.last().copied().or(last);
@@ -196,6 +207,12 @@ fn output_times(reader: &mut SegmentReader, frame: &Frame, pod: &str) -> Result<
 pub(crate) fn daily(stream: &Stream, view: &View) -> Result<Vec<Day>> {
     let mut days = BTreeMap::new();
     for segment in &view.segments {
+        if let Some(marker) = stream.marker(segment)? {
+            for day in marker.days {
+                add(&mut days, day.start, day.lines, day.bytes, day.errors);
+            }
+            continue;
+        }
         each_frame(stream, segment, |reader, frame| {
             let Some(span) = frame.header.span else {
                 return Ok(true);
@@ -240,7 +257,7 @@ fn add(days: &mut BTreeMap<i64, Day>, time: Timestamp, lines: u64, bytes: u64, e
     day.errors += errors;
 }
 
-/// Opens a segment in the form that it has now. `None` if retention removed it.
+/// Opens a segment in the form and the place that it has now. `None` if retention removed it.
 pub(crate) fn open(stream: &Stream, segment: &Segment) -> Result<Option<SegmentReader>> {
     let path = segment_path(&stream.dir, segment.number, segment.form);
     if let Some(reader) = SegmentReader::open(&path, segment.form, segment.bytes)? {
@@ -248,7 +265,11 @@ pub(crate) fn open(stream: &Stream, segment: &Segment) -> Result<Option<SegmentR
     }
     // It may have been packed since the view was made. The lines are the same.
     let path = segment_path(&stream.dir, segment.number, Form::Packed);
-    SegmentReader::open(&path, Form::Packed, u64::MAX)
+    match SegmentReader::open(&path, Form::Packed, u64::MAX)? {
+        // It may have gone to the far store before or since.
+        None => stream.open_far(segment),
+        reader => Ok(reader),
+    }
 }
 
 /// Calls `visit` with the frames of a segment, until it answers `false`.

@@ -8,6 +8,7 @@
 //!
 //! Not here: reading lines (see `query`), and when to write through to the disk (see `sync`).
 
+mod far;
 mod load;
 mod packing;
 
@@ -24,9 +25,12 @@ use tose_model::log::LogLine;
 
 use crate::batch::Recent;
 use crate::error::{Error, Result};
+use crate::far::{Tier, gone};
 use crate::frame::{self, LastLevels, SEGMENT_HEADER_LEN, SegmentHeader, Span};
 use crate::segment::{self, Form};
 use crate::{Record, Stats, StreamId};
+
+pub(crate) use far::Place;
 
 /// The most bytes of a batch that go into one write.
 const MAX_WRITE: usize = 4 << 20;
@@ -36,6 +40,8 @@ pub(crate) struct Stream {
     pub(crate) id: StreamId,
     pub(crate) dir: PathBuf,
     segment_bytes: u64,
+    /// Where old segments go.
+    pub(crate) tier: Arc<Tier>,
     /// Never locked across an `await`: somebody whose future nobody polls would hold all others up.
     state: Mutex<Option<State>>,
     /// Held by the one who packs.
@@ -86,6 +92,7 @@ pub(crate) struct View {
 pub(crate) struct Segment {
     pub(crate) number: u32,
     pub(crate) form: Form,
+    pub(crate) place: Place,
     pub(crate) first_seq: u64,
     /// How many bytes count. The newest segment may have more, which were torn off.
     pub(crate) bytes: u64,
@@ -116,11 +123,12 @@ impl View {
 }
 
 impl Stream {
-    pub(crate) fn new(id: StreamId, root: &Path, segment_bytes: u64) -> Self {
+    pub(crate) fn new(id: StreamId, root: &Path, segment_bytes: u64, tier: Arc<Tier>) -> Self {
         Self {
             id,
             dir: root.join(id.to_string()),
             segment_bytes,
+            tier,
             state: Mutex::default(),
             packing: Mutex::default(),
             changes: watch::Sender::new(()),
@@ -205,12 +213,14 @@ impl Stream {
         max_bytes: u64,
         older_than: Timestamp,
     ) -> Result<u64> {
-        turn.state(self)?.enforce_retention(max_bytes, older_than)
+        let state = turn.state(self)?;
+        state.enforce_retention(&self.tier, max_bytes, older_than)
     }
 
     /// Removes everything.
     pub(crate) fn remove(&self, mut turn: Turn<'_>) -> Result<()> {
         *turn.0 = None;
+        self.tier.disown_all(self.id, &self.dir)?;
         remove_stream_dir(&self.dir)?;
         self.removals.fetch_add(1, Ordering::Release);
         self.recent.clear();
@@ -444,6 +454,7 @@ impl State {
         self.view.segments.push(Segment {
             number,
             form: Form::Plain,
+            place: Place::Here,
             first_seq: self.view.next_seq,
             bytes: 0,
             span: None,
@@ -485,7 +496,12 @@ impl State {
         Ok(file)
     }
 
-    fn enforce_retention(&mut self, max_bytes: u64, older_than: Timestamp) -> Result<u64> {
+    fn enforce_retention(
+        &mut self,
+        tier: &Tier,
+        max_bytes: u64,
+        older_than: Timestamp,
+    ) -> Result<u64> {
         let first_seq = self.view.first_seq();
         // The newest segment stays: it knows the next line's number.
         while self.view.segments.len() > 1 {
@@ -494,12 +510,12 @@ impl State {
             if !is_old && self.view.bytes() <= max_bytes {
                 break;
             }
-            let path = self.segment_path(0);
-            match fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("remove", &path)(error)),
+            let (place, number) = (oldest.place, oldest.number);
+            if place != Place::Here {
+                tier.disown(self.id, &self.dir, number)?;
             }
+            let path = self.segment_path(0);
+            gone(fs::remove_file(&path)).map_err(Error::io("remove", &path))?;
             self.view.segments.remove(0);
             self.is_dir_dirty = true;
         }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::far::Tier;
 use crate::stream::{self, Stream};
 use crate::{Packing, StreamId};
 
@@ -27,6 +28,7 @@ pub(crate) struct Streams {
 struct Shared {
     root: PathBuf,
     segment_bytes: u64,
+    tier: Arc<Tier>,
     table: Mutex<Table>,
     /// Told when the table gets its first stream, and when the store is closed.
     changed: Condvar,
@@ -57,6 +59,7 @@ impl Streams {
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             segment_bytes,
+            tier: Arc::new(Tier::open(root)?),
             table: Mutex::default(),
             changed: Condvar::new(),
             sync: Mutex::default(),
@@ -80,9 +83,14 @@ impl Streams {
         let shared = &self.shared;
         let stream = table.streams.entry(id).or_insert_with(|| {
             shared.changed.notify_all();
-            Arc::new(Stream::new(id, &shared.root, shared.segment_bytes))
+            let tier = Arc::clone(&shared.tier);
+            Arc::new(Stream::new(id, &shared.root, shared.segment_bytes, tier))
         });
         Arc::clone(stream)
+    }
+
+    pub(crate) fn tier(&self) -> &Arc<Tier> {
+        &self.shared.tier
     }
 
     pub(crate) async fn flush(&self) -> Result<()> {

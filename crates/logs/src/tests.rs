@@ -1,6 +1,7 @@
 //! The store as its callers see it, on a real directory.
 
 mod damage;
+mod far;
 mod follow;
 mod fuzz;
 mod model;
@@ -12,12 +13,15 @@ use tempfile::TempDir;
 use tose_api::log::LogSource;
 
 use super::*;
+use far::FakeFar;
 
 /// A store in a directory of its own.
 struct Fixture {
     dir: TempDir,
     store: LogStore,
     segment_bytes: u64,
+    /// Its second tier, with the size of the cache.
+    far: Option<(Arc<FakeFar>, u64)>,
 }
 
 impl Fixture {
@@ -34,13 +38,34 @@ impl Fixture {
             dir,
             store,
             segment_bytes,
+            far: None,
         }
+    }
+
+    /// The same with a second tier.
+    fn with_far(segment_bytes: u64, cache_bytes: u64) -> Self {
+        let mut fixture = Self::with_segments(segment_bytes);
+        fixture.far = Some((Arc::default(), cache_bytes));
+        fixture.attach();
+        fixture
+    }
+
+    fn attach(&self) {
+        if let Some((far, cache_bytes)) = self.far.clone() {
+            let attached = self.store.attach_far_store(far, cache_bytes);
+            attached.expect("attached");
+        }
+    }
+
+    fn far(&self) -> &FakeFar {
+        &self.far.as_ref().expect("a second tier").0
     }
 
     /// Opens the directory anew, as after a restart.
     fn reopen(&mut self) {
         self.store = LogStore::open_with(self.dir.path(), self.segment_bytes, Packing::OnRequest)
             .expect("a store");
+        self.attach();
     }
 
     async fn append(&self, texts: &[&str]) {

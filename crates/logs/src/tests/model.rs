@@ -58,6 +58,20 @@ impl Model {
         }
     }
 
+    /// All lines are of one day.
+    fn daily(&self) -> Vec<Day> {
+        let errors = self.records.iter();
+        let errors = errors.filter(|record| record.level == Some(LogLevel::Error));
+        let bytes = self.records.iter().map(|record| record.line.text.len());
+        let day = Day {
+            start: time(0),
+            lines: self.records.len() as u64,
+            bytes: bytes.sum::<usize>() as u64,
+            errors: errors.count() as u64,
+        };
+        Some(day).filter(|day| day.lines > 0).into_iter().collect()
+    }
+
     fn last_position(&self, pod: &str) -> Option<Position> {
         let lines = self.records.iter().map(|record| &record.line);
         let is_output = |line: &&LogLine| {
@@ -81,6 +95,9 @@ enum Step {
     Retain(u64, i64),
     Since(i64),
     Compact(i64),
+    MoveFar(i64),
+    DeleteUnwanted,
+    Daily,
     Find(Query),
     Finish,
 }
@@ -194,6 +211,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..2000_u64, 0..20_i64).prop_map(|(bytes, nanos)| Step::Retain(bytes, nanos)),
         1 => (0..60_i64).prop_map(Step::Since),
         2 => (0..60_i64).prop_map(Step::Compact),
+        3 => (0..60_i64).prop_map(Step::MoveFar),
+        1 => Just(Step::DeleteUnwanted),
+        1 => Just(Step::Daily),
         4 => any_query().prop_map(Step::Find),
     ]
 }
@@ -251,6 +271,12 @@ async fn take(step: Step, fixture: &mut Fixture, model: &mut Model) {
         Step::Compact(nanos) => {
             store.compact(stream(), time(nanos)).await.expect("packed");
         }
+        Step::MoveFar(nanos) => {
+            store.compact(stream(), time(nanos)).await.expect("packed");
+            store.move_far(stream(), time(nanos)).await.expect("moved");
+        }
+        Step::DeleteUnwanted => store.delete_unwanted().await.expect("deleted"),
+        Step::Daily => assert_eq!(store.daily(stream()).await.expect("days"), model.daily()),
         Step::Find(query) => {
             assert_eq!(
                 find_all(&store, query.clone()).await,
@@ -263,6 +289,8 @@ async fn take(step: Step, fixture: &mut Fixture, model: &mut Model) {
             model.is_finished = true;
         }
     }
+    let (_, cache_bytes) = fixture.far.as_ref().expect("a second tier");
+    assert!(far::cached_bytes(fixture) <= *cache_bytes);
 }
 
 /// What a follower gives without waiting.
@@ -287,11 +315,12 @@ proptest! {
     fn the_store_does_what_a_list_would_do(
         steps in proptest::collection::vec(any_step(), 1..40),
         segment_bytes in 40..600_u64,
+        cache_bytes in 0..2000_u64,
         ends in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let mut fixture = Fixture::with_segments(segment_bytes);
+            let mut fixture = Fixture::with_far(segment_bytes, cache_bytes);
             let mut model = Model::default();
             for step in steps {
                 take(step, &mut fixture, &mut model).await;
@@ -307,6 +336,10 @@ proptest! {
                 fixture.store.compact(stream(), time(100)).await.expect("packed");
                 fixture.reopen();
             }
+            fixture.store.delete_unwanted().await.expect("deleted");
+            fixture.store.move_far(stream(), time(100)).await.expect("moved");
+            assert_eq!(fixture.read_all().await, model.records);
+            assert_eq!(fixture.far().names(), far::marked(&fixture));
         });
     }
 }
