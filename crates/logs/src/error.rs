@@ -62,7 +62,7 @@ pub enum Error {
 
 impl Error {
     /// Whether lines are in the far store, and cannot be had from there.
-    pub(crate) fn is_far(&self) -> bool {
+    pub fn is_far(&self) -> bool {
         matches!(self, Self::Far { .. })
     }
 

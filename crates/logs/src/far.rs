@@ -32,7 +32,7 @@ use crate::far::cache::Cache;
 const UNWANTED: &str = "unwanted";
 /// The folder with copies of far segments.
 const CACHE: &str = "cache";
-/// The most that one page of a query reads from a far store, in bytes.
+/// The most that one page of a query fetches from a far store, in bytes.
 const MAX_PAGE: u64 = 64 << 20;
 
 /// Keeps segments outside of this machine, each under a name. All functions may block.
@@ -122,7 +122,7 @@ impl Tier {
         self.attached.get().ok_or(FarError::NotConfigured)
     }
 
-    /// The most that a page reads from the far store: what it read stays in the cache until its end.
+    /// The most that a page fetches: what it fetched stays in the cache until its end.
     pub(crate) fn page_bytes(&self) -> u64 {
         let attached = self.attached.get();
         attached.map_or(MAX_PAGE, |far| far.cache.max_bytes().min(MAX_PAGE))

@@ -2,9 +2,9 @@
 //!
 //! Guarantees: the pages of a query, each begun with the cursor of the one before, have every line that
 //! fits once and in order, whatever is added or packed in between. A page takes a bounded time: one
-//! that has looked through [`MAX_TEXT`], or read as much from the far store as a page may, ends early,
-//! with a cursor. So does one that has lines when the far store does not give more: who goes on after
-//! it is told.
+//! that has looked through [`MAX_TEXT`] ends early, with a cursor.
+//!
+//! Not here: fetching segments from the far store (see `paging`).
 
 use memchr::memmem;
 use tose_api::Timestamp;
@@ -17,12 +17,12 @@ use crate::error::Result;
 use crate::frame::Span;
 use crate::query;
 use crate::segment::{Frame, SegmentReader};
-use crate::stream::{Place, Segment, Stream, View};
+use crate::stream::{Segment, Stream, View};
 
 /// How much text one page looks through, in bytes. It takes about a second.
 const MAX_TEXT: usize = 1 << 30;
 /// The most text in a page, in bytes, but for its last line.
-const MAX_PAGE: usize = 16 << 20;
+pub(crate) const MAX_PAGE: usize = 16 << 20;
 
 /// The order in which lines are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,7 +117,20 @@ pub struct Page {
     pub cursor: Option<u64>,
 }
 
-pub(crate) fn find(stream: &Stream, view: &View, query: &Query) -> Result<Page> {
+/// What a look found, as far as no segment has to be fetched.
+pub(crate) struct Found {
+    pub(crate) page: Page,
+    /// What has to be fetched before the next look, which begins at the page's cursor.
+    pub(crate) wanted: Option<Segment>,
+}
+
+/// Looks until a segment has to be fetched, unless it is `fetched`, which was.
+pub(crate) fn find(
+    stream: &Stream,
+    view: &View,
+    query: &Query,
+    fetched: Option<u32>,
+) -> Result<Found> {
     let mut finder = Finder::new(query);
     let mut segments: Vec<_> = view.segments.iter().enumerate().collect();
     if query.direction == Direction::Backward {
@@ -127,29 +140,21 @@ pub(crate) fn find(stream: &Stream, view: &View, query: &Query) -> Result<Page> 
         if finder.passes_over(segment.first_seq, view.end_seq(index), segment.span) {
             continue;
         }
-        match finder.look_through(stream, segment) {
-            Ok(Progress::Open) => {}
-            Ok(Progress::Full) => return Ok(finder.into_page()),
-            Err(error) if error.is_far() && !finder.records.is_empty() => {
-                return Ok(finder.into_page());
-            }
-            Err(error) => return Err(error),
+        if let Some(pod) = &query.pod
+            && stream.far_lacks_pod(segment, pod)?
+        {
+            continue;
         }
-        if segment.place == Place::Far {
-            finder.far += segment.bytes;
-            if finder.far >= stream.tier.page_bytes() {
-                finder.last_seen = Some(match query.direction {
-                    Direction::Forward => view.end_seq(index).saturating_sub(1),
-                    Direction::Backward => segment.first_seq,
-                });
-                return Ok(finder.into_page());
-            }
+        if Some(segment.number) != fetched && !stream.is_at_hand(segment)? {
+            finder.stop_before(segment.first_seq, view.end_seq(index));
+            return Ok(finder.ended(Some(segment.clone())));
+        }
+        if finder.look_through(stream, segment)? == Progress::Full {
+            return Ok(finder.ended(None));
         }
     }
-    Ok(Page {
-        records: finder.records,
-        cursor: None,
-    })
+    finder.last_seen = None;
+    Ok(finder.ended(None))
 }
 
 #[derive(PartialEq, Eq)]
@@ -169,8 +174,6 @@ struct Finder<'a> {
     /// How much text was looked through, and how much was found.
     text: usize,
     found: usize,
-    /// How much was read from the far store, in bytes.
-    far: u64,
 }
 
 impl<'a> Finder<'a> {
@@ -182,15 +185,25 @@ impl<'a> Finder<'a> {
             last_seen: query.cursor,
             text: 0,
             found: 0,
-            far: 0,
         }
     }
 
-    /// What was found, with more to come.
-    fn into_page(self) -> Page {
-        Page {
-            cursor: self.last_seen,
-            records: self.records,
+    /// Takes all lines as seen that are before a segment with these numbers (the end excluded), in the
+    /// order of the query.
+    fn stop_before(&mut self, first: u64, end: u64) {
+        self.last_seen = Some(match (self.query.direction, self.last_seen) {
+            (Direction::Forward, seen) => first.saturating_sub(1).max(seen.unwrap_or(0)),
+            (Direction::Backward, seen) => end.min(seen.unwrap_or(end)),
+        });
+    }
+
+    fn ended(self, wanted: Option<Segment>) -> Found {
+        Found {
+            page: Page {
+                records: self.records,
+                cursor: self.last_seen,
+            },
+            wanted,
         }
     }
 
@@ -208,11 +221,6 @@ impl<'a> Finder<'a> {
     }
 
     fn look_through(&mut self, stream: &Stream, segment: &Segment) -> Result<Progress> {
-        if let Some(pod) = &self.query.pod
-            && stream.far_lacks_pod(segment, pod)?
-        {
-            return Ok(Progress::Open);
-        }
         let Some(mut reader) = query::open(stream, segment)? else {
             return Ok(Progress::Open);
         };

@@ -22,6 +22,7 @@ mod find;
 mod follow;
 mod frame;
 mod pack;
+mod paging;
 mod query;
 mod segment;
 mod stream;
@@ -196,11 +197,18 @@ impl LogStore {
 
     /// The lines that a query finds, a page at a time.
     pub async fn find(&self, stream: StreamId, query: Query) -> Result<Page> {
-        let find = move |stream: &Stream, turn: Turn<'_>| {
-            let view = turn.view(stream)?;
-            find::find(stream, &view, &query)
-        };
-        self.streams.get(stream).run(find).await
+        self.find_in_turns(stream, query, async || ()).await
+    }
+
+    /// The same, for one who takes turns with others: `turn` is called before each look at what is
+    /// here, and what it answers is dropped before a segment of the far store is waited for.
+    pub async fn find_in_turns<T>(
+        &self,
+        stream: StreamId,
+        query: Query,
+        turn: impl AsyncFn() -> T,
+    ) -> Result<Page> {
+        paging::find_page(&self.streams.get(stream), query, turn).await
     }
 
     /// What the stream holds of each day, from the first to the last.

@@ -84,6 +84,10 @@ impl Cache {
         self.max_bytes
     }
 
+    pub(crate) fn has(&self, key: Key) -> bool {
+        self.shelf().kept.contains_key(&key)
+    }
+
     /// Opens a copy, which `fetch` writes if there is none.
     pub(crate) fn read(
         &self,

@@ -233,6 +233,20 @@ impl Stream {
         }
     }
 
+    /// Whether a segment can be opened without waiting for the far store, or is gone.
+    pub(crate) fn is_at_hand(&self, segment: &Segment) -> Result<bool> {
+        let Some(marker) = self.marker(segment)? else {
+            return Ok(true);
+        };
+        let key = marker.content.key(self.id, segment.number);
+        Ok(self.tier.attached().is_ok_and(|far| far.cache.has(key)))
+    }
+
+    /// Fetches a segment of the far store, unless it is here or gone.
+    pub(crate) fn fetch(&self, segment: &Segment) -> Result<()> {
+        self.open_far(segment).map(drop)
+    }
+
     /// Whether a segment is known to have no line of this pod, without fetching it.
     pub(crate) fn far_lacks_pod(&self, segment: &Segment, pod: &str) -> Result<bool> {
         let marker = self.marker(segment)?;

@@ -32,6 +32,8 @@ struct State {
     /// The directory of which a copy is kept before and after each call.
     watched: Option<PathBuf>,
     moments: Vec<Moment>,
+    /// How many turns are free whenever something is fetched.
+    turns: Option<(Arc<tokio::sync::Semaphore>, usize)>,
 }
 
 impl State {
@@ -75,6 +77,9 @@ impl FarStore for FakeFar {
         let mut state = self.state();
         state.keep_moment();
         state.call("get", name)?;
+        if let Some((turns, free)) = &state.turns {
+            assert_eq!(turns.available_permits(), *free);
+        }
         match state.objects.get(name) {
             Some((expected, content)) if expected == ticket => {
                 let written = into.write_all(content);
@@ -631,14 +636,42 @@ async fn what_is_far_is_said_to_be_so_when_there_is_no_far_store_any_more() {
         matches!(source, FarError::NotConfigured)
     };
     assert!(refused.as_ref().is_err_and(is_said), "{refused:?}");
-    let page = fixture.store.find(stream(), query(60, 99)).await;
-    assert_eq!(page.expect("a page").records, lines[60..]);
+    let backward = Query {
+        direction: Direction::Backward,
+        ..query(0, 99)
+    };
+    let page = fixture
+        .store
+        .find(stream(), backward)
+        .await
+        .expect("a page");
+    assert_eq!(page.cursor, Some(61));
+    assert!(page.records.iter().rev().eq(&lines[60..]));
     fixture.store.remove(stream()).await.expect("removed");
     // Once there is one, what was there is deleted.
     fixture.far = far;
     fixture.reopen();
     fixture.store.delete_unwanted().await.expect("deleted");
     assert!(fixture.far().names().is_empty());
+}
+
+#[tokio::test]
+async fn who_waits_for_the_far_store_holds_no_turn() {
+    let fixture = filled(1 << 20).await;
+    let lines = fixture.read_all().await;
+    move_all(&fixture).await.expect("moved");
+    let turns = Arc::new(tokio::sync::Semaphore::new(1));
+    fixture.far().state().turns = Some((Arc::clone(&turns), 1));
+    fixture.far().take_calls("get");
+    let looks = std::cell::Cell::new(0);
+    let turn = async || {
+        looks.set(looks.get() + 1);
+        turns.acquire().await.expect("open")
+    };
+    let query = query(0, 99);
+    let page = fixture.store.find_in_turns(stream(), query, turn).await;
+    assert_eq!(page.expect("a page").records, lines);
+    assert_eq!((looks.get(), fixture.far().take_calls("get")), (7, 6));
 }
 
 /// Many readers, and a cache that holds one segment.
