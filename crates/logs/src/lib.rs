@@ -29,6 +29,7 @@ mod stream;
 mod stream_id;
 mod streams;
 
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -197,16 +198,16 @@ impl LogStore {
 
     /// The lines that a query finds, a page at a time.
     pub async fn find(&self, stream: StreamId, query: Query) -> Result<Page> {
-        self.find_in_turns(stream, query, async || ()).await
+        self.find_in_turns(stream, query, || ready(())).await
     }
 
     /// The same, for one who takes turns with others: `turn` is called before each look at what is
     /// here, and what it answers is dropped before a segment of the far store is waited for.
-    pub async fn find_in_turns<T>(
+    pub async fn find_in_turns<T: Future>(
         &self,
         stream: StreamId,
         query: Query,
-        turn: impl AsyncFn() -> T,
+        turn: impl Fn() -> T,
     ) -> Result<Page> {
         paging::find_page(&self.streams.get(stream), query, turn).await
     }

@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::find::{self, Found, MAX_PAGE, Page, Query};
 use crate::stream::{self, Stream, Turn};
 
-pub(crate) async fn find_page<T>(
+pub(crate) async fn find_page<T: Future>(
     stream: &Arc<Stream>,
     mut query: Query,
-    turn: impl AsyncFn() -> T,
+    turn: impl Fn() -> T,
 ) -> Result<Page> {
     let mut records = Vec::new();
     let (mut text, mut fetched_bytes) = (0, 0);

@@ -14,6 +14,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// The source of an error, whatever it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The code of [`Error::Unavailable`] where no other says more.
+pub const UNAVAILABLE: &str = "unavailable";
+
 /// Why something cannot be done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,9 +50,10 @@ pub enum Error {
         message: String,
         retry_after: Duration,
     },
-    /// Something that is needed does not answer.
+    /// Something that is needed does not answer; `code` is for programs.
     #[error("{message}")]
     Unavailable {
+        code: &'static str,
         message: String,
         #[source]
         source: Option<BoxError>,
@@ -129,7 +133,7 @@ impl Error {
             Self::NotFound(_) => "not_found",
             Self::Conflict { code, .. } => code,
             Self::RateLimited { .. } => "rate_limited",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { code, .. } => code,
             Self::Internal { .. } => "internal",
         }
     }
@@ -140,6 +144,7 @@ impl From<crate::driver::DriverError> for Error {
         use crate::driver::DriverError;
         match error {
             DriverError::Unavailable(_) => Self::Unavailable {
+                code: UNAVAILABLE,
                 message: "the container engine does not answer; try again in a moment".to_owned(),
                 source: Some(Box::new(error)),
             },

@@ -84,6 +84,7 @@ use crate::git_api::GitApi;
 use crate::github_app::GithubApp;
 use crate::limiter::Limiter;
 use crate::liveness::Liveness;
+use crate::log_tier::LogTier;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
 use crate::outgoing::Outgoing;
@@ -101,10 +102,12 @@ pub struct Platform {
     pub(crate) data_plane: Arc<dyn DataPlane>,
     pub(crate) routes: RouteBook,
     pub(crate) logs: LogStore,
+    /// The bucket that old log lines are in, if there is one.
+    pub(crate) log_tier: Option<Arc<LogTier>>,
     pub(crate) metrics: MetricsStore,
     pub(crate) meter: meter::Meter,
     pub(crate) telemetry: Telemetry,
-    pub(crate) vault: Vault,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGen>,
     pub(crate) signals: Signals,

@@ -1,4 +1,5 @@
-//! Files that backups are kept in: compressed, then encrypted piece by piece.
+//! Files that backups are kept in, and segments of logs in a bucket: compressed, then encrypted piece by
+//! piece.
 //!
 //! The pieces are sealed with XChaCha20-Poly1305 after the STREAM construction: each piece's nonce has its
 //! number and whether it is the last one, so pieces can be neither exchanged nor cut off unnoticed. A
@@ -163,7 +164,7 @@ impl<R: Read> Read for Opener<R> {
 fn damaged(why: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("the backup's file is damaged: {why}"),
+        format!("the file is damaged: {why}"),
     )
 }
 

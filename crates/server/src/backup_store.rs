@@ -13,17 +13,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::AmazonS3;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use tose_api::{BackupId, ProjectId};
-use tose_model::secret::ExposeSecret;
 use tose_store::BackupPlace;
 
+use crate::bucket;
 use crate::config::S3Config;
-use crate::secrets::read_secret_file;
 
 /// Bytes of a part of an upload; S3 takes 10,000 of them.
 const PART: usize = 16 << 20;
@@ -164,18 +163,8 @@ fn gone(path: &Path, removed: io::Result<()>) -> Result<()> {
 
 impl Bucket {
     fn open(config: &S3Config) -> Result<Self> {
-        let secret = read_secret_file(&config.secret_access_key_file)?;
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(&config.bucket)
-            .with_region(&config.region)
-            .with_access_key_id(&config.access_key_id)
-            .with_secret_access_key(secret.expose_secret())
-            .with_allow_http(config.allow_http);
-        if let Some(endpoint) = &config.endpoint {
-            builder = builder.with_endpoint(endpoint);
-        }
         Ok(Self {
-            service: Arc::new(builder.build()?),
+            service: Arc::new(bucket::builder(config)?.build()?),
             prefix: config.prefix.clone(),
         })
     }

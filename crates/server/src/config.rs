@@ -11,7 +11,9 @@ mod databases;
 mod drains;
 mod github_app;
 mod payments;
+mod logs;
 mod proxy;
+mod s3;
 mod smtp;
 
 use std::net::SocketAddr;
@@ -33,7 +35,6 @@ use acme::AcmeTable;
 pub use ai::AiConfig;
 use ai::AiTable;
 use backups::BackupsTable;
-pub use backups::S3Config;
 use billing::BillingTable;
 pub use billing::{BillingConfig, Seller};
 use databases::DatabasesTable;
@@ -43,7 +44,10 @@ pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
 use payments::PaymentsTable;
 pub use payments::{Payments, PayosConfig, SepayConfig, StripeConfig, VnpayConfig};
+pub use logs::LogTierConfig;
+use logs::LogsTable;
 use proxy::ProxyTable;
+pub use s3::S3Config;
 use smtp::SmtpTable;
 pub use smtp::{Smtp, SmtpTls};
 
@@ -230,6 +234,8 @@ pub struct Config {
     pub layer_cache: LayerCache,
     /// What is kept of each project's log.
     pub log_retention: LogRetention,
+    /// `[logs]`; absent: all lines are kept in the data directory.
+    pub log_tier: Option<LogTierConfig>,
     /// The name of the place where apps run.
     pub region: Slug,
     /// Whether anybody can make an account.
@@ -361,6 +367,7 @@ struct File {
     disk: DiskTable,
     build: BuildTable,
     retention: RetentionTable,
+    logs: LogsTable,
     region: Option<Slug>,
     trusted_proxies: Vec<IpNet>,
     proxy: ProxyTable,
@@ -591,6 +598,7 @@ impl Config {
                 bytes: u64::from(file.retention.log_mb.unwrap_or(256)) << 20,
                 age: Duration::from_secs(u64::from(file.retention.log_days.unwrap_or(30)) * 86_400),
             },
+            log_tier: file.logs.into_config()?,
             region: match file.region {
                 Some(region) => region,
                 None => "local".parse().expect("local is a slug"),

@@ -20,7 +20,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use tose_api::Timestamp;
 use tose_api::github::GithubRepositoryView;
-use tose_model::error::{Error, Result};
+use tose_model::error::{Error, Result, UNAVAILABLE};
 use tose_model::secret::{ExposeSecret, SecretString};
 use tose_store::GithubFound;
 
@@ -291,6 +291,7 @@ fn repository(row: &Value) -> Option<GithubRepositoryView> {
 
 fn unavailable(answer: Answer) -> Error {
     Error::Unavailable {
+        code: UNAVAILABLE,
         message: match answer {
             Answer::Refused(status) => {
                 format!("GitHub answered {status}; begin again with another link")

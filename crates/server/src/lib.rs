@@ -9,6 +9,7 @@ mod assistant;
 mod backup_file;
 mod backup_store;
 pub mod books;
+mod bucket;
 mod build;
 mod catalogue;
 pub mod config;
@@ -23,6 +24,7 @@ mod http;
 mod invoice;
 mod limiter;
 mod liveness;
+mod log_tier;
 mod mail;
 mod metrics;
 mod outgoing;
@@ -59,6 +61,7 @@ use crate::data_plane::DataPlane;
 use crate::dns::Dns;
 use crate::git_api::GitApi;
 use crate::github_app::GithubApp;
+use crate::log_tier::LogTier;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
 use crate::outgoing::Outgoing;
@@ -263,7 +266,10 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         .map_err(StartError::because("a template cannot be used"))?;
     let backups = BackupStore::open(config.data_path("backups"), config.backup_bucket.as_ref())
         .map_err(StartError::because("the bucket of backups cannot be used"))?;
+    let vault = Arc::new(data.vault);
+    let log_tier = open_log_tier(&config, &data.logs, &vault, &parts.ids)?;
     let platform = Arc::new(Platform {
+        log_tier,
         backups,
         catalogue,
         passwords,
@@ -291,7 +297,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         metrics: data.metrics,
         meter: Default::default(),
         telemetry: Telemetry::new(),
-        vault: data.vault,
+        vault,
         clock: parts.clock,
         ids: parts.ids,
         signals,
@@ -331,12 +337,36 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     })
 }
 
+/// Gives the log store its second tier, if it is to have one.
+fn open_log_tier(
+    config: &Config,
+    logs: &LogStore,
+    vault: &Arc<Vault>,
+    ids: &Arc<dyn IdGen>,
+) -> Result<Option<Arc<LogTier>>, StartError> {
+    let Some(config) = &config.log_tier else {
+        return Ok(None);
+    };
+    let tier = LogTier::open(&config.bucket, Arc::clone(vault), Arc::clone(ids));
+    let tier = tier.map_err(StartError::because("the bucket of logs cannot be used"))?;
+    let tier = Arc::new(tier);
+    let far = Arc::<LogTier>::clone(&tier);
+    logs.attach_far_store(far, config.cache_bytes)
+        .map_err(StartError::because(
+            "the bucket of logs cannot be used: its cache could not be made",
+        ))?;
+    Ok(Some(tier))
+}
+
 impl Server {
     /// Lets running requests end, stops the loops where they stand, and closes the store. Apps and
     /// the proxy go on.
     pub async fn stop(self) {
         self.stop.cancel();
         self.http.wait().await;
+        if let Some(tier) = &self.platform.log_tier {
+            tier.stop();
+        }
         self.platform.background.close();
         self.platform.background.wait().await;
         self.tasks.stop().await;

@@ -9,7 +9,7 @@ use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use tose_model::error::{Error, Result};
+use tose_model::error::{Error, Result, UNAVAILABLE};
 use tose_model::secret::ExposeSecret;
 
 use crate::config::{Smtp, SmtpTls};
@@ -70,6 +70,7 @@ impl Mailer {
 
 fn unavailable(message: &str, source: Option<lettre::transport::smtp::Error>) -> Error {
     Error::Unavailable {
+        code: UNAVAILABLE,
         message: format!("{message}; ask the operator"),
         source: source.map(Into::into),
     }

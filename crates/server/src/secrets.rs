@@ -98,6 +98,8 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         backup_id: BackupId,
     },
+    /// The key of a log segment outside of this machine.
+    LogSegmentKey { name: &'a str },
     /// What a project's push events are signed with.
     WebhookSecret {
         workspace_id: WorkspaceId,
@@ -175,6 +177,7 @@ impl Place<'_> {
             } => {
                 format!("v{KEY_VERSION}/backups.file_key/{workspace_id}/{backup_id}")
             }
+            Self::LogSegmentKey { name } => format!("v{KEY_VERSION}/logs.segment_key/{name}"),
             Self::WebhookSecret {
                 workspace_id,
                 project_id,

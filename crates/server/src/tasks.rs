@@ -16,6 +16,7 @@ mod images;
 mod liveness;
 mod meter;
 mod payments;
+mod log_tier;
 mod probe;
 mod project_pass;
 mod proofs;
@@ -66,6 +67,7 @@ impl Tasks {
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(payments::run(Arc::clone(platform)));
         tasks.spawn(meter::run(Arc::clone(platform)));
+        tasks.spawn(log_tier::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));
         tasks.spawn(schedules::run(Arc::clone(platform)));
         tasks.spawn(storage::run(Arc::clone(platform)));

@@ -92,6 +92,11 @@ const PLACES: [Place; 5] = [
                 "a backup's file is written and read with its key",
             ),
             permit(
+                "crates/server/src/log_tier.rs",
+                "open_key",
+                "a log segment in the bucket is read with its key",
+            ),
+            permit(
                 "crates/server/src/app/database.rs",
                 "open_account",
                 "a database's server is told its passwords, and admins are shown the account's",

@@ -664,9 +664,9 @@ async fn who_waits_for_the_far_store_holds_no_turn() {
     fixture.far().state().turns = Some((Arc::clone(&turns), 1));
     fixture.far().take_calls("get");
     let looks = std::cell::Cell::new(0);
-    let turn = async || {
+    let turn = || {
         looks.set(looks.get() + 1);
-        turns.acquire().await.expect("open")
+        turns.acquire()
     };
     let query = query(0, 99);
     let page = fixture.store.find_in_turns(stream(), query, turn).await;

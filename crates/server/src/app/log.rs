@@ -2,8 +2,10 @@
 
 use tose_api::envelope::Paging;
 use tose_api::log::{LogDay, LogLineView, LogPage, LogStats};
-use tose_api::{DeploymentId, ProjectId};
-use tose_logs::{Direction, FollowFrom, Follower, LogStore, Query, Record, StreamId};
+use tose_api::{DeploymentId, ProjectId, WorkspaceId};
+use tose_logs::{
+    Direction, FarError, FollowFrom, Follower, LogStore, Page, Query, Record, StreamId,
+};
 use tose_model::access::Access;
 use tose_model::deployment::Deployment;
 use tose_model::error::{Error, Result};
@@ -23,16 +25,18 @@ impl Platform {
         let from = match query.start {
             Some(start) => FollowFrom::Since(start),
             None if query.is_everything() => FollowFrom::Tail(query.limit),
-            None => {
-                let _turn = self.limits.log_search(access.scope().id()).await;
-                self.nth_last(stream, query).await?
-            }
+            None => self.nth_last(access.scope().id(), stream, query).await?,
         };
         Ok(self.logs.follow(stream, from))
     }
 
     /// Where the last lines begin that the query finds, as many as its limit.
-    async fn nth_last(&self, stream: StreamId, query: &Query) -> Result<FollowFrom> {
+    async fn nth_last(
+        &self,
+        workspace_id: WorkspaceId,
+        stream: StreamId,
+        query: &Query,
+    ) -> Result<FollowFrom> {
         let mut first = None;
         let mut query = Query {
             direction: Direction::Backward,
@@ -42,8 +46,7 @@ impl Platform {
         let newest = self.logs.tail(stream, 1).await.map_err(log_error)?;
         let newest = newest.last().map_or(0, |record| record.seq);
         while query.limit > 0 {
-            let page = self.logs.find(stream, query.clone()).await;
-            let page = page.map_err(log_error)?;
+            let page = self.find_lines(workspace_id, stream, query.clone()).await?;
             query.limit -= page.records.len().min(query.limit);
             first = page.records.last().map(|record| record.seq).or(first);
             query.cursor = page.cursor;
@@ -62,13 +65,24 @@ impl Platform {
         query: Query,
     ) -> Result<LogPage> {
         let project = self.find_project(access, slug).await?;
-        let _turn = self.limits.log_search(access.scope().id()).await;
         let stream = StreamId::Project(project.id);
-        let page = self.logs.find(stream, query).await.map_err(log_error)?;
+        let page = self.find_lines(access.scope().id(), stream, query).await?;
         Ok(LogPage {
             lines: page.records.iter().map(line_view).collect(),
             cursor: page.cursor.map(|seq| seq.to_string()),
         })
+    }
+
+    /// A page of lines, looked for in the turn of the workspace.
+    pub(crate) async fn find_lines(
+        &self,
+        workspace_id: WorkspaceId,
+        stream: StreamId,
+        query: Query,
+    ) -> Result<Page> {
+        let turn = || self.limits.log_search(workspace_id);
+        let page = self.logs.find_in_turns(stream, query, turn).await;
+        page.map_err(log_error)
     }
 
     /// The project's log and the store that has it, for one who reads all that a query finds.
@@ -175,5 +189,31 @@ pub(crate) fn line_view(record: &Record) -> LogLineView {
 }
 
 pub(crate) fn log_error(error: tose_logs::Error) -> Error {
-    Error::internal("the log store failed", error)
+    let tose_logs::Error::Far {
+        oldest,
+        newest,
+        source,
+        ..
+    } = &error
+    else {
+        return Error::internal("the log store failed", error);
+    };
+    let lines = match oldest.zip(*newest) {
+        Some((oldest, newest)) => format!("the log lines from {oldest} to {newest}"),
+        None => "some log lines".to_owned(),
+    };
+    let why = match source {
+        FarError::Unavailable(_) => {
+            "they are in a bucket that does not answer; try again in a moment, or ask for other times"
+        }
+        FarError::Damaged(_) => "what a bucket has of them is damaged; ask the operator",
+        FarError::NotConfigured => {
+            "they are in a bucket, and the server has none any more; ask the operator"
+        }
+    };
+    Error::Unavailable {
+        code: "log_tier_unavailable",
+        message: format!("{lines} cannot be read: {why}"),
+        source: Some(Box::new(error)),
+    }
 }

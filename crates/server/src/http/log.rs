@@ -10,20 +10,20 @@ use axum::extract::{Path, Query as UrlQuery, State};
 use axum::response::IntoResponse;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tose_api::analysis::{AnalyzeLogs, MAX_ANALYZED};
 use tose_api::log::{LogLevel, LogSource};
 use tose_api::{Timestamp, WorkspaceId};
-use tose_logs::{Direction, LogStore, Query, Record, StreamId};
+use tose_logs::{Direction, Query, Record, StreamId};
 use tose_model::Error;
 use tose_model::access::Access;
 use tose_model::log::Search;
 
 use crate::app::Platform;
-use crate::app::log::{line_view, log_error};
+use crate::app::log::line_view;
 use crate::http::body::OptionalBody;
 use crate::http::deployment::MAX_LINE_NUMBER;
 use crate::http::project::ProjectPath;
@@ -189,11 +189,10 @@ pub(crate) async fn download(
     // What is written from now on is not waited for.
     query.end = query.end.or(Some(platform.now()));
     let place = platform.limits.socket(access.scope().id())?;
-    let (logs, stream) = platform.open_log(&access, &project).await?;
+    let (_, stream) = platform.open_log(&access, &project).await?;
     let download = Download {
         platform: Arc::clone(&platform),
         workspace_id: access.scope().id(),
-        logs,
         stream,
         query: Some(query),
         format,
@@ -204,7 +203,17 @@ pub(crate) async fn download(
         Format::Text => format!("attachment; filename=\"{project}.log.gz\""),
         Format::Json => format!("attachment; filename=\"{project}.jsonl.gz\""),
     };
-    let chunks = stream::try_unfold(download, Download::next);
+    // What cannot even be begun is said as an error.
+    let (first, rest) = download.next().await?.unzip();
+    let first = stream::iter(first.map(Ok));
+    let rest = stream::try_unfold(rest, async |rest| match rest {
+        Some(download) => Ok(download
+            .next()
+            .await?
+            .map(|(chunk, rest)| (chunk, Some(rest)))),
+        None => Ok::<_, Error>(None),
+    });
+    let chunks = first.chain(rest);
     let headers = [
         (CONTENT_TYPE, "application/gzip".to_owned()),
         (CONTENT_DISPOSITION, name),
@@ -216,7 +225,6 @@ pub(crate) async fn download(
 struct Download {
     platform: Arc<Platform>,
     workspace_id: WorkspaceId,
-    logs: LogStore,
     stream: StreamId,
     /// What comes next; `None` when all was read.
     query: Option<Query>,
@@ -230,11 +238,8 @@ impl Download {
     /// The next compressed bytes; none at the end.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Error> {
         while let Some(mut query) = self.query.take() {
-            let page = {
-                let _turn = self.platform.limits.log_search(self.workspace_id).await;
-                self.logs.find(self.stream, query.clone()).await
-            };
-            let page = page.map_err(log_error)?;
+            let (id, stream) = (self.workspace_id, self.stream);
+            let page = self.platform.find_lines(id, stream, query.clone()).await?;
             let is_last = page.cursor.is_none();
             self = tokio::task::spawn_blocking(move || self.write(&page.records, is_last))
                 .await

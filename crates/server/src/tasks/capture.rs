@@ -8,6 +8,7 @@
 //! lines may be out of order, but by less than [`OVERLAP`].
 
 mod flood;
+mod known;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,7 +18,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 use tose_api::Timestamp;
 use tose_api::log::LogLevel;
-use tose_logs::{Event, FollowFrom, StreamId};
+use tose_logs::StreamId;
 use tose_model::driver::{
     DriverError, DriverResult, ObservedReplica, ReplicaKey, ReplicaName, ReplicaState,
 };
@@ -28,6 +29,7 @@ use crate::app::Platform;
 use crate::app::log::log_error;
 use crate::tasks::Spawner;
 use crate::tasks::capture::flood::Flood;
+use crate::tasks::capture::known::Known;
 
 /// Where what a replica writes is stored.
 pub(crate) fn stream_of(key: &ReplicaKey) -> StreamId {
@@ -140,9 +142,11 @@ impl Capture {
             .await
             .map_err(log_error)?;
         let since = position.map(|position| position.time.saturating_sub(OVERLAP));
-        let mut known = match since {
-            Some(since) => self.known_since(stream_id, name, since).await?,
-            None => HashMap::new(),
+        let mut known = match position.zip(since) {
+            Some((position, since)) => Known::find(logs, stream_id, name, position, since)
+                .await
+                .map_err(log_error)?,
+            None => Known::nothing(),
         };
         let lines = match self.platform.driver.logs(name, since).await {
             Ok(lines) => lines,
@@ -156,9 +160,8 @@ impl Capture {
             let mut fresh: Vec<LogLine> = Vec::with_capacity(batch.len());
             for line in batch {
                 let line = line?;
-                match known.get_mut(&line) {
-                    Some(count) if *count > 0 => *count -= 1,
-                    _ => fresh.push(line),
+                if !known.takes(&line) {
+                    fresh.push(line);
                 }
             }
             last_time = fresh.last().map(|line| line.time).or(last_time);
@@ -189,33 +192,6 @@ impl Capture {
         let flood = Arc::new(Mutex::new(Flood::new(rate, self.platform.now())));
         floods.insert(stream_id, Arc::downgrade(&flood));
         flood
-    }
-
-    /// The replica's stored lines from `since` on, with how often each is there.
-    async fn known_since(
-        &self,
-        stream_id: StreamId,
-        name: &ReplicaName,
-        since: Timestamp,
-    ) -> Result<HashMap<LogLine, usize>> {
-        let mut known = HashMap::new();
-        let mut stored = self
-            .platform
-            .logs
-            .follow(stream_id, FollowFrom::Since(since));
-        while let Some(event) = stored.next_ready().await.map_err(log_error)? {
-            match event {
-                Event::Records(records) => {
-                    let lines = records.iter().map(|record| &record.line);
-                    for line in lines.filter(|line| *line.pod == *name.as_str()) {
-                        *known.entry(line.clone()).or_default() += 1;
-                    }
-                }
-                Event::Missed(_) => {}
-                Event::End => break,
-            }
-        }
-        Ok(known)
     }
 }
 
