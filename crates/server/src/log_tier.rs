@@ -29,8 +29,9 @@ use crate::bucket;
 use crate::config::S3Config;
 use crate::secrets::{Place, Vault, VaultError};
 
-/// How long a connection may take, and a call with it.
+/// How long a connection may take, the service may be silent, and a call may take with all of it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a call is made again at once, and how long that may take in all.
 const RETRIES: usize = 2;
@@ -70,6 +71,7 @@ impl LogTier {
         let options = ClientOptions::new()
             .with_allow_http(config.allow_http)
             .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_read_timeout(READ_TIMEOUT)
             .with_timeout(CALL_TIMEOUT);
         let retry = RetryConfig {
             max_retries: RETRIES,

@@ -13,11 +13,14 @@ use crate::program::{program, run};
 
 const VERSION: &str = "5.2.5";
 const BUCKET: &str = "backups";
+/// Without it, nobody gets what was put there with one.
+const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
 
 /// Keeps objects in memory.
 pub struct S3 {
     addr: SocketAddr,
     secret: PathBuf,
+    log: PathBuf,
     server: Child,
 }
 
@@ -28,29 +31,46 @@ impl S3 {
         std::fs::write(&secret, "secret").expect("written");
         let private = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(&secret, private).expect("it is ours");
-        let mut command = program(install().await);
-        command.args(["-H", "127.0.0.1", "-p", &addr.port().to_string()]);
-        let log = std::fs::File::create(folder.join("s3.log")).expect("a file");
-        command.stdout(log.try_clone().expect("a file")).stderr(log);
-        let server = command.into_std().spawn().expect("moto starts");
         let s3 = Self {
             addr,
             secret,
-            server,
+            log: folder.join("s3.log"),
+            server: spawn(addr, &folder.join("s3.log")).await,
         };
+        s3.make_bucket().await;
+        s3
+    }
+
+    /// Starts it again at the same address, with these objects.
+    pub async fn start_again(&mut self, objects: &[(String, Vec<u8>)]) {
+        self.server = spawn(self.addr, &self.log).await;
+        self.make_bucket().await;
+        for (name, bytes) in objects {
+            let put = reqwest::Client::new().put(self.url(&format!("/{name}")));
+            let put = put.header("Authorization", SIGNED).body(bytes.clone());
+            let answer = put.send().await.expect("an answer");
+            assert!(answer.status().is_success(), "{answer:?}");
+        }
+    }
+
+    async fn make_bucket(&self) {
         eventually("the bucket is made", async || {
-            let made = reqwest::Client::new().put(s3.url("")).send().await;
+            let made = reqwest::Client::new().put(self.url("")).send().await;
             let made = made.map_err(|error| error.to_string())?;
             crate::when(made.status().is_success(), made.status())
         })
         .await;
-        s3
     }
 
     /// The settings with which an installation keeps its backups here.
     pub fn settings(&self) -> String {
+        self.settings_of("backups")
+    }
+
+    /// The settings with which it keeps something here: `backups` or `logs`.
+    pub fn settings_of(&self, what: &str) -> String {
         format!(
-            "[backups.s3]\nbucket = \"{BUCKET}\"\nendpoint = \"http://{}\"\nallow_http = true\naccess_key_id = \"key\"\nsecret_access_key_file = \"{}\"\n",
+            "[{what}.s3]\nbucket = \"{BUCKET}\"\nendpoint = \"http://{}\"\nallow_http = true\naccess_key_id = \"key\"\nsecret_access_key_file = \"{}\"\n",
             self.addr,
             self.secret.display()
         )
@@ -76,7 +96,9 @@ impl S3 {
     }
 
     async fn get(&self, path: &str) -> Vec<u8> {
-        let answer = reqwest::get(self.url(path)).await.expect("an answer");
+        let get = reqwest::Client::new().get(self.url(path));
+        let answer = get.header("Authorization", SIGNED).send().await;
+        let answer = answer.expect("an answer");
         answer.bytes().await.expect("a body").to_vec()
     }
 
@@ -91,6 +113,14 @@ impl Drop for S3 {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+async fn spawn(addr: SocketAddr, log: &Path) -> Child {
+    let mut command = program(install().await);
+    command.args(["-H", "127.0.0.1", "-p", &addr.port().to_string()]);
+    let log = std::fs::File::create(log).expect("a file");
+    command.stdout(log.try_clone().expect("a file")).stderr(log);
+    command.into_std().spawn().expect("moto starts")
 }
 
 /// The program, installed beside what is built unless it is there.

@@ -25,6 +25,7 @@ mod lifecycle;
 mod live_log;
 mod liveness;
 mod log_search;
+mod log_tier;
 mod mail;
 mod pages;
 mod preview;
