@@ -6139,7 +6139,7 @@ export interface components {
                 "application/json": components["schemas"]["Failure"];
             };
         };
-        /** @description `unavailable`: something that the server needs does not answer. */
+        /** @description `unavailable`: something that the server needs does not answer; `log_tier_unavailable`: old log lines are in a bucket that does not. */
         503: {
             headers: {
                 /** @description Names this answer in the server's log. */
@@ -9164,6 +9164,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     find_database_logs: {
@@ -9254,6 +9255,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     download_database_logs: {
@@ -9303,6 +9305,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     get_database_log_stats: {
@@ -15940,6 +15943,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     find_logs: {
@@ -16030,6 +16034,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     analyze_logs: {
@@ -16105,6 +16110,7 @@ export interface operations {
             415: components["responses"]["415"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     download_logs: {
@@ -16154,6 +16160,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     get_log_stats: {
@@ -19538,6 +19545,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     find_instance_logs: {
@@ -19628,6 +19636,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     analyze_instance_logs: {
@@ -19703,6 +19712,7 @@ export interface operations {
             415: components["responses"]["415"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     download_instance_logs: {
@@ -19752,6 +19762,7 @@ export interface operations {
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
+            503: components["responses"]["503"];
         };
     };
     get_instance_log_stats: {

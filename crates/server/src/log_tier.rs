@@ -192,3 +192,6 @@ impl std::fmt::Debug for LogTier {
         f.write_str("LogTier")
     }
 }
+
+#[cfg(test)]
+mod tests;

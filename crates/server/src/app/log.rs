@@ -12,32 +12,37 @@ use tose_model::error::{Error, Result};
 
 use crate::app::Platform;
 
+/// The code of an error that says which lines cannot be read.
+const TIER_UNAVAILABLE: &str = "log_tier_unavailable";
+
 impl Platform {
-    /// The project's own output: the last lines that the query finds, as many as its limit, and what comes.
+    /// The project's own output: the last lines that the query finds, as many as its limit, and what comes. With
+    /// it, why there are fewer of the last ones than there should be.
     pub(crate) async fn follow_project_log(
         &self,
         access: &Access,
         slug: &str,
         query: &Query,
-    ) -> Result<Follower> {
+    ) -> Result<(Follower, Option<Error>)> {
         let project = self.find_project(access, slug).await?;
         let stream = StreamId::Project(project.id);
-        let from = match query.start {
-            Some(start) => FollowFrom::Since(start),
-            None if query.is_everything() => FollowFrom::Tail(query.limit),
+        let (from, problem) = match query.start {
+            Some(start) => (FollowFrom::Since(start), None),
+            None if query.is_everything() => (FollowFrom::Tail(query.limit), None),
             None => self.nth_last(access.scope().id(), stream, query).await?,
         };
-        Ok(self.logs.follow(stream, from))
+        Ok((self.logs.follow(stream, from), problem))
     }
 
-    /// Where the last lines begin that the query finds, as many as its limit.
+    /// Where the last lines begin that the query finds, as many as its limit. Who waits for new lines is not
+    /// refused for old ones that cannot be read.
     async fn nth_last(
         &self,
         workspace_id: WorkspaceId,
         stream: StreamId,
         query: &Query,
-    ) -> Result<FollowFrom> {
-        let mut first = None;
+    ) -> Result<(FollowFrom, Option<Error>)> {
+        let (mut first, mut problem) = (None, None);
         let mut query = Query {
             direction: Direction::Backward,
             ..query.clone()
@@ -46,7 +51,13 @@ impl Platform {
         let newest = self.logs.tail(stream, 1).await.map_err(log_error)?;
         let newest = newest.last().map_or(0, |record| record.seq);
         while query.limit > 0 {
-            let page = self.find_lines(workspace_id, stream, query.clone()).await?;
+            let page = match self.find_lines(workspace_id, stream, query.clone()).await {
+                Err(error) if error.code() == TIER_UNAVAILABLE => {
+                    problem = Some(error);
+                    break;
+                }
+                other => other?,
+            };
             query.limit -= page.records.len().min(query.limit);
             first = page.records.last().map(|record| record.seq).or(first);
             query.cursor = page.cursor;
@@ -54,7 +65,8 @@ impl Platform {
                 break;
             }
         }
-        Ok(FollowFrom::After(first.map_or(newest, |first| first - 1)))
+        let from = FollowFrom::After(first.map_or(newest, |first| first - 1));
+        Ok((from, problem))
     }
 
     /// A page of the lines that the query finds in the project's log.
@@ -212,7 +224,7 @@ pub(crate) fn log_error(error: tose_logs::Error) -> Error {
         }
     };
     Error::Unavailable {
-        code: "log_tier_unavailable",
+        code: TIER_UNAVAILABLE,
         message: format!("{lines} cannot be read: {why}"),
         source: Some(Box::new(error)),
     }

@@ -16,14 +16,14 @@ use axum::response::Response;
 use futures_util::SinkExt;
 use serde::Deserialize;
 use tose_api::log::{END, ERROR_PREFIX, LogLevel, LogSource};
-use tose_api::{DeploymentId, Timestamp};
+use tose_api::{DeploymentId, Kind, Timestamp};
 use tose_logs::{Batch, Event, Follower, Record};
 use tose_model::Error;
 use tose_model::access::Access;
 use tose_model::log::LogLine;
 
 use crate::app::Platform;
-use crate::app::log::line_view;
+use crate::app::log::{line_view, log_error};
 use crate::http::deployment::DeploymentPath;
 use crate::http::error::{ApiError, Transport};
 use crate::http::log::LineQuery;
@@ -100,10 +100,12 @@ pub(crate) async fn live(
         limit: tail,
         ..lines.parse()?
     };
-    let follower = platform
+    let (follower, problem) = platform
         .follow_project_log(&access, &project, &wanted)
         .await?;
     let mut stream = Stream::new(follower, &query, None);
+    stream.problem = problem.map(|problem| problem.to_string());
+    stream.last_time = platform.now();
     // From where on is the follower's to know: a line that came later counts, whatever its time.
     stream.wanted = tose_logs::Query {
         start: None,
@@ -205,6 +207,8 @@ struct Stream {
     format: Format,
     stays: bool,
     outcome: Option<Outcome>,
+    /// Why some of the first lines are not there.
+    problem: Option<String>,
     /// Which lines are sent.
     wanted: tose_logs::Query,
     /// The time of the last line that was sent: what the reader misses came after it.
@@ -221,6 +225,7 @@ impl Stream {
             format: query.format.unwrap_or_default(),
             stays: query.follow.unwrap_or(true),
             outcome,
+            problem: None,
             wanted: tose_logs::Query::default(),
             last_time: Timestamp::from_nanos(0),
         }
@@ -234,6 +239,9 @@ impl Stream {
     async fn pump(&mut self, socket: &mut WebSocket) -> Result<(), Gone> {
         let mut ping = tokio::time::interval(PING_PERIOD);
         ping.reset();
+        if let Some(problem) = self.problem.take() {
+            send(socket, self.note(problem)).await?;
+        }
         loop {
             let event = if self.stays {
                 tokio::select! {
@@ -273,7 +281,12 @@ impl Stream {
                         error = &error as &dyn std::error::Error,
                         "a log could not be read"
                     );
-                    let text = format!("{ERROR_PREFIX}the log could not be read; try again");
+                    let error = log_error(error);
+                    let why = match error.kind() {
+                        Kind::Unavailable => error.to_string(),
+                        _ => "the log could not be read; try again".to_owned(),
+                    };
+                    let text = format!("{ERROR_PREFIX}{why}");
                     send(socket, Message::Text(text.into())).await?;
                     return close(socket, close_code::ERROR).await;
                 }

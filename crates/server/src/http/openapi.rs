@@ -490,7 +490,7 @@ fn common_responses(failure: &Value) -> Value {
         ),
         (
             503,
-            "`unavailable`: something that the server needs does not answer.",
+            "`unavailable`: something that the server needs does not answer; `log_tier_unavailable`: old log lines are in a bucket that does not.",
         ),
     ] {
         let mut headers = headers(false);

@@ -244,7 +244,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", d("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_database_logs", "The lines that its server wrote, the newest first"))),
         download(d("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_database_logs", "The same lines as a file, the oldest first"))),
         route("GET", d("/logs/stats"), MEMBER, get(log::stats), doc("get_database_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
-        socket(d("/live-logs"), MEMBER, get(log_socket::live), doc("database_live_logs", "What its server writes")),
+        socket(d("/live-logs"), MEMBER, get(log_socket::live), doc("database_live_logs", "What its server writes").engine()),
         route("GET", d("/backups"), MEMBER, get(database::list_backups), doc("list_backups", "Its backups").pages::<BackupView>()),
         route("POST", d("/backups"), ADMIN, post(database::create_backup), doc("create_backup", "Make a backup").accepts::<BackupView>().text("It has succeeded when it was read once from where it is kept.").conflict("backup_in_progress", "one is being made already")),
         route("GET", d("/backups/{id}"), MEMBER, get(database::get_backup), doc("get_backup", "A backup").gives::<BackupView>()),
@@ -277,8 +277,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", t("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_instance_logs", "The lines that its replicas wrote, the newest first"))),
         download(t("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_instance_logs", "The same lines as a file, the oldest first"))),
         route("GET", t("/logs/stats"), MEMBER, get(log::stats), doc("get_instance_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
-        route("POST", t("/logs/analyze"), MEMBER, post(log::analyze).layer(DefaultBodyLimit::max(log::MAX_ANALYZE_BODY)), doc("analyze_instance_logs", "Why it fails, told from its output").may_take::<AnalyzeLogs>().gives::<LogAnalysisView>()),
-        socket(t("/live-logs"), MEMBER, get(log_socket::live), doc("instance_live_logs", "What the replicas write")),
+        route("POST", t("/logs/analyze"), MEMBER, post(log::analyze).layer(DefaultBodyLimit::max(log::MAX_ANALYZE_BODY)), doc("analyze_instance_logs", "Why it fails, told from its output").may_take::<AnalyzeLogs>().gives::<LogAnalysisView>().engine()),
+        socket(t("/live-logs"), MEMBER, get(log_socket::live), doc("instance_live_logs", "What the replicas write").engine()),
         socket(t("/build-logs"), MEMBER, get(log_socket::newest_build), doc("instance_build_logs", "What was said about the newest deployment")),
 
         route("GET", p("/domains"), MEMBER, get(domain::list), doc("list_domains", "The host names").lists::<DomainView>()).kept(),
@@ -310,8 +310,8 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/logs"), MEMBER, get(log::list), page_of_lines(doc("find_logs", "The lines that its replicas wrote, the newest first"))),
         download(p("/logs/download"), MEMBER, get(log::download), file_of_lines(doc("download_logs", "The same lines as a file, the oldest first"))),
         route("GET", p("/logs/stats"), MEMBER, get(log::stats), doc("get_log_stats", "How many lines there are, in all and of each day").gives::<LogStats>()),
-        route("POST", p("/logs/analyze"), MEMBER, post(log::analyze).layer(DefaultBodyLimit::max(log::MAX_ANALYZE_BODY)), doc("analyze_logs", "Why it fails, told from its output").may_take::<AnalyzeLogs>().gives::<LogAnalysisView>().text("Without `logs` and `deployment`, the newest deployment is looked at if it failed, and otherwise the last lines that the project's replicas wrote. Nothing is changed.")),
-        socket(p("/live-logs"), MEMBER, get(log_socket::live), doc("live_logs", "What the replicas write")),
+        route("POST", p("/logs/analyze"), MEMBER, post(log::analyze).layer(DefaultBodyLimit::max(log::MAX_ANALYZE_BODY)), doc("analyze_logs", "Why it fails, told from its output").may_take::<AnalyzeLogs>().gives::<LogAnalysisView>().engine().text("Without `logs` and `deployment`, the newest deployment is looked at if it failed, and otherwise the last lines that the project's replicas wrote. Nothing is changed.")),
+        socket(p("/live-logs"), MEMBER, get(log_socket::live), doc("live_logs", "What the replicas write").engine()),
         socket(p("/build-logs"), MEMBER, get(log_socket::newest_build), doc("newest_build_log", "The newest deployment's log from its first line")),
         socket(p("/deployments/{id}/build-logs"), MEMBER, get(log_socket::build), doc("build_log", "A deployment's log from its first line")),
     ]
@@ -370,12 +370,12 @@ fn attached(doc: Doc) -> Doc {
 
 #[rustfmt::skip]
 fn page_of_lines(doc: Doc) -> Doc {
-    which_lines(doc.gives::<LogPage>()).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100})).query("direction", "`backward` begins with the newest line, `forward` with the oldest", json!({"type": "string", "enum": ["backward", "forward"], "default": "backward"})).query("cursor", "Goes on after another answer, with its `cursor`; the rest of the query has to be the same", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).text("`search` finds words (`timeout`), parts of words (`time*`), phrases (`\"connection refused\"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same.")
+    which_lines(doc.gives::<LogPage>().engine()).query("limit", "How many lines at most", json!({"type": "integer", "minimum": 1, "maximum": 5000, "default": 100})).query("direction", "`backward` begins with the newest line, `forward` with the oldest", json!({"type": "string", "enum": ["backward", "forward"], "default": "backward"})).query("cursor", "Goes on after another answer, with its `cursor`; the rest of the query has to be the same", json!({"type": "integer", "minimum": 0, "maximum": deployment::MAX_LINE_NUMBER})).text("`search` finds words (`timeout`), parts of words (`time*`), phrases (`\"connection refused\"`), fields of JSON and logfmt lines (`status:500`, `duration_ms:>=100`, `user.id:7`, `error:*`), and leaves out what has a `-` before it. All of it must hold; small and capital letters are the same.")
 }
 
 #[rustfmt::skip]
 fn file_of_lines(doc: Doc) -> Doc {
-    which_lines(doc.raw("application/gzip")).query("format", "`text` has a time, a pod and the text in each line, `json` an object", json!({"type": "string", "enum": ["text", "json"], "default": "text"}))
+    which_lines(doc.raw("application/gzip").engine()).query("format", "`text` has a time, a pod and the text in each line, `json` an object", json!({"type": "string", "enum": ["text", "json"], "default": "text"}))
 }
 
 #[rustfmt::skip]
