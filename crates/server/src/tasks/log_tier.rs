@@ -23,26 +23,59 @@ pub(crate) async fn run(platform: Arc<Platform>) {
     let Some(config) = &platform.config.log_tier else {
         return;
     };
-    let mut rest = PERIOD;
+    let mut pace = Pace::default();
     loop {
-        match round(&platform, config.keep_local).await {
-            Ok(()) => {
-                if rest > PERIOD {
-                    tracing::info!("old log lines are moved to the bucket again");
-                }
-                rest = PERIOD;
+        let result = round(&platform, config.keep_local).await;
+        let change = pace.after(result.is_ok());
+        match (change, result) {
+            (Some(Change::Broken), Err(error)) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old log lines could not be moved to the bucket; they stay here, and it is tried again"
+            ),
+            (Some(Change::Mended), _) => {
+                tracing::info!("old log lines are moved to the bucket again");
             }
-            Err(error) => {
-                if rest == PERIOD {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "old log lines could not be moved to the bucket; they stay here, and it is tried again"
-                    );
-                }
-                rest = (rest * 2).min(LONGEST);
-            }
+            _ => {}
         }
-        sleep(rest).await;
+        sleep(pace.rest).await;
+    }
+}
+
+/// When the next round is.
+struct Pace {
+    rest: Duration,
+    is_broken: bool,
+}
+
+/// What the operator is told.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Broken,
+    Mended,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            rest: PERIOD,
+            is_broken: false,
+        }
+    }
+}
+
+impl Pace {
+    /// Takes how a round went. Answers what is new about that.
+    fn after(&mut self, is_ok: bool) -> Option<Change> {
+        let was_broken = std::mem::replace(&mut self.is_broken, !is_ok);
+        self.rest = match is_ok {
+            true => PERIOD,
+            false => (self.rest * 2).min(LONGEST),
+        };
+        match (was_broken, is_ok) {
+            (false, false) => Some(Change::Broken),
+            (true, true) => Some(Change::Mended),
+            _ => None,
+        }
     }
 }
 
@@ -60,4 +93,29 @@ async fn round(platform: &Platform, keep_local: Duration) -> Result<()> {
         }
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_is_away_is_asked_later_and_later_and_said_once() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.after(true), None);
+        assert_eq!(
+            (pace.after(false), pace.rest),
+            (Some(Change::Broken), PERIOD * 2)
+        );
+        assert_eq!((pace.after(false), pace.rest), (None, PERIOD * 4));
+        for _ in 0..9 {
+            assert_eq!(pace.after(false), None);
+        }
+        assert_eq!(pace.rest, LONGEST);
+        assert_eq!(
+            (pace.after(true), pace.rest),
+            (Some(Change::Mended), PERIOD)
+        );
+        assert_eq!(pace.after(true), None);
+    }
 }
