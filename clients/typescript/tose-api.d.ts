@@ -236,6 +236,186 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/operator/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What providers told of, newest first
+         * @description Needs an operator of the server.
+         */
+        get: operations["list_payments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/payments/{id}/resolve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say what a payment in review is
+         * @description Needs an operator of the server.
+         */
+        post: operations["resolve_payment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/workspaces/{slug}/credit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a workspace credit
+         * @description Needs an operator of the server.
+         */
+        post: operations["grant_credit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/operator/workspaces/{slug}/refund": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take down money that went back
+         * @description It moves no money: send it back at the provider first. Needs an operator of the server.
+         */
+        post: operations["note_refund"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payments/payos/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What PayOS tells of a payment
+         * @description What is not signed as the provider documents is refused. Told of again, it changes nothing. Anybody may call it.
+         */
+        post: operations["receive_payos_notice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payments/sepay/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What SePay tells of a bank account
+         * @description What is not signed as the provider documents is refused. Told of again, it changes nothing. Anybody may call it.
+         */
+        post: operations["receive_sepay_notice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payments/stripe/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What Stripe tells of a checkout
+         * @description What is not signed as the provider documents is refused. Told of again, it changes nothing. Anybody may call it.
+         */
+        post: operations["receive_stripe_notice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/payments/vnpay/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What VNPay tells of a payment
+         * @description Signed in the query; the answer has VNPay's own codes. Anybody may call it.
+         */
+        get: operations["receive_vnpay_notice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/pricing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an hour of everything costs
+         * @description Anybody may call it.
+         */
+        get: operations["get_pricing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/templates": {
         parameters: {
             query?: never;
@@ -268,6 +448,26 @@ export interface paths {
          * @description Anybody may call it.
          */
         get: operations["get_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/wallet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The wallet of the key's workspace
+         * @description Needs a key or a login.
+         */
+        get: operations["get_own_wallet"];
         put?: never;
         post?: never;
         delete?: never;
@@ -870,6 +1070,26 @@ export interface paths {
          * @description Needs the role admin in the workspace.
          */
         post: operations["stop_database"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/estimate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What something would cost
+         * @description Needs the role member in the workspace.
+         */
+        post: operations["estimate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2656,6 +2876,226 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/wallet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What there is, what is used an hour, and for how long that is enough
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_wallet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/budget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * What may be used in a month
+         * @description Needs the role owner in the workspace.
+         */
+        put: operations["set_budget"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/invoices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The months' invoices
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_invoices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/invoices/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A month's invoice as PDF
+         * @description That of a month that is not over says so. Needs the role member in the workspace.
+         */
+        get: operations["get_invoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/threshold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Below what its owners get a mail
+         * @description Needs the role owner in the workspace.
+         */
+        put: operations["set_threshold"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/topup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for a payment in đồng
+         * @description By bank transfer, with a VietQR code and a memo by which it finds the wallet, or on the page that `checkout_url` names. What arrives is credited, whatever was asked for. Needs the role owner in the workspace.
+         */
+        post: operations["create_topup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/topup/usd": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for a payment in dollars
+         * @description On the page that `checkout_url` names. `GET /api/pricing` says as how much a dollar is credited. Needs the role owner in the workspace.
+         */
+        post: operations["create_usd_topup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/topups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Payments that were asked for
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_topups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/topups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A payment that was asked for
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_topup"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Every credit and charge, with the balance after it
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_transactions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/wallet/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What each project and database used, and was charged
+         * @description Whole hours, this month's where none are named, a year at most. Needs the role member in the workspace.
+         */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/git/{slug}/{repository}/git-receive-pack": {
         parameters: {
             query?: never;
@@ -2944,10 +3384,50 @@ export interface components {
             status: components["schemas"]["BackupStatus"];
         };
         /**
+         * @description A bank account.
+         * @example {
+         *       "bank_bin": "text",
+         *       "name": "My app",
+         *       "number": "text"
+         *     }
+         */
+        BankAccount: {
+            /** @description The bank's number in VietQR. */
+            bank_bin: string;
+            /** @description Whose it is. */
+            name: string | null;
+            /** @description The account's number. */
+            number: string;
+        };
+        /**
          * @description A branch or tag that Git accepts as a reference name
          * @example main
          */
         BranchName: string;
+        /** @description What happens when a budget is used. */
+        BudgetAction: "warn" | "stop";
+        /**
+         * @description What may be used in a month.
+         * @example {
+         *       "action": "warn",
+         *       "monthly_limit": 1,
+         *       "spent": 1
+         *     }
+         */
+        BudgetView: {
+            /** @description What happens when it is used. */
+            action: components["schemas"]["BudgetAction"];
+            /**
+             * Format: int64
+             * @description The most; null without a budget.
+             */
+            monthly_limit: number | null;
+            /**
+             * Format: int64
+             * @description What was used this month (in UTC), with what is accrued.
+             */
+            spent: number;
+        };
         /**
          * @description How a project's image is built.
          * @example {
@@ -3348,6 +3828,37 @@ export interface components {
              *     replica, and a new version starts after the old one has ended.
              */
             volumes?: components["schemas"]["Volume"][] | null;
+        };
+        /**
+         * @description Body of `POST W/wallet/topup`.
+         * @example {
+         *       "amount": 100000,
+         *       "provider": "sepay"
+         *     }
+         */
+        CreateTopup: {
+            /**
+             * Format: int64
+             * @description In đồng.
+             * @example 100000
+             */
+            amount: number;
+            /** @description How it is to be paid; by bank transfer with a VietQR code when absent. */
+            provider?: components["schemas"]["TopupProvider"] | null;
+        };
+        /**
+         * @description Body of `POST W/wallet/topup/usd`.
+         * @example {
+         *       "amount": 10
+         *     }
+         */
+        CreateUsdTopup: {
+            /**
+             * Format: int64
+             * @description In whole dollars.
+             * @example 10
+             */
+            amount: number;
         };
         /**
          * @description Body of `POST /api/workspaces`.
@@ -4037,6 +4548,74 @@ export interface components {
             value: string;
         };
         /**
+         * @description Body of `POST W/estimate`: what is thought of.
+         * @example {
+         *       "cpu": "0.5",
+         *       "ram": "0.5",
+         *       "replicas": 0,
+         *       "storage_gb": 0
+         *     }
+         */
+        EstimateRequest: {
+            /**
+             * @description Cores a replica.
+             * @example 0.5
+             */
+            cpu: string | number;
+            /**
+             * @description GB of memory a replica.
+             * @example 0.5
+             */
+            ram: string | number;
+            /**
+             * Format: uint32
+             * @description Replicas; one when absent.
+             * @default null
+             */
+            replicas: number | null;
+            /**
+             * Format: uint32
+             * @description GB of a database's storage; none when absent.
+             * @default null
+             */
+            storage_gb: number | null;
+        };
+        /**
+         * @description Answer of `POST W/estimate`, at today's list prices.
+         * @example {
+         *       "currency": "text",
+         *       "hours_left": 0,
+         *       "per_day": 1,
+         *       "per_hour": 1,
+         *       "per_month": 1
+         *     }
+         */
+        EstimateView: {
+            /** @description The code of ISO 4217. */
+            currency: string;
+            /**
+             * Format: uint64
+             * @description For how many hours the wallet is enough, with everything that runs already; null when nothing costs
+             *     anything.
+             */
+            hours_left: number | null;
+            /**
+             * Format: int64
+             * @description For a day.
+             */
+            per_day: number;
+            /**
+             * Format: int64
+             * @description For an hour, rounded up.
+             */
+            per_hour: number;
+            /**
+             * Format: int64
+             * @description For 730 hours.
+             */
+            per_month: number;
+        };
+        /**
          * Format: uuid
          * @description An opaque id
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
@@ -4357,6 +4936,23 @@ export interface components {
             secret: string;
         };
         /**
+         * @description Body of `POST /api/operator/workspaces/:slug/credit`.
+         * @example {
+         *       "amount": 50000,
+         *       "reason": "text"
+         *     }
+         */
+        GrantCredit: {
+            /**
+             * Format: int64
+             * @description In the smallest unit of the wallet's currency.
+             * @example 50000
+             */
+            amount: number;
+            /** @description Why; the workspace sees it. */
+            reason: string;
+        };
+        /**
          * @description A host name in lower case
          * @example app.example.com
          */
@@ -4465,6 +5061,46 @@ export interface components {
             email: string;
             /** @description What they may do; not above the caller's own role. */
             role: components["schemas"]["Role"];
+        };
+        /**
+         * @description A month's invoice.
+         * @example {
+         *       "currency": "text",
+         *       "discount": 1,
+         *       "is_final": true,
+         *       "month": "2026-01",
+         *       "number": "text",
+         *       "subtotal": 1,
+         *       "total": 1
+         *     }
+         */
+        InvoiceView: {
+            /** @description The code of ISO 4217. */
+            currency: string;
+            /**
+             * Format: int64
+             * @description What was taken off.
+             */
+            discount: number;
+            /** @description Whether the month is over, so that nothing is added any more. */
+            is_final: boolean;
+            /**
+             * @description Its month, in UTC.
+             * @example 2026-01
+             */
+            month: string;
+            /** @description Its number. */
+            number: string;
+            /**
+             * Format: int64
+             * @description What was used, at list prices.
+             */
+            subtotal: number;
+            /**
+             * Format: int64
+             * @description What was charged.
+             */
+            total: number;
         };
         /**
          * @description An address, or a range such as 203.0.113.0/24
@@ -4906,6 +5542,26 @@ export interface components {
             workspace: components["schemas"]["Slug"] | null;
         };
         /**
+         * @description Body of `POST /api/operator/workspaces/:slug/refund`: notes money that an operator has sent back.
+         * @example {
+         *       "amount": 50000,
+         *       "provider": "sepay",
+         *       "reason": "text"
+         *     }
+         */
+        NoteRefund: {
+            /**
+             * Format: int64
+             * @description In the smallest unit of the wallet's currency.
+             * @example 50000
+             */
+            amount: number;
+            /** @description Through whom it went back. */
+            provider: components["schemas"]["TopupProvider"];
+            /** @description Why; the workspace sees it. */
+            reason: string;
+        };
+        /**
          * @description A path that leads to another project.
          * @example {
          *       "prefix": "/api",
@@ -4926,6 +5582,63 @@ export interface components {
              * @default false
              */
             strip_prefix: boolean;
+        };
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        PaymentId: string;
+        /** @description How a payment stands. */
+        PaymentStatus: "credited" | "review" | "resolved";
+        /**
+         * @description A payment, as operators see it.
+         * @example {
+         *       "amount": 1,
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "credited": 1,
+         *       "currency": "text",
+         *       "external_id": "text",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "problem": "text",
+         *       "provider": "sepay",
+         *       "resolution": "text",
+         *       "status": "credited",
+         *       "text": "text",
+         *       "workspace": "my-app"
+         *     }
+         */
+        PaymentView: {
+            /**
+             * Format: int64
+             * @description What was received, in the smallest unit of `currency`.
+             */
+            amount: number;
+            /** @description When it was told of. */
+            created_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description What was credited.
+             */
+            credited: number | null;
+            /** @description What it was paid in. */
+            currency: string;
+            /** @description What that one calls it. */
+            external_id: string;
+            /** @description Its id. */
+            id: components["schemas"]["PaymentId"];
+            /** @description Why somebody has to look at it, if so. */
+            problem: string | null;
+            /** @description Who told of it. */
+            provider: components["schemas"]["TopupProvider"];
+            /** @description What an operator said of it. */
+            resolution: string | null;
+            /** @description How it stands. */
+            status: components["schemas"]["PaymentStatus"];
+            /** @description The text that came with it. */
+            text: string;
+            /** @description The workspace that it was credited to. */
+            workspace: components["schemas"]["Slug"] | null;
         };
         /** @description What a replica is doing. */
         PodStatus: "pending" | "starting" | "running" | "unhealthy" | "crashed" | "stopping";
@@ -5019,6 +5732,169 @@ export interface components {
              * @description Its number in the repository.
              */
             number: number;
+        };
+        /**
+         * @description Prices from some time on.
+         * @example {
+         *       "cpu_hour": {
+         *         "free_hours": 0,
+         *         "price": "500",
+         *         "tiers": [
+         *           {
+         *             "above_hours": 0,
+         *             "price": "text"
+         *           }
+         *         ]
+         *       },
+         *       "from": "2026-01-31T08:00:00Z",
+         *       "gb_hour": {
+         *         "free_hours": 0,
+         *         "price": "500",
+         *         "tiers": [
+         *           {
+         *             "above_hours": 0,
+         *             "price": "text"
+         *           }
+         *         ]
+         *       },
+         *       "storage_gb_hour": {
+         *         "free_hours": 0,
+         *         "price": "500",
+         *         "tiers": [
+         *           {
+         *             "above_hours": 0,
+         *             "price": "text"
+         *           }
+         *         ]
+         *       }
+         *     }
+         */
+        PricesView: {
+            /** @description A core for an hour. */
+            cpu_hour: components["schemas"]["UnitPriceView"];
+            /** @description From when on; null: ever since. */
+            from: components["schemas"]["Timestamp"] | null;
+            /** @description A GB of memory for an hour. */
+            gb_hour: components["schemas"]["UnitPriceView"];
+            /** @description A GB of a database's storage for an hour. */
+            storage_gb_hour: components["schemas"]["UnitPriceView"];
+        };
+        /**
+         * @description A lower price from some use in a month on.
+         * @example {
+         *       "above_hours": 0,
+         *       "price": "text"
+         *     }
+         */
+        PriceTierView: {
+            /**
+             * Format: uint64
+             * @description After how many unit-hours of the month.
+             */
+            above_hours: number;
+            /** @description The price from there on. */
+            price: string;
+        };
+        /**
+         * @description Answer of `GET /api/pricing`.
+         * @example {
+         *       "currency": "text",
+         *       "current": {
+         *         "cpu_hour": {
+         *           "free_hours": 0,
+         *           "price": "500",
+         *           "tiers": [
+         *             {
+         *               "above_hours": 0,
+         *               "price": "text"
+         *             }
+         *           ]
+         *         },
+         *         "from": "2026-01-31T08:00:00Z",
+         *         "gb_hour": {
+         *           "free_hours": 0,
+         *           "price": "500",
+         *           "tiers": [
+         *             {
+         *               "above_hours": 0,
+         *               "price": "text"
+         *             }
+         *           ]
+         *         },
+         *         "storage_gb_hour": {
+         *           "free_hours": 0,
+         *           "price": "500",
+         *           "tiers": [
+         *             {
+         *               "above_hours": 0,
+         *               "price": "text"
+         *             }
+         *           ]
+         *         }
+         *       },
+         *       "enabled": true,
+         *       "grace_hours": 0,
+         *       "next": {
+         *         "cpu_hour": {
+         *           "free_hours": 0,
+         *           "price": "500",
+         *           "tiers": [
+         *             {
+         *               "above_hours": 0,
+         *               "price": "text"
+         *             }
+         *           ]
+         *         },
+         *         "from": "2026-01-31T08:00:00Z",
+         *         "gb_hour": {
+         *           "free_hours": 0,
+         *           "price": "500",
+         *           "tiers": [
+         *             {
+         *               "above_hours": 0,
+         *               "price": "text"
+         *             }
+         *           ]
+         *         },
+         *         "storage_gb_hour": {
+         *           "free_hours": 0,
+         *           "price": "500",
+         *           "tiers": [
+         *             {
+         *               "above_hours": 0,
+         *               "price": "text"
+         *             }
+         *           ]
+         *         }
+         *       },
+         *       "signup_credit": 1,
+         *       "usd_rate": 1
+         *     }
+         */
+        PricingView: {
+            /** @description The code of ISO 4217. */
+            currency: string;
+            /** @description The prices that hold now. */
+            current: components["schemas"]["PricesView"];
+            /** @description Whether this server charges anything. */
+            enabled: boolean;
+            /**
+             * Format: uint64
+             * @description How long everything goes on with an empty wallet, in hours.
+             */
+            grace_hours: number;
+            /** @description Those that are known to follow. */
+            next: components["schemas"]["PricesView"] | null;
+            /**
+             * Format: int64
+             * @description What a new customer is given.
+             */
+            signup_credit: number;
+            /**
+             * Format: int64
+             * @description How many đồng a dollar is credited as.
+             */
+            usd_rate: number;
         };
         /**
          * Format: uuid
@@ -5350,6 +6226,21 @@ export interface components {
             token: string;
         };
         /**
+         * @description Body of `POST /api/operator/payments/:id/resolve`.
+         * @example {
+         *       "reason": "text",
+         *       "workspace": "my-app"
+         *     }
+         */
+        ResolvePayment: {
+            /** @description What was found. */
+            reason: string;
+            /** @description The workspace whose wallet gets it, if it was not credited yet; absent: none does. */
+            workspace?: components["schemas"]["Slug"] | null;
+        };
+        /** @description What uses something. */
+        ResourceKind: "app" | "template" | "database";
+        /**
          * @description What the replicas use and may use.
          * @example {
          *       "cpu": {
@@ -5364,9 +6255,49 @@ export interface components {
          */
         ResourcesView: {
             /** @description Cores, such as `500m`. */
-            cpu: components["schemas"]["UsageView"];
+            cpu: components["schemas"]["UsageView2"];
             /** @description Memory, such as `512Mi`. */
-            memory: components["schemas"]["UsageView"];
+            memory: components["schemas"]["UsageView2"];
+        };
+        /**
+         * @description What a project, template or database used.
+         * @example {
+         *       "amount": 1,
+         *       "cpu_hours": "12.5",
+         *       "discount": 1,
+         *       "gb_hours": "text",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "kind": "app",
+         *       "slug": "text",
+         *       "storage_gb_hours": "text"
+         *     }
+         */
+        ResourceUsage: {
+            /**
+             * Format: int64
+             * @description What was charged for it, in hours that are over.
+             */
+            amount: number;
+            /**
+             * @description Core-hours, with up to six decimals.
+             * @example 12.5
+             */
+            cpu_hours: string;
+            /**
+             * Format: int64
+             * @description By how much that is less than at list prices.
+             */
+            discount: number;
+            /** @description GB-hours of memory, with up to six decimals. */
+            gb_hours: string;
+            /** @description Its id. */
+            id: components["schemas"]["ProjectId"];
+            /** @description What it is. */
+            kind: components["schemas"]["ResourceKind"];
+            /** @description Its name in URLs, at the end. */
+            slug: string;
+            /** @description GB-hours of storage, with up to six decimals; "0" for what is no database. */
+            storage_gb_hours: string;
         };
         /**
          * @description Body of `POST D/backups/:id/restore`.
@@ -5517,6 +6448,26 @@ export interface components {
             user: components["schemas"]["UserView"];
         };
         /**
+         * @description Body of `PUT W/wallet/budget`.
+         * @example {
+         *       "action": "warn",
+         *       "monthly_limit": 1
+         *     }
+         */
+        SetBudget: {
+            /**
+             * @description What happens when it is used; `warn` when absent.
+             * @default warn
+             */
+            action: components["schemas"]["BudgetAction"];
+            /**
+             * Format: int64
+             * @description What may be used in a month; null: as much as there is.
+             * @default null
+             */
+            monthly_limit: number | null;
+        };
+        /**
          * @description Body of `PUT P/domains/:id/certificate`.
          * @example {
          *       "certificate": "text",
@@ -5654,6 +6605,20 @@ export interface components {
             timeout_seconds?: number | null;
             /** @description Whose clock that is: a name of the IANA's time zone database, `UTC` when absent. */
             timezone?: string | null;
+        };
+        /**
+         * @description Body of `PUT W/wallet/threshold`.
+         * @example {
+         *       "threshold": 10000
+         *     }
+         */
+        SetThreshold: {
+            /**
+             * Format: int64
+             * @description Below this, owners get a mail.
+             * @example 10000
+             */
+            threshold: number;
         };
         /**
          * @description A run that did not happen.
@@ -5799,6 +6764,72 @@ export interface components {
          */
         Timestamp: string;
         /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        TopupId: string;
+        /** @description Through whom money comes in. */
+        TopupProvider: "sepay" | "payos" | "vnpay" | "stripe";
+        /** @description How a top-up stands. */
+        TopupStatus: "pending" | "paid" | "expired";
+        /**
+         * @description A top-up: a payment that is waited for, or has arrived.
+         * @example {
+         *       "account": {
+         *         "bank_bin": "text",
+         *         "name": "My app",
+         *         "number": "text"
+         *       },
+         *       "amount": 1,
+         *       "checkout_url": "text",
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "credited": 1,
+         *       "currency": "text",
+         *       "expires_at": "2026-01-31T08:00:00Z",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "memo": "text",
+         *       "provider": "sepay",
+         *       "qr_payload": "text",
+         *       "qr_svg": "text",
+         *       "status": "pending"
+         *     }
+         */
+        TopupView: {
+            /** @description Where to pay by hand; null where it is paid on a page. */
+            account: components["schemas"]["BankAccount"] | null;
+            /**
+             * Format: int64
+             * @description What was asked for, in the smallest unit of `currency`.
+             */
+            amount: number;
+            /** @description The page on which it is paid; null for a bank transfer. */
+            checkout_url: string | null;
+            /** @description When it was asked for. */
+            created_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description What was credited to the wallet, in its currency; null until then.
+             */
+            credited: number | null;
+            /** @description What it is paid in. */
+            currency: string;
+            /** @description Until when it is waited for. What comes later is credited as well, if the transfer names the memo. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Its id. */
+            id: components["schemas"]["TopupId"];
+            /** @description What has to stand in the transfer's text, so that it finds this wallet. */
+            memo: string;
+            /** @description Through whom it comes. */
+            provider: components["schemas"]["TopupProvider"];
+            /** @description The content of a VietQR code; null where it is paid on a page. */
+            qr_payload: string | null;
+            /** @description The code as a picture in SVG. */
+            qr_svg: string | null;
+            /** @description How it stands. */
+            status: components["schemas"]["TopupStatus"];
+        };
+        /**
          * @description Answer of `POST /api/me/totp`: what an authenticator app has to know, shown once.
          * @example {
          *       "otpauth_url": "text",
@@ -5811,8 +6842,77 @@ export interface components {
             /** @description The secret in base32. */
             secret: string;
         };
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        TransactionId: string;
+        /** @description What a line of a ledger is. */
+        TransactionKind: "topup" | "usage" | "signup_credit" | "operator_credit" | "refund";
+        /**
+         * @description A line of a wallet's ledger.
+         * @example {
+         *       "amount": 1,
+         *       "balance_after": 1,
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "currency": "text",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "kind": "topup",
+         *       "reason": "text"
+         *     }
+         */
+        TransactionView: {
+            /**
+             * Format: int64
+             * @description What came in, or negative, what went out.
+             */
+            amount: number;
+            /**
+             * Format: int64
+             * @description What the wallet had afterwards.
+             */
+            balance_after: number;
+            /** @description When. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description The code of ISO 4217. */
+            currency: string;
+            /** @description Its id. */
+            id: components["schemas"]["TransactionId"];
+            /** @description What it is. */
+            kind: components["schemas"]["TransactionKind"];
+            /** @description What for, in words. */
+            reason: string;
+        };
         /** @description What made a deployment start. */
         Trigger: "manual" | "redeploy" | "start" | "restart" | "rollback" | "upload" | "hook" | "push" | "git_push" | "auto_rollback";
+        /**
+         * @description What a unit costs an hour, as decimal numbers in the currency's major unit.
+         * @example {
+         *       "free_hours": 0,
+         *       "price": "500",
+         *       "tiers": [
+         *         {
+         *           "above_hours": 0,
+         *           "price": "text"
+         *         }
+         *       ]
+         *     }
+         */
+        UnitPriceView: {
+            /**
+             * Format: uint64
+             * @description How many unit-hours of a month cost a workspace nothing.
+             */
+            free_hours: number;
+            /**
+             * @description The list price.
+             * @example 500
+             */
+            price: string;
+            /** @description Lower prices from some use in a month on. */
+            tiers: components["schemas"]["PriceTierView"][];
+        };
         /**
          * @description Body of `PUT D`: what is not sent keeps its value.
          * @example {
@@ -5929,13 +7029,55 @@ export interface components {
         /** @description How an app is spoken to. */
         UpstreamProtocol: "http1" | "h2c";
         /**
+         * @description Answer of `GET W/wallet/usage`.
+         * @example {
+         *       "amount": 1,
+         *       "currency": "text",
+         *       "discount": 1,
+         *       "end": "2026-01-31T08:00:00Z",
+         *       "resources": [
+         *         {
+         *           "amount": 1,
+         *           "cpu_hours": "12.5",
+         *           "discount": 1,
+         *           "gb_hours": "text",
+         *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *           "kind": "app",
+         *           "slug": "text",
+         *           "storage_gb_hours": "text"
+         *         }
+         *       ],
+         *       "start": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        UsageView: {
+            /**
+             * Format: int64
+             * @description What all of it was charged.
+             */
+            amount: number;
+            /** @description The code of ISO 4217. */
+            currency: string;
+            /**
+             * Format: int64
+             * @description By how much that is less than at list prices.
+             */
+            discount: number;
+            /** @description The end of the last hour. */
+            end: components["schemas"]["Timestamp"];
+            /** @description What each project, template and database used, those that are gone included. */
+            resources: components["schemas"]["ResourceUsage"][];
+            /** @description The beginning of the first hour. */
+            start: components["schemas"]["Timestamp"];
+        };
+        /**
          * @description One resource as Kubernetes quantities.
          * @example {
          *       "limit": "64Mi",
          *       "used": "64Mi"
          *     }
          */
-        UsageView: {
+        UsageView2: {
             /** @description Allowed. */
             limit: string;
             /** @description In use. */
@@ -5994,6 +7136,79 @@ export interface components {
             /** @description Where replicas see it: an absolute path, not of the system's own folders. */
             path: string;
         };
+        /** @description How a wallet stands. */
+        WalletStatus: "active" | "low" | "empty" | "grace" | "suspended" | "off";
+        /**
+         * @description Answer of `GET W/wallet`.
+         * @example {
+         *       "accrued": 1,
+         *       "available": 1,
+         *       "balance": 1,
+         *       "budget": {
+         *         "action": "warn",
+         *         "monthly_limit": 1,
+         *         "spent": 1
+         *       },
+         *       "burn_per_hour": 1,
+         *       "currency": "VND",
+         *       "held": 1,
+         *       "hours_left": 0,
+         *       "status": "active",
+         *       "suspended_reason": "text",
+         *       "suspends_at": "2026-01-31T08:00:00Z",
+         *       "threshold": 1
+         *     }
+         */
+        WalletView: {
+            /**
+             * Format: int64
+             * @description What was used and is not charged yet; it is charged after the end of the hour.
+             */
+            accrued: number;
+            /**
+             * Format: int64
+             * @description What can be spent: the balance, less what is accrued and held.
+             */
+            available: number;
+            /**
+             * Format: int64
+             * @description What the ledger has: everything that came in, less everything that was charged.
+             */
+            balance: number;
+            /** @description What may be used in a month. */
+            budget: components["schemas"]["BudgetView"];
+            /**
+             * Format: int64
+             * @description What everything that runs costs an hour.
+             */
+            burn_per_hour: number;
+            /**
+             * @description The code of ISO 4217.
+             * @example VND
+             */
+            currency: string;
+            /**
+             * Format: int64
+             * @description What is set aside for what is being deployed.
+             */
+            held: number;
+            /**
+             * Format: uint64
+             * @description For how many hours that is enough; null when nothing costs anything.
+             */
+            hours_left: number | null;
+            /** @description How it stands. */
+            status: components["schemas"]["WalletStatus"];
+            /** @description Why everything is stopped, if it is. */
+            suspended_reason: string | null;
+            /** @description When everything is stopped unless money comes in; null unless the wallet is empty. */
+            suspends_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description Below this, owners get a mail, once.
+             */
+            threshold: number;
+        };
         /**
          * Format: uuid
          * @description An opaque id
@@ -6040,6 +7255,17 @@ export interface components {
         };
         /** @description `unauthenticated`: no key or login came along, or none that is valid. */
         401: {
+            headers: {
+                /** @description Names this answer in the server's log. */
+                "X-Request-Id"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Failure"];
+            };
+        };
+        /** @description `wallet_empty`, `workspace_suspended`: the wallet has too little for it; top it up. */
+        402: {
             headers: {
                 /** @description Names this answer in the server's log. */
                 "X-Request-Id"?: string;
@@ -6979,6 +8205,564 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    list_payments: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+                /** @description Only those that stand like this */
+                status?: "credited" | "review" | "resolved";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "amount": 1,
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "credited": 1,
+                     *           "currency": "text",
+                     *           "external_id": "text",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "problem": "text",
+                     *           "provider": "sepay",
+                     *           "resolution": "text",
+                     *           "status": "credited",
+                     *           "text": "text",
+                     *           "workspace": "my-app"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PaymentView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    resolve_payment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "reason": "text",
+                 *       "workspace": "my-app"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ResolvePayment"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "amount": 1,
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "credited": 1,
+                     *         "currency": "text",
+                     *         "external_id": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "problem": "text",
+                     *         "provider": "sepay",
+                     *         "resolution": "text",
+                     *         "status": "credited",
+                     *         "text": "text",
+                     *         "workspace": "my-app"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PaymentView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: nobody has to look at it, or it was credited; `wrong_currency`: its amount cannot be credited; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    grant_credit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "amount": 50000,
+                 *       "reason": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["GrantCredit"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "amount": 1,
+                     *         "balance_after": 1,
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "currency": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "kind": "topup",
+                     *         "reason": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TransactionView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    note_refund: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "amount": 50000,
+                 *       "provider": "sepay",
+                 *       "reason": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NoteRefund"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "amount": 1,
+                     *         "balance_after": 1,
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "currency": "text",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "kind": "topup",
+                     *         "reason": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TransactionView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_enough`: the wallet has less than that; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    receive_payos_notice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example {} */
+                    "application/json": Record<string, never>;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    receive_sepay_notice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example {} */
+                    "application/json": Record<string, never>;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    receive_stripe_notice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /** @example {} */
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example {} */
+                    "application/json": Record<string, never>;
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    receive_vnpay_notice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example {} */
+                    "application/json": Record<string, never>;
+                };
+            };
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_pricing: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "currency": "text",
+                     *         "current": {
+                     *           "cpu_hour": {
+                     *             "free_hours": 0,
+                     *             "price": "500",
+                     *             "tiers": [
+                     *               {
+                     *                 "above_hours": 0,
+                     *                 "price": "text"
+                     *               }
+                     *             ]
+                     *           },
+                     *           "from": "2026-01-31T08:00:00Z",
+                     *           "gb_hour": {
+                     *             "free_hours": 0,
+                     *             "price": "500",
+                     *             "tiers": [
+                     *               {
+                     *                 "above_hours": 0,
+                     *                 "price": "text"
+                     *               }
+                     *             ]
+                     *           },
+                     *           "storage_gb_hour": {
+                     *             "free_hours": 0,
+                     *             "price": "500",
+                     *             "tiers": [
+                     *               {
+                     *                 "above_hours": 0,
+                     *                 "price": "text"
+                     *               }
+                     *             ]
+                     *           }
+                     *         },
+                     *         "enabled": true,
+                     *         "grace_hours": 0,
+                     *         "next": {
+                     *           "cpu_hour": {
+                     *             "free_hours": 0,
+                     *             "price": "500",
+                     *             "tiers": [
+                     *               {
+                     *                 "above_hours": 0,
+                     *                 "price": "text"
+                     *               }
+                     *             ]
+                     *           },
+                     *           "from": "2026-01-31T08:00:00Z",
+                     *           "gb_hour": {
+                     *             "free_hours": 0,
+                     *             "price": "500",
+                     *             "tiers": [
+                     *               {
+                     *                 "above_hours": 0,
+                     *                 "price": "text"
+                     *               }
+                     *             ]
+                     *           },
+                     *           "storage_gb_hour": {
+                     *             "free_hours": 0,
+                     *             "price": "500",
+                     *             "tiers": [
+                     *               {
+                     *                 "above_hours": 0,
+                     *                 "price": "text"
+                     *               }
+                     *             ]
+                     *           }
+                     *         },
+                     *         "signup_credit": 1,
+                     *         "usd_rate": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PricingView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     list_templates: {
         parameters: {
             query?: never;
@@ -7096,6 +8880,76 @@ export interface operations {
                 };
                 content?: never;
             };
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_own_wallet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "accrued": 1,
+                     *         "available": 1,
+                     *         "balance": 1,
+                     *         "budget": {
+                     *           "action": "warn",
+                     *           "monthly_limit": 1,
+                     *           "spent": 1
+                     *         },
+                     *         "burn_per_hour": 1,
+                     *         "currency": "VND",
+                     *         "held": 1,
+                     *         "hours_left": 0,
+                     *         "status": "active",
+                     *         "suspended_reason": "text",
+                     *         "suspends_at": "2026-01-31T08:00:00Z",
+                     *         "threshold": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["WalletView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
@@ -7933,6 +9787,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -8168,6 +10023,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -9652,6 +11508,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -9766,6 +11623,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -9880,6 +11738,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -10091,6 +11950,72 @@ export interface operations {
             404: components["responses"]["404"];
             408: components["responses"]["408"];
             409: components["responses"]["409"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    estimate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "cpu": "0.5",
+                 *       "ram": "0.5",
+                 *       "replicas": 0,
+                 *       "storage_gb": 0
+                 *     }
+                 */
+                "application/json": components["schemas"]["EstimateRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "currency": "text",
+                     *         "hours_left": 0,
+                     *         "per_day": 1,
+                     *         "per_hour": 1,
+                     *         "per_month": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["EstimateView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -11183,6 +13108,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -11517,6 +13443,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -11792,6 +13719,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -12096,6 +14024,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -12291,6 +14220,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -12392,6 +14322,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -15645,6 +17576,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -16534,6 +18466,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -16862,6 +18795,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -17030,6 +18964,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -17419,6 +19354,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -17903,6 +19839,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["400"];
+            402: components["responses"]["402"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
             /** @description `no_source`: there is no repository; `quota_exceeded`: the workspace may not use that much */
@@ -18215,6 +20152,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -18549,6 +20487,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -18822,6 +20761,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -20054,6 +21994,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -20210,6 +22151,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
@@ -20467,6 +22409,799 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    get_wallet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "accrued": 1,
+                     *         "available": 1,
+                     *         "balance": 1,
+                     *         "budget": {
+                     *           "action": "warn",
+                     *           "monthly_limit": 1,
+                     *           "spent": 1
+                     *         },
+                     *         "burn_per_hour": 1,
+                     *         "currency": "VND",
+                     *         "held": 1,
+                     *         "hours_left": 0,
+                     *         "status": "active",
+                     *         "suspended_reason": "text",
+                     *         "suspends_at": "2026-01-31T08:00:00Z",
+                     *         "threshold": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["WalletView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_budget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "action": "warn",
+                 *       "monthly_limit": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetBudget"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "accrued": 1,
+                     *         "available": 1,
+                     *         "balance": 1,
+                     *         "budget": {
+                     *           "action": "warn",
+                     *           "monthly_limit": 1,
+                     *           "spent": 1
+                     *         },
+                     *         "burn_per_hour": 1,
+                     *         "currency": "VND",
+                     *         "held": 1,
+                     *         "hours_left": 0,
+                     *         "status": "active",
+                     *         "suspended_reason": "text",
+                     *         "suspends_at": "2026-01-31T08:00:00Z",
+                     *         "threshold": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["WalletView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_invoices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "currency": "text",
+                     *           "discount": 1,
+                     *           "is_final": true,
+                     *           "month": "2026-01",
+                     *           "number": "text",
+                     *           "subtotal": 1,
+                     *           "total": 1
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["InvoiceView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_invoice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The month */
+                month: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": string;
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_threshold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "threshold": 10000
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetThreshold"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "accrued": 1,
+                     *         "available": 1,
+                     *         "balance": 1,
+                     *         "budget": {
+                     *           "action": "warn",
+                     *           "monthly_limit": 1,
+                     *           "spent": 1
+                     *         },
+                     *         "burn_per_hour": 1,
+                     *         "currency": "VND",
+                     *         "held": 1,
+                     *         "hours_left": 0,
+                     *         "status": "active",
+                     *         "suspended_reason": "text",
+                     *         "suspends_at": "2026-01-31T08:00:00Z",
+                     *         "threshold": 1
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["WalletView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_topup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "amount": 100000,
+                 *       "provider": "sepay"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateTopup"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "account": {
+                     *           "bank_bin": "text",
+                     *           "name": "My app",
+                     *           "number": "text"
+                     *         },
+                     *         "amount": 1,
+                     *         "checkout_url": "text",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "credited": 1,
+                     *         "currency": "text",
+                     *         "expires_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "memo": "text",
+                     *         "provider": "sepay",
+                     *         "qr_payload": "text",
+                     *         "qr_svg": "text",
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TopupView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `no_payments`: this server takes none, or not in this way; `billing_off`: this server charges nothing; `wrong_currency`: wallets are kept in dollars; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    create_usd_topup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "amount": 10
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateUsdTopup"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "account": {
+                     *           "bank_bin": "text",
+                     *           "name": "My app",
+                     *           "number": "text"
+                     *         },
+                     *         "amount": 1,
+                     *         "checkout_url": "text",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "credited": 1,
+                     *         "currency": "text",
+                     *         "expires_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "memo": "text",
+                     *         "provider": "sepay",
+                     *         "qr_payload": "text",
+                     *         "qr_svg": "text",
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TopupView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `no_payments`: this server takes none, or not in this way; `billing_off`: this server charges nothing; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+        };
+    };
+    list_topups: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "account": {
+                     *             "bank_bin": "text",
+                     *             "name": "My app",
+                     *             "number": "text"
+                     *           },
+                     *           "amount": 1,
+                     *           "checkout_url": "text",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "credited": 1,
+                     *           "currency": "text",
+                     *           "expires_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "memo": "text",
+                     *           "provider": "sepay",
+                     *           "qr_payload": "text",
+                     *           "qr_svg": "text",
+                     *           "status": "pending"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TopupView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_topup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "account": {
+                     *           "bank_bin": "text",
+                     *           "name": "My app",
+                     *           "number": "text"
+                     *         },
+                     *         "amount": 1,
+                     *         "checkout_url": "text",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "credited": 1,
+                     *         "currency": "text",
+                     *         "expires_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "memo": "text",
+                     *         "provider": "sepay",
+                     *         "qr_payload": "text",
+                     *         "qr_svg": "text",
+                     *         "status": "pending"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TopupView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_transactions: {
+        parameters: {
+            query?: {
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "amount": 1,
+                     *           "balance_after": 1,
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "currency": "text",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "kind": "topup",
+                     *           "reason": "text"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["TransactionView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_usage: {
+        parameters: {
+            query?: {
+                /** @description Before this hour */
+                end?: string;
+                /** @description `csv` answers a table in place of JSON */
+                format?: "json" | "csv";
+                /** @description From this hour on */
+                start?: string;
+            };
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "amount": 1,
+                     *         "currency": "text",
+                     *         "discount": 1,
+                     *         "end": "2026-01-31T08:00:00Z",
+                     *         "resources": [
+                     *           {
+                     *             "amount": 1,
+                     *             "cpu_hours": "12.5",
+                     *             "discount": 1,
+                     *             "gb_hours": "text",
+                     *             "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *             "kind": "app",
+                     *             "slug": "text",
+                     *             "storage_gb_hours": "text"
+                     *           }
+                     *         ],
+                     *         "start": "2026-01-31T08:00:00Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UsageView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     receive_pack: {
         parameters: {
             query?: never;
@@ -20499,6 +23234,7 @@ export interface operations {
             };
             400: components["responses"]["400"];
             401: components["responses"]["401"];
+            402: components["responses"]["402"];
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];

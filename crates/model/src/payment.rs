@@ -17,7 +17,7 @@ pub mod vnpay;
 
 use tose_api::Timestamp;
 
-use crate::error::Error;
+use crate::error::{Error, UNAVAILABLE};
 
 /// The currency that a payment came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +116,8 @@ pub enum PaymentError {
 impl From<PaymentError> for Error {
     fn from(error: PaymentError) -> Self {
         match error {
-            PaymentError::NoSecret => Self::NotFound("payment service"),
-            PaymentError::BadSignature => Self::Unauthenticated {
+            // Without a secret nothing can be told from a forgery.
+            PaymentError::NoSecret | PaymentError::BadSignature => Self::Unauthenticated {
                 code: "bad_signature",
                 message: "the signature is not valid",
             },
@@ -127,6 +127,7 @@ impl From<PaymentError> for Error {
             },
             PaymentError::Malformed(problem) => Self::invalid(problem),
             PaymentError::Refused(_) => Self::Unavailable {
+                code: UNAVAILABLE,
                 message: error.to_string(),
                 source: None,
             },

@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
-use tose_model::error::Error;
+use tose_model::error::{Error, UNAVAILABLE};
 use tose_model::payment::payos::{self, MadeLink, NewLink};
 use tose_model::payment::stripe::{self, MadeSession, NewSession};
 use tose_model::payment::vnpay::{self, NewPayment, Query};
@@ -46,6 +46,7 @@ impl From<CallError> for Error {
         match error {
             CallError::NotConfigured => Self::NotFound("payment service"),
             error => Self::Unavailable {
+                code: UNAVAILABLE,
                 message: error.to_string(),
                 source: Some(Box::new(error)),
             },

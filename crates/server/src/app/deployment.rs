@@ -485,16 +485,22 @@ impl Platform {
                 (run, env, references)
             }
         };
-        // Nobody is there who could be told: those fail when they have their image.
-        if !is_our_own {
-            let load = Load::of(&run, project.replicas_of(&run));
-            self.check_quota(access.scope(), project.id, load).await?;
-            self.hold_funds(access.scope(), project.id, load, 0).await?;
-        }
         let waiting = self
             .store
             .list_current_deployments(access.scope(), project.id)
             .await?;
+        // Nobody is there who could be told: those fail when they have their image.
+        if !is_our_own {
+            let load = Load::of(&run, project.replicas_of(&run));
+            self.check_quota(access.scope(), project.id, load).await?;
+            let is_live = |one: &Deployment| one.status == DeploymentStatus::Running;
+            if waiting.iter().any(is_live) {
+                // It is paid for as it runs; another version of it costs no more.
+                self.require_funds(access.scope()).await?;
+            } else {
+                self.hold_funds(access.scope(), project.id, load, 0).await?;
+            }
+        }
         let new = NewDeployment {
             id,
             project_id: project.id,

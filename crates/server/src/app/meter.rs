@@ -26,7 +26,7 @@ struct Memory {
     known: Known,
     /// Read from the store once.
     numbers: Option<ResourceNumbers>,
-    /// The workspaces in which something was used, at the last look.
+    /// The workspaces in which something that costs was there at the last look.
     active: Option<HashSet<WorkspaceId>>,
 }
 
@@ -50,7 +50,8 @@ impl Platform {
         for replica in observed.iter().filter(|replica| !is_ended(replica)) {
             add_runs(&mut usages, &look, replica);
         }
-        for storage in self.store.list_metered_storage_for_task().await? {
+        let storages = self.store.list_metered_storage_for_task().await?;
+        for storage in &storages {
             let span = look.since(storage.made_at);
             usages.add(storage.project_id, storage.workspace_id, span, |millis| {
                 Metered::of_storage(storage.storage_gb, millis)
@@ -80,12 +81,10 @@ impl Platform {
         // Only now: what a failed look had in hand may not be in the store.
         memory.numbers = Some(numbers);
         memory.known = known;
-        memory.active = Some(
-            usages
-                .iter()
-                .map(|(_, _, workspace, _)| workspace)
-                .collect(),
-        );
+        let running = observed.iter().filter(running);
+        let active = running.map(|replica| replica.workspace_id);
+        let stored = storages.iter().map(|storage| storage.workspace_id);
+        memory.active = Some(active.chain(stored).collect());
         Ok(())
     }
 

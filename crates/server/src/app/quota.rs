@@ -80,9 +80,12 @@ impl Platform {
     ) -> Result<Room> {
         let quota = self.config.limits.workspace;
         let new = Load::of(&deployment.run, replicas);
-        if deployment.trigger == Trigger::Push
-            && let Err(Error::PaymentRequired { message, .. }) = self.require_funds(scope).await
-        {
+        let funds = match deployment.trigger {
+            // Nobody was there to be told when it came.
+            Trigger::Push => self.require_funds(scope).await,
+            _ => self.require_no_suspension(scope).await,
+        };
+        if let Err(Error::PaymentRequired { message, .. }) = funds {
             return Ok(Room::None(message));
         }
         if !quota.is_unlimited() {

@@ -115,8 +115,9 @@ pub(crate) async fn vnpay(
     State(platform): State<Arc<Platform>>,
     RawQuery(query): RawQuery,
 ) -> Reply {
-    let config = platform.config.payments.vnpay.as_ref();
-    let config = config.ok_or(PaymentError::NoSecret).map_err(Error::from)?;
+    let Some(config) = platform.config.payments.vnpay.as_ref() else {
+        return Ok(json(Answer::BadSignature.body()));
+    };
     let query = query.unwrap_or_default();
     let answer = match vnpay::verify(config.merchant(), &query) {
         Err(PaymentError::BadSignature) => Answer::BadSignature,

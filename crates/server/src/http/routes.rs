@@ -290,7 +290,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", p("/domains/{id}/verify"), ADMIN, post(domain::verify), doc("verify_domain", "Look at its DNS now").gives::<DomainView>()),
 
         route("GET", p("/jobs"), MEMBER, get(job::list), doc("list_jobs", "Its jobs, newest first").pages::<JobView>()),
-        route("POST", p("/jobs"), ADMIN, post(job::create), doc("create_job", "Run a command once, in a container of its own").takes::<CreateJob>().creates::<JobView>().text("It has the image, variables and volumes of the version that is live, or was last.").conflict(NOTHING.0, NOTHING.1).conflict("too_many_jobs", "five of its jobs have not ended")),
+        route("POST", p("/jobs"), ADMIN, post(job::create), doc("create_job", "Run a command once, in a container of its own").takes::<CreateJob>().creates::<JobView>().text("It has the image, variables and volumes of the version that is live, or was last.").conflict(NOTHING.0, NOTHING.1).conflict("too_many_jobs", "five of its jobs have not ended").costs()),
         route("GET", p("/jobs/{id}"), MEMBER, get(job::get), doc("get_job", "One job").gives::<JobView>()),
         route("POST", p("/jobs/{id}/stop"), ADMIN, post(job::stop), doc("stop_job", "Call a job off").gives::<JobView>().conflict("job_ended", "it has ended")),
         route("GET", p("/schedules"), MEMBER, get(schedule::list), doc("list_schedules", "Its schedules").gives::<Vec<ScheduleView>>()),

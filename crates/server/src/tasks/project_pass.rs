@@ -6,6 +6,7 @@ mod jobs;
 mod release;
 mod removal;
 mod scene;
+mod suspension;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -131,6 +132,9 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn run(&self, memory: &mut Memory) -> Result<Option<Timestamp>> {
+        if self.give_up_if_suspended().await? {
+            return Ok(Some(self.platform.now()));
+        }
         let release = self.release().await?;
         let desired = self.scene.desired(self.platform, release);
         let replicas = self.examine(&desired, memory).await;
@@ -584,10 +588,8 @@ impl Pass<'_> {
 
     /// Why nothing serves the project, for the page that visitors get.
     fn idle_reason(&self) -> String {
-        if let Some(reason) = self.scene.facts.suspended {
-            return reason.reason().to_owned();
-        }
         let text = match (&self.scene.project.desired, &self.scene.live) {
+            _ if let Some(reason) = self.scene.facts.suspended => reason.reason(),
             (DesiredState::Stopped, _) => "it was stopped",
             (_, Some(_)) => "none of its replicas is ready at the moment",
             _ if self.scene.facts.in_progress => "its first deployment is on its way",

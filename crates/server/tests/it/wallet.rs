@@ -1,17 +1,22 @@
 //! `…/wallet`: what is charged, what follows when nothing is left, and how money comes in.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::{get, post};
 use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tose_model::Clock;
 use tose_model::driver::ReplicaState;
 use tose_model::money::Money;
 use tose_model::secret::SecretString;
-use tose_server::config::{Config, Payments, SepayConfig, StripeConfig, VnpayConfig};
+use tose_server::config::{Config, Payments, PayosConfig, SepayConfig, StripeConfig, VnpayConfig};
 use tose_testkit::{Act, Program};
 
 use crate::harness::{Answer, Client, Lab, eventually};
@@ -383,8 +388,8 @@ async fn what_is_not_signed_right_changes_nothing() {
             "{provider} {headers:?}"
         );
     }
-    // One that is not set up is not there.
-    assert_eq!(notice(&lab, "payos", &[], body).await.status, 404);
+    // Of one that is not set up nothing is believed.
+    assert_eq!(notice(&lab, "payos", &[], body).await.status, 401);
     let query = "vnp_Amount=10000000&vnp_TxnRef=DHTEST01&vnp_SecureHash=00";
     let told = lab
         .anonymous()
@@ -640,4 +645,127 @@ async fn a_server_that_charges_nothing_says_so() {
     );
     let refused = owner.post("wallet/topup", json!({"amount": 5})).await;
     assert_eq!((refused.status, refused.code()), (409, "billing_off"));
+}
+
+/// What payment services are asked, on loopback: SePay's list of transfers, and PayOS' links.
+async fn services() -> (String, Arc<Mutex<Vec<Value>>>, JoinSet<()>) {
+    let transfers: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let listed = Arc::clone(&transfers);
+    let list = get(async move || {
+        let transfers = listed.lock().expect("no panic").clone();
+        axum::Json(json!({"status": 200, "messages": {"success": true}, "transactions": transfers}))
+    });
+    let made: Arc<Mutex<Value>> = Arc::default();
+    let (making, asking) = (Arc::clone(&made), made);
+    let make = post(async move |axum::Json(body): axum::Json<Value>| {
+        *making.lock().expect("no panic") = body.clone();
+        axum::Json(json!({"code": "00", "desc": "success", "data": {
+            "paymentLinkId": "link-1", "checkoutUrl": "https://pay.example.com/link-1",
+            "orderCode": body["orderCode"], "amount": body["amount"], "qrCode": "x", "status": "PENDING",
+        }}))
+    });
+    let ask = get(async move || {
+        let body = asking.lock().expect("no panic").clone();
+        axum::Json(json!({"code": "00", "desc": "success", "data": {
+            "id": "link-1", "orderCode": body["orderCode"], "amount": body["amount"], "status": "PAID",
+            "amountPaid": body["amount"], "transactions": [{
+                "reference": "TF1", "amount": body["amount"], "description": "nap tien",
+                "transactionDateTime": "2026-01-01T08:00:00+07:00",
+            }],
+        }}))
+    });
+    let router = Router::new()
+        .route("/userapi/transactions/list", list)
+        .route("/v2/payment-requests", make)
+        .route("/v2/payment-requests/{order}", ask);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        axum::serve(listener, router).await.expect("it serves");
+    });
+    (url, transfers, serving)
+}
+
+#[tokio::test]
+async fn what_no_notice_ever_told_of_is_asked_after_and_credited_once() {
+    let (url, transfers, _serving) = services().await;
+    let lab = Lab::start_with(move |config| {
+        prepaid(config);
+        config.billing.signup_credit = Money::ZERO;
+        let sepay = config.payments.sepay.as_mut().expect("it is set up");
+        (sepay.base_url, sepay.api_token) = (url.clone(), Some(SecretString::from("token")));
+        config.payments.payos = Some(PayosConfig {
+            client_id: "client".to_owned(),
+            api_key: SecretString::from("key"),
+            checksum_key: SecretString::from("checksum"),
+            base_url: url.clone(),
+        });
+    })
+    .await;
+    let owner = lab.owner("demo").await;
+    let asked = topup(&owner, 70_000).await;
+    transfers.lock().expect("no panic").push(json!({
+        "id": "501", "transaction_date": "2026-01-01 08:00:00", "amount_in": "70000.00",
+        "amount_out": "0.00", "transaction_content": format!("{} chuyen khoan", memo(&asked)),
+        "code": null,
+    }));
+    let body = json!({"amount": 30_000, "provider": "payos"});
+    let page = owner.post("wallet/topup", body).await;
+    assert_eq!(
+        page.data()["checkout_url"],
+        "https://pay.example.com/link-1"
+    );
+    lab.clock.advance(Duration::from_secs(61));
+    wallet_is(&owner, "both have arrived", |wallet| {
+        wallet["balance"] == 100_000
+    })
+    .await;
+    // The notice comes after all.
+    assert_eq!(transfer(&lab, 501, memo(&asked), 70_000).await.status, 200);
+    lab.clock.advance(Duration::from_secs(61));
+    let late = topup(&owner, 5_000).await;
+    lab.clock.advance(Duration::from_secs(25 * 3600));
+    let path = format!("wallet/topups/{}", late["id"].as_str().expect("an id"));
+    assert_eq!(owner.get(&path).await.data()["status"], "expired");
+    assert_eq!(wallet(&owner).await["balance"], 100_000);
+    assert_clean(&lab).await;
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_ends_with_a_reason_when_the_workspace_is_suspended() {
+    let lab = Lab::start_with(|config| {
+        prepaid(config);
+        config.billing.grace = Duration::ZERO;
+        config.billing.interval = Duration::from_secs(1);
+    })
+    .await;
+    let owner = lab.owner("demo").await;
+    let operator = operator(&lab).await;
+    lab.live(&owner, "shop:1").await;
+    // Its new version never listens, and its job never ends.
+    lab.driver.add_image("shop:2", Program::new([]));
+    let job = owner
+        .post("projects/shop/jobs", json!({"command": ["cat"]}))
+        .await;
+    assert_eq!(job.status, 201, "{job:?}");
+    let change = json!({"image": "shop:2"});
+    assert_eq!(owner.put("projects/shop", change).await.status, 200);
+    let id = owner.deploy("shop").await;
+    owner.deployment_is("shop", &id, "deploying").await;
+    pass(&lab, &owner, Duration::from_secs(30)).await;
+    let refund = json!({"amount": 250_000, "provider": "sepay", "reason": "asked for"});
+    let path = "/api/operator/workspaces/demo/refund";
+    assert_eq!(operator.post(path, refund).await.status, 201);
+    let failed = owner.deployment_is("shop", &id, "failed").await;
+    let error = failed["error"].as_str().expect("a reason");
+    assert!(
+        error.starts_with("the workspace's wallet is empty"),
+        "{error}"
+    );
+    lab.has_replicas(0).await;
+    let jobs = owner.get("projects/shop/jobs").await;
+    assert_eq!(jobs.data()[0]["status"], "cancelled");
+    owner.project_is("shop", "suspended").await;
+    assert_clean(&lab).await;
 }

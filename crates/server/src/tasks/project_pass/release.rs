@@ -95,8 +95,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whether a job is the release command of a version that nobody waits for any more.
+    /// Whether a job is the release command of a version that nobody waits for any more, or of a workspace that is
+    /// suspended.
     pub(super) fn is_pointless(&self, job: &Job) -> bool {
+        if self.scene.facts.suspended.is_some() {
+            return true;
+        }
         let target = self.scene.target.as_ref();
         job.is_release && target.is_none_or(|target| target.id != job.deployment_id)
     }
