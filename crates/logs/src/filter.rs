@@ -4,17 +4,28 @@
 //! BloomFilter.md): each word sets one bit in each of the eight 32-bit numbers of one of its blocks.
 //! It is on the disk, so hash and layout are part of the format.
 //!
-//! Guarantee: a word that was put in is never said to be missing.
+//! The blocks stand in pages with a checksum each: to ask for a word, one page is read. (The first form of
+//! packed frames has the blocks without pages.)
+//!
+//! Guarantee: a word that was put in is never said to be missing, whatever happened to the bytes of a page.
+
+use std::ops::Range;
 
 use tose_model::log::words;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::bytes::checked;
+
 /// The bytes of one block.
 const BLOCK_BYTES: usize = 32;
+/// The blocks of one page.
+const PAGE_BLOCKS: usize = 16;
+const CHECKSUM_BYTES: usize = 4;
+const PAGE_BYTES: usize = PAGE_BLOCKS * BLOCK_BYTES + CHECKSUM_BYTES;
 /// How many bits a word gets. About one word in a hundred that is missing is not noticed.
 const BITS_PER_WORD: usize = 10;
-/// How many words are remembered, so that the usual ones are put in once.
-const RECENT: usize = 8192;
+/// For how many words there is room at first.
+const FIRST_ROOM: usize = 1 << 12;
 
 const SALTS: [u32; 8] = [
     0x47b6_137b,
@@ -27,39 +38,59 @@ const SALTS: [u32; 8] = [
     0x5c6b_fb31,
 ];
 
+/// What stands for a word, whose letters are in lower case.
+pub(crate) fn hash(word: &[u8]) -> u64 {
+    xxh3_64(word)
+}
+
 /// Collects the words of a block.
 pub(crate) struct FilterBuilder {
-    hashes: Vec<u64>,
-    recent: Box<[u64]>,
+    /// The hashes, each once, where their lowest bits say or after that; zero is a free place.
+    table: Vec<u64>,
+    count: usize,
+    has_zero: bool,
 }
 
 impl FilterBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            hashes: Vec::new(),
-            recent: vec![0; RECENT].into_boxed_slice(),
+            table: vec![0; FIRST_ROOM],
+            count: 0,
+            has_zero: false,
         }
     }
 
-    /// Adds the words of a line, whose letters are in lower case.
-    pub(crate) fn add_line(&mut self, lower: &[u8]) {
-        for word in words(lower) {
-            let hash = xxh3_64(word);
-            let slot = &mut self.recent[hash as usize % RECENT];
-            if *slot != hash {
-                *slot = hash;
-                self.hashes.push(hash);
+    /// Adds the words of a text, whose letters are in lower case.
+    pub(crate) fn add_text(&mut self, lower: &[u8]) {
+        words(lower).for_each(|word| self.add_word(word));
+    }
+
+    /// Adds a word, whose letters are in lower case.
+    pub(crate) fn add_word(&mut self, word: &[u8]) {
+        let hash = hash(word);
+        self.has_zero |= hash == 0;
+        if put(&mut self.table, hash) {
+            self.count += 1;
+            if self.count * 2 > self.table.len() {
+                self.grow();
             }
         }
     }
 
-    /// The filter's bytes.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.hashes.sort_unstable();
-        self.hashes.dedup();
-        let blocks = (self.hashes.len() * BITS_PER_WORD).div_ceil(BLOCK_BYTES * 8);
+    fn grow(&mut self) {
+        let room = self.table.len() * 2;
+        for hash in std::mem::replace(&mut self.table, vec![0; room]) {
+            put(&mut self.table, hash);
+        }
+    }
+
+    /// The blocks.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let count = self.count + usize::from(self.has_zero);
+        let blocks = (count * BITS_PER_WORD).div_ceil(BLOCK_BYTES * 8);
         let mut bytes = vec![0; blocks * BLOCK_BYTES];
-        for hash in self.hashes {
+        let zero = self.has_zero.then_some(0);
+        for hash in self.table.into_iter().filter(|hash| *hash != 0).chain(zero) {
             let start = block_of(hash, blocks) * BLOCK_BYTES;
             for (index, bit) in bits(hash).enumerate() {
                 bytes[start + index * 4 + bit / 8] |= 1 << (bit % 8);
@@ -69,17 +100,69 @@ impl FilterBuilder {
     }
 }
 
-/// Whether the filter with these bytes may have the word, whose letters are in lower case.
-pub(crate) fn may_have(filter: &[u8], word: &[u8]) -> bool {
+/// Puts a hash into a table that has room. Answers whether it is new.
+fn put(table: &mut [u64], hash: u64) -> bool {
+    let mask = table.len() - 1;
+    let mut at = hash as usize & mask;
+    while table[at] != 0 && table[at] != hash {
+        at = (at + 1) & mask;
+    }
+    let is_new = table[at] != hash;
+    table[at] = hash;
+    is_new
+}
+
+/// The blocks in pages.
+pub(crate) fn to_pages(blocks: &[u8]) -> Vec<u8> {
+    let mut pages = Vec::with_capacity(blocks.len() + blocks.len() / 64);
+    for page in blocks.chunks(PAGE_BLOCKS * BLOCK_BYTES) {
+        pages.extend(page);
+        pages.extend(crc32fast::hash(page).to_le_bytes());
+    }
+    pages
+}
+
+/// How many bytes the pages of so many bytes of blocks have; `None` for a number that cannot be.
+pub(crate) fn pages_len(blocks_len: usize) -> Option<usize> {
+    let pages = blocks_len.div_ceil(PAGE_BLOCKS * BLOCK_BYTES);
+    blocks_len.checked_add(pages.checked_mul(CHECKSUM_BYTES)?)
+}
+
+/// Where the page is that knows of a word; `None` if no word was put in.
+pub(crate) fn page_of(hash: u64, blocks_len: usize) -> Option<Range<usize>> {
+    let blocks = blocks_len / BLOCK_BYTES;
+    if blocks == 0 {
+        return None;
+    }
+    let start = block_of(hash, blocks) / PAGE_BLOCKS * PAGE_BYTES;
+    Some(start..pages_len(blocks_len)?.min(start + PAGE_BYTES))
+}
+
+/// Whether the word may be in the filter of which this is the page that knows.
+pub(crate) fn page_may_have(page: &[u8], hash: u64, blocks_len: usize) -> bool {
+    let Some(page) = checked(page, page.len()) else {
+        // It is damaged: only the lines know.
+        return true;
+    };
+    let block = block_of(hash, blocks_len / BLOCK_BYTES) % PAGE_BLOCKS;
+    page.get(block * BLOCK_BYTES..(block + 1) * BLOCK_BYTES)
+        .is_none_or(|block| block_may_have(block, hash))
+}
+
+/// Whether the filter with these blocks may have the word.
+pub(crate) fn may_have(filter: &[u8], hash: u64) -> bool {
     let blocks = filter.len() / BLOCK_BYTES;
     if blocks == 0 {
         return false;
     }
-    let hash = xxh3_64(word);
     let start = block_of(hash, blocks) * BLOCK_BYTES;
+    block_may_have(&filter[start..start + BLOCK_BYTES], hash)
+}
+
+fn block_may_have(block: &[u8], hash: u64) -> bool {
     bits(hash)
         .enumerate()
-        .all(|(index, bit)| filter[start + index * 4 + bit / 8] & (1 << (bit % 8)) != 0)
+        .all(|(index, bit)| block[index * 4 + bit / 8] & (1 << (bit % 8)) != 0)
 }
 
 fn block_of(hash: u64, blocks: usize) -> usize {
@@ -98,14 +181,26 @@ fn bits(hash: u64) -> impl Iterator<Item = usize> {
 mod tests {
     use super::*;
 
+    fn pages_may_have(pages: &[u8], blocks_len: usize, word: &str) -> bool {
+        let hash = hash(word.as_bytes());
+        let page = page_of(hash, blocks_len);
+        page.is_some_and(|page| page_may_have(&pages[page], hash, blocks_len))
+    }
+
     #[test]
     fn words_that_are_in_are_found_and_most_others_are_not() {
         let mut builder = FilterBuilder::new();
         for number in 0..5000 {
-            builder.add_line(format!("get /orders/{number} id=a{number}x").as_bytes());
+            builder.add_text(format!("get /orders/{number} id=a{number}x").as_bytes());
         }
         let filter = builder.finish();
-        let has = |word: String| may_have(&filter, word.as_bytes());
+        let pages = to_pages(&filter);
+        assert_eq!(pages_len(filter.len()), Some(pages.len()));
+        let has = |word: String| {
+            let has = may_have(&filter, hash(word.as_bytes()));
+            assert_eq!(pages_may_have(&pages, filter.len(), &word), has);
+            has
+        };
         assert!((0..5000).all(|number| has(format!("a{number}x"))));
         assert!(has("orders".to_owned()));
         let wrong = (0..10_000)
@@ -113,19 +208,37 @@ mod tests {
             .count();
         assert!(wrong < 300, "{wrong} of 10,000 words that are not there");
         assert!(filter.len() < 14_000);
-        assert!(!may_have(&[], b"x"));
+        assert!(!may_have(&[], hash(b"x")));
+        assert!(!pages_may_have(&[], 0, "x"));
+    }
+
+    #[test]
+    fn a_damaged_page_hides_no_word() {
+        let mut builder = FilterBuilder::new();
+        (0..500).for_each(|number| builder.add_text(format!("a{number}").as_bytes()));
+        let filter = builder.finish();
+        for offset in 0..to_pages(&filter).len() {
+            let mut pages = to_pages(&filter);
+            pages[offset] = 0;
+            assert!((0..500).all(|number| pages_may_have(
+                &pages,
+                filter.len(),
+                &format!("a{number}")
+            )));
+        }
     }
 
     /// The bytes are on disks: they must not change with the library.
     #[test]
     fn the_bytes_of_a_filter_stay_as_they_are() {
         let mut builder = FilterBuilder::new();
-        builder.add_line(b"hello world");
+        builder.add_text(b"hello world");
         let filter = builder.finish();
         assert_eq!(
             hex(&filter),
             "0110000000000880900000002080000000000280440000001080000000010010"
         );
+        assert_eq!(hex(&to_pages(&filter)[filter.len()..]), "ab0f2bd6");
     }
 
     fn hex(bytes: &[u8]) -> String {

@@ -14,7 +14,9 @@ use tose_model::log::Search;
 use crate::Record;
 use crate::block::Block;
 use crate::error::Result;
+use crate::filter;
 use crate::frame::Span;
+use crate::pack::Wanted;
 use crate::query;
 use crate::segment::{Frame, SegmentReader};
 use crate::stream::{Segment, Stream, View};
@@ -167,7 +169,8 @@ enum Progress {
 
 struct Finder<'a> {
     query: &'a Query,
-    words: Vec<Vec<u8>>,
+    /// The hashes of the words that a line has to have.
+    words: Vec<u64>,
     records: Vec<Record>,
     /// The number of the last line that was looked at.
     last_seen: Option<u64>,
@@ -180,7 +183,12 @@ impl<'a> Finder<'a> {
     fn new(query: &'a Query) -> Self {
         Self {
             query,
-            words: query.search.required_words(),
+            words: query
+                .search
+                .required_words()
+                .iter()
+                .map(|word| filter::hash(word))
+                .collect(),
             records: Vec::new(),
             last_seen: query.cursor,
             text: 0,
@@ -247,24 +255,34 @@ impl<'a> Finder<'a> {
 
     fn look_into(&mut self, reader: &mut SegmentReader, frame: &Frame) -> Result<Progress> {
         let query = self.query;
+        let text = query.search.required_text();
         if let Some(index) = reader.index(frame)? {
             let may_fit = query.pod.as_ref().is_none_or(|pod| index.has_pod(pod))
                 && query.source.is_none_or(|source| index.has_source(source))
                 && query.level.is_none_or(|level| index.has_level(level))
-                && index.may_have_words(&self.words);
+                && reader.may_have_words(frame, &index, &self.words)?
+                && text.is_none_or(|text| reader.may_have_text(&index, text));
             if !may_fit {
                 return Ok(Progress::Open);
             }
         }
-        let Some(block) = reader.block(frame)? else {
+        let wanted = text.map_or(Wanted::All, Wanted::With);
+        let Some(block) = reader.block_of(frame, wanted)? else {
             return Ok(Progress::Open);
         };
-        self.text += block.text.len();
+        self.text += block.text.len().max(frame.header.payload_len());
         let progress = self.look_at_lines(&block);
-        if progress == Progress::Open && self.text >= MAX_TEXT {
+        if progress == Progress::Full {
             return Ok(Progress::Full);
         }
-        Ok(progress)
+        self.last_seen = Some(match query.direction {
+            Direction::Forward => frame.header.next_seq().saturating_sub(1),
+            Direction::Backward => frame.header.first_seq,
+        });
+        match self.text >= MAX_TEXT {
+            true => Ok(Progress::Full),
+            false => Ok(Progress::Open),
+        }
     }
 
     fn look_at_lines(&mut self, block: &Block) -> Progress {
@@ -273,7 +291,6 @@ impl<'a> Finder<'a> {
             false => block.text.to_ascii_lowercase(),
         };
         let candidates = self.candidates(block, &lower);
-        let end = block.seq(block.lines.len());
         for index in candidates {
             let seq = block.seq(index);
             if self.passes_over(seq, seq + 1, Some(Span::at(block.lines[index].time))) {
@@ -288,10 +305,6 @@ impl<'a> Finder<'a> {
                 self.last_seen = Some(seq);
             }
         }
-        self.last_seen = Some(match self.query.direction {
-            Direction::Forward => end.saturating_sub(1),
-            Direction::Backward => block.first_seq(),
-        });
         Progress::Open
     }
 

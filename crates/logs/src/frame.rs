@@ -18,7 +18,7 @@ use crate::Record;
 use crate::block::{Block, LineMeta};
 use crate::bytes::{Input, checked, put_varint, unzigzag, zigzag};
 use crate::error::{Error, Result};
-use crate::pack;
+use crate::pack::{self, Unzip, Wanted};
 
 /// The size of a segment's header.
 pub(crate) const SEGMENT_HEADER_LEN: usize = 36;
@@ -34,13 +34,16 @@ const MAX_FRAME_LINES: usize = 1000;
 const FULL_FRAME: usize = 256 << 10;
 
 const MAGIC: [u8; 7] = *b"TOSELOG";
-/// Version 1 had no levels and no packed frames, so it is read like version 2.
-const VERSION: u8 = 2;
+/// Version 1 had no levels and no packed frames, version 2 no packed frames with split texts: both are read like
+/// version 3.
+const VERSION: u8 = 3;
 const OLDEST_VERSION: u8 = 1;
 /// The flag of the record that ends a stream.
 const FLAG_END: u32 = 1;
-/// The flag of a frame whose payload is packed.
-const FLAG_PACKED: u32 = 2;
+/// The flag of a frame whose payload is packed in the first form, with the texts as one.
+pub(crate) const FLAG_PACKED_WHOLE: u32 = 2;
+/// The flag of a frame whose payload is packed with its texts split.
+pub(crate) const FLAG_SPLIT: u32 = 4;
 /// What is left free for the note at the end of a line that was cut.
 const CUT_NOTE_LEN: usize = 40;
 
@@ -169,17 +172,28 @@ impl FrameHeader {
 
     /// Whether the payload is packed.
     pub(crate) fn is_packed(&self) -> bool {
-        self.flags & FLAG_PACKED != 0
+        self.flags & (FLAG_PACKED_WHOLE | FLAG_SPLIT) != 0
+    }
+
+    /// Whether the payload is packed with its texts split.
+    pub(crate) fn is_split(&self) -> bool {
+        self.flags & FLAG_SPLIT != 0
     }
 
     /// The header of a packed frame.
-    pub(crate) fn packed(first_seq: u64, count: u32, span: Option<Span>, payload: &[u8]) -> Self {
+    pub(crate) fn packed(
+        first_seq: u64,
+        count: u32,
+        span: Option<Span>,
+        payload: &[u8],
+        flag: u32,
+    ) -> Self {
         Self {
             payload_len: u32::try_from(payload.len()).expect("a block's text is limited"),
             payload_crc: crc32fast::hash(payload),
             first_seq,
             count,
-            flags: FLAG_PACKED,
+            flags: flag,
             span,
         }
     }
@@ -214,7 +228,7 @@ impl FrameHeader {
         };
         let max_lines = match header.flags {
             0 | FLAG_END => MAX_FRAME_LINES,
-            FLAG_PACKED => pack::MAX_LINES,
+            FLAG_PACKED_WHOLE | FLAG_SPLIT => pack::MAX_LINES,
             _ => return None,
         };
         (header.count as usize <= max_lines).then_some(header)
@@ -391,11 +405,22 @@ impl FrameBuilder {
 
 /// A frame's lines; `None` if the payload is damaged, or its lines are not what the header promises.
 pub(crate) fn decode(header: &FrameHeader, payload: &[u8]) -> Option<Block> {
+    decode_wanted(header, payload, Wanted::All, &mut Unzip::default())
+}
+
+/// The same where only some lines are wanted. The texts of others may be left empty; if none is wanted, the
+/// block may have no lines.
+pub(crate) fn decode_wanted(
+    header: &FrameHeader,
+    payload: &[u8],
+    wanted: Wanted<'_>,
+    unzip: &mut Unzip,
+) -> Option<Block> {
     if payload.len() != header.payload_len() || crc32fast::hash(payload) != header.payload_crc {
         return None;
     }
     if header.is_packed() {
-        return pack::decode(header, payload);
+        return pack::decode(header, payload, wanted, unzip);
     }
     let mut input = Input(payload);
     let mut block = Block::new(header.first_seq);

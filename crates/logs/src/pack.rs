@@ -1,19 +1,36 @@
 //! What a packed frame carries: the lines of a segment that nobody writes to any more, small on the
 //! disk and quick to pass over.
 //!
-//! A payload is an index and two compressed parts. The index, which has a checksum of its own, says
-//! what there is: pods, sources, how many lines of each level, which words. What is known of the lines
-//! besides their texts is the first part, each kind of number for itself, so that like stands by like; the
-//! texts are the second. See `docs/decisions/0023-packed-segments.md`.
+//! A payload is an index, a filter and two more parts. The index, which has a checksum of its own, says what
+//! there is: pods, sources, how many lines of each level, what the texts look like. The filter says which words there
+//! are. Then come what is known of the lines besides their texts, and the texts, both as columns of what
+//! is alike. See `docs/decisions/0026-split-texts.md`.
 //!
-//! Invariant: whatever the bytes are, decoding does not panic, and needs at most [`MAX_TEXT`] for the
-//! texts and [`MAX_LINES`] lines.
+//! Invariant: whatever the bytes are, decoding does not panic, and needs a small multiple of [`MAX_TEXT`] for the
+//! texts and of [`MAX_LINES`] lines.
 
+mod column;
+mod numbers;
+mod shape;
+mod texts;
+pub(crate) mod whole;
+mod zip;
+
+use std::borrow::Cow;
+use std::io;
+use std::ops::Range;
+
+use memchr::memmem::Finder;
 use tose_api::Timestamp;
 use tose_api::log::{LogLevel, LogSource};
 
+use self::shape::Shapes;
+pub(crate) use self::texts::Wanted;
+use self::texts::{Outline, Texts};
+use self::whole::Whole;
+pub(crate) use self::zip::{Unzip, Zip};
 use crate::block::{Block, LineMeta};
-use crate::bytes::{Input, put_varint, unzigzag, zigzag};
+use crate::bytes::{Input, put_varint};
 use crate::filter::{self, FilterBuilder};
 use crate::frame::{self, FrameHeader, LEVELS, MAX_LINE, Span};
 
@@ -23,11 +40,7 @@ pub(crate) const FULL_TEXT: usize = 1 << 20;
 const MAX_TEXT: usize = FULL_TEXT + MAX_LINE;
 /// The most lines of a block.
 pub(crate) const MAX_LINES: usize = 1 << 17;
-/// The most that the numbers of a line take.
-const MAX_META: usize = 1 + 5 + 10 + 5;
-/// How hard the texts are compressed. Level 6 takes twice the time for a twentieth less.
-const TEXT_LEVEL: i32 = 4;
-const COLUMNS_LEVEL: i32 = 3;
+const KINDS_LEVEL: i32 = 1;
 /// What the length and the checksum of the index take.
 pub(crate) const PREFIX_LEN: usize = 8;
 /// Times are kept in the largest of these units, in nanoseconds, that all of them are multiples of.
@@ -43,9 +56,28 @@ pub(crate) struct Index {
     pub(crate) levels: [u64; LEVELS],
     /// How long the texts are.
     pub(crate) text_len: usize,
-    columns_len: usize,
-    packed_columns_len: usize,
-    filter: Vec<u8>,
+    parts: Parts,
+}
+
+/// What the index says of what follows it.
+#[derive(Debug)]
+enum Parts {
+    Whole(Whole),
+    Split {
+        /// The length of the filter without its checksums, and where its pages stand in the payload.
+        filter_len: usize,
+        filter: Range<usize>,
+        lines_len: usize,
+        outline: Vec<u8>,
+    },
+}
+
+/// Where to look for a word.
+pub(crate) enum Words<'a> {
+    /// In these blocks of a filter.
+    Known(&'a [u8]),
+    /// In pages of a filter with blocks of this length, which begin there in the payload.
+    Pages { blocks_len: usize, start: usize },
 }
 
 impl Index {
@@ -64,33 +96,29 @@ impl Index {
             || (level <= LogLevel::Info && self.levels[0] > 0)
     }
 
-    pub(crate) fn may_have_words(&self, words: &[Vec<u8>]) -> bool {
-        words
-            .iter()
-            .all(|word| filter::may_have(&self.filter, word))
+    pub(crate) fn words(&self) -> Words<'_> {
+        match &self.parts {
+            Parts::Whole(whole) => Words::Known(&whole.filter),
+            Parts::Split {
+                filter_len, filter, ..
+            } => Words::Pages {
+                blocks_len: *filter_len,
+                start: filter.start,
+            },
+        }
     }
 
-    fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.filter.len() + 256);
-        frame::encode_pods(&self.pods, &mut out);
-        out.push(self.sources);
-        for count in self.levels {
-            put_varint(&mut out, count);
+    /// Whether a line may have this text, which is in lower case.
+    pub(crate) fn may_have_text(&self, text: &Finder<'_>, unzip: &mut Unzip) -> bool {
+        match &self.parts {
+            Parts::Whole(_) => true,
+            Parts::Split { outline, .. } => Outline::decode(outline, self.text_len, unzip)
+                .is_none_or(|outline| outline.may_have(text)),
         }
-        for len in [
-            self.text_len,
-            self.columns_len,
-            self.packed_columns_len,
-            self.filter.len(),
-        ] {
-            put_varint(&mut out, len as u64);
-        }
-        out.extend(&self.filter);
-        out
     }
 
-    /// Reads an index whose checksum was right.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads an index that has this length and whose checksum was right.
+    fn decode(bytes: &[u8], is_split: bool) -> Option<Self> {
         let mut input = Input(bytes);
         let pods = frame::decode_pods(&mut input)?;
         let [sources] = input.array()?;
@@ -98,21 +126,31 @@ impl Index {
         for count in &mut levels {
             *count = input.varint()?;
         }
-        let mut len = || usize::try_from(input.varint()?).ok();
-        let (text_len, columns_len, packed_columns_len) = (len()?, len()?, len()?);
-        let filter_len = len()?;
-        let filter = input.take(filter_len)?.to_vec();
-        let is_possible = text_len <= MAX_TEXT && columns_len <= MAX_LINES * MAX_META;
-        (is_possible && input.0.is_empty()).then_some(Self {
+        let text_len = usize::try_from(input.varint()?).ok()?;
+        let parts = match is_split {
+            false => Parts::Whole(Whole::take(&mut input)?),
+            true => take_parts(&mut input, PREFIX_LEN + bytes.len())?,
+        };
+        (text_len <= MAX_TEXT && input.0.is_empty()).then_some(Self {
             pods,
             sources,
             levels,
             text_len,
-            columns_len,
-            packed_columns_len,
-            filter,
+            parts,
         })
     }
+}
+
+fn take_parts(input: &mut Input<'_>, filter_start: usize) -> Option<Parts> {
+    let mut len = || usize::try_from(input.varint()?).ok();
+    let (filter_len, lines_len) = (len()?, len()?);
+    let filter_end = filter_start.checked_add(filter::pages_len(filter_len)?)?;
+    Some(Parts::Split {
+        filter_len,
+        filter: filter_start..filter_end,
+        lines_len,
+        outline: std::mem::take(&mut input.0).to_vec(),
+    })
 }
 
 /// How long the index is whose payload begins with these bytes.
@@ -122,8 +160,8 @@ pub(crate) fn index_len(prefix: [u8; PREFIX_LEN]) -> usize {
 }
 
 /// Reads the index at the beginning of a payload; `None` if it is damaged.
-pub(crate) fn decode_index(payload: &[u8]) -> Option<Index> {
-    split(payload).and_then(|(index, _)| Index::decode(index))
+pub(crate) fn decode_index(header: &FrameHeader, payload: &[u8]) -> Option<Index> {
+    split(payload).and_then(|(index, _)| Index::decode(index, header.is_split()))
 }
 
 /// A payload's index, if its checksum is right, and what follows it.
@@ -136,39 +174,51 @@ fn split(payload: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Packs a block into a frame.
-pub(crate) fn encode(block: &Block) -> std::io::Result<Vec<u8>> {
-    let columns = encode_columns(block);
-    let packed_columns = zstd::bulk::compress(&columns, COLUMNS_LEVEL)?;
-    let index = Index {
-        pods: block.pods.clone(),
-        sources: block
-            .lines
-            .iter()
-            .fold(0, |sources, line| sources | source_bit(line.source)),
-        levels: count_levels(block),
-        text_len: block.text.len(),
-        columns_len: columns.len(),
-        packed_columns_len: packed_columns.len(),
-        filter: build_filter(block),
+pub(crate) fn encode(block: &Block, zip: &mut Zip) -> io::Result<Vec<u8>> {
+    let shapes = Shapes::of(block);
+    let (outline, body) = texts::encode(&shapes, block, zip)?;
+    let lines = encode_lines(block, zip)?;
+    let filter = build_filter(block, &shapes);
+
+    let mut index = Vec::with_capacity(outline.len() + 256);
+    put_common(block, &mut index);
+    put_varint(&mut index, filter.len() as u64);
+    put_varint(&mut index, lines.len() as u64);
+    index.extend(outline);
+    let payload = [
+        with_checksum(&index),
+        filter::to_pages(&filter),
+        lines,
+        body,
+    ]
+    .concat();
+    let header = header_of(block, &payload, frame::FLAG_SPLIT);
+    Ok([header.encode(), payload].concat())
+}
+
+/// What every index begins with.
+fn put_common(block: &Block, out: &mut Vec<u8>) {
+    frame::encode_pods(&block.pods, out);
+    let sources = block.lines.iter().map(|line| source_bit(line.source));
+    out.push(sources.fold(0, |all, bit| all | bit));
+    for count in count_levels(block) {
+        put_varint(out, count);
     }
-    .encode();
-    let text = zstd::bulk::compress(&block.text, TEXT_LEVEL)?;
-    let mut payload =
-        Vec::with_capacity(PREFIX_LEN + index.len() + packed_columns.len() + text.len());
-    payload.extend(
-        u32::try_from(index.len())
-            .expect("an index is small")
-            .to_le_bytes(),
-    );
-    payload.extend(crc32fast::hash(&index).to_le_bytes());
-    payload.extend(index);
-    payload.extend(packed_columns);
-    payload.extend(text);
+    put_varint(out, block.text.len() as u64);
+}
+
+/// An index with its length and its checksum before it.
+fn with_checksum(index: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(index.len()).expect("an index is small");
+    let crc = crc32fast::hash(index);
+    [&len.to_le_bytes(), &crc.to_le_bytes(), index].concat()
+}
+
+fn header_of(block: &Block, payload: &[u8], flag: u32) -> FrameHeader {
     let count = u32::try_from(block.lines.len()).expect("a block's lines are limited");
     let times = block.lines.iter().map(|line| Some(Span::at(line.time)));
     let span = times.fold(None, Span::join);
-    let header = FrameHeader::packed(block.first_seq(), count, span, &payload);
-    Ok([header.encode(), payload].concat())
+    FrameHeader::packed(block.first_seq(), count, span, payload, flag)
 }
 
 fn source_bit(source: LogSource) -> u8 {
@@ -183,174 +233,116 @@ fn count_levels(block: &Block) -> [u64; LEVELS] {
     levels
 }
 
-fn build_filter(block: &Block) -> Vec<u8> {
+/// The words of each shape once, the values, and the words of lines that have no shape.
+fn build_filter(block: &Block, shapes: &Shapes) -> Vec<u8> {
     let lower = block.text.to_ascii_lowercase();
     let mut builder = FilterBuilder::new();
-    for index in 0..block.lines.len() {
-        builder.add_line(&lower[block.range(index)]);
+    for shape in &shapes.shapes {
+        builder.add_text(&shape.key.to_ascii_lowercase());
+        shape
+            .values(&lower)
+            .for_each(|value| builder.add_word(value));
+    }
+    for (index, _) in shapes
+        .of_line
+        .iter()
+        .enumerate()
+        .filter(|(_, of)| **of == 0)
+    {
+        builder.add_text(&lower[block.range(index)]);
     }
     builder.finish()
 }
 
-/// Sources with levels, pods, the unit of the times, the steps between the times, lengths.
-fn encode_columns(block: &Block) -> Vec<u8> {
+/// Sources with levels, pods, the unit of the times, the times.
+fn encode_lines(block: &Block, zip: &mut Zip) -> io::Result<Vec<u8>> {
     let lines = &block.lines;
-    let mut out = Vec::with_capacity(lines.len() * 8);
-    out.extend(
-        lines
-            .iter()
-            .map(|line| frame::kind_code(line.source, line.level)),
-    );
-    for line in lines {
-        put_varint(&mut out, u64::from(line.pod));
-    }
+    let mut out = Vec::new();
+    let kinds: Vec<u8> = lines
+        .iter()
+        .map(|line| frame::kind_code(line.source, line.level))
+        .collect();
+    zip.put(&mut out, &kinds, KINDS_LEVEL)?;
+    let pods: Vec<u64> = lines.iter().map(|line| u64::from(line.pod)).collect();
+    numbers::put(&mut out, &pods, zip)?;
     let is_multiple = |unit: &i64| lines.iter().all(|line| line.time.as_nanos() % unit == 0);
     let unit = TIME_UNITS.into_iter().find(is_multiple).unwrap_or(1);
     put_varint(&mut out, unit.cast_unsigned());
-    let mut last = 0;
-    for line in lines {
-        let time = line.time.as_nanos() / unit;
-        put_varint(&mut out, zigzag(time.wrapping_sub(last)));
-        last = time;
-    }
-    for index in 0..lines.len() {
-        put_varint(&mut out, block.range(index).len() as u64);
-    }
-    out
+    let times: Vec<u64> = lines
+        .iter()
+        .map(|line| (line.time.as_nanos() / unit).cast_unsigned())
+        .collect();
+    numbers::put(&mut out, &times, zip)?;
+    Ok(out)
 }
 
-/// Unpacks a payload whose checksum was right; `None` if it is not what it says.
-pub(crate) fn decode(header: &FrameHeader, payload: &[u8]) -> Option<Block> {
-    let (index, rest) = split(payload)?;
-    let index = Index::decode(index)?;
-    let (columns, text) = rest.split_at_checked(index.packed_columns_len)?;
-    let columns = decompress(columns, index.columns_len)?;
-    let mut block = Block::new(header.first_seq);
+/// Unpacks a payload whose checksum was right; `None` if it is not what it says. Where not all lines are
+/// wanted, the texts of others may be left empty, and the block has no lines if none is.
+pub(crate) fn decode(
+    header: &FrameHeader,
+    payload: &[u8],
+    wanted: Wanted<'_>,
+    unzip: &mut Unzip,
+) -> Option<Block> {
+    let index = decode_index(header, payload)?;
     header.first_seq.checked_add(u64::from(header.count))?;
-    block.pods = index.pods;
-    block.text = decompress(text, index.text_len)?;
-    block.lines = decode_columns(&columns, header.count as usize, block.pods.len())?;
-    let len = block.lines.last().map_or(0, |line| line.end as usize);
-    (len == block.text.len()).then_some(block)
-}
-
-fn decompress(bytes: &[u8], len: usize) -> Option<Vec<u8>> {
-    let out = zstd::bulk::decompress(bytes, len).ok()?;
-    (out.len() == len).then_some(out)
-}
-
-fn decode_columns(columns: &[u8], count: usize, pods: usize) -> Option<Vec<LineMeta>> {
-    let mut input = Input(columns);
-    let kinds = input.take(count)?;
-    let mut lines = Vec::with_capacity(count);
-    for kind in kinds {
-        let (source, level) = frame::kind_from(*kind)?;
-        let pod = input.varint()?;
-        if pod >= pods as u64 {
-            return None;
+    let (filter, lines_len, outline) = match &index.parts {
+        Parts::Whole(whole) => {
+            let (_, rest) = split(payload)?;
+            return whole.decode(header, &index, rest, unzip);
         }
-        lines.push(LineMeta {
-            time: Timestamp::from_nanos(0),
+        Parts::Split {
+            filter,
+            lines_len,
+            outline,
+            ..
+        } => (filter, *lines_len, outline),
+    };
+    let (lines, body) = payload.get(filter.end..)?.split_at_checked(lines_len)?;
+    let outline = Outline::decode(outline, index.text_len, unzip)?;
+    let count = header.count as usize;
+    let texts = texts::decode(&outline, body, count, index.text_len, wanted, unzip)?;
+    let mut block = Block::new(header.first_seq);
+    match wanted {
+        Wanted::All if texts.text.len() != index.text_len => return None,
+        Wanted::With(_) if texts.text.is_empty() => return Some(block),
+        _ => {}
+    }
+    block.lines = decode_lines(lines, count, index.pods.len(), &texts, unzip)?;
+    block.pods = index.pods;
+    block.text = texts.text;
+    Some(block)
+}
+
+fn decode_lines(
+    bytes: &[u8],
+    count: usize,
+    pods: usize,
+    texts: &Texts,
+    unzip: &mut Unzip,
+) -> Option<Vec<LineMeta>> {
+    let mut input = Input(bytes);
+    let kinds: Cow<'_, [u8]> = unzip.take(&mut input, count)?;
+    let pod_of = numbers::take(&mut input, count, unzip)?;
+    let unit = input.varint()?.cast_signed();
+    let times = numbers::take(&mut input, count, unzip)?;
+    if !input.0.is_empty() {
+        return None;
+    }
+    let columns = kinds.iter().zip(pod_of).zip(times).zip(&texts.ends);
+    let line = |(((kind, pod), time), end): (((&u8, u64), u64), &usize)| {
+        let (source, level) = frame::kind_from(*kind)?;
+        let is_known = pod < pods as u64;
+        is_known.then_some(LineMeta {
+            time: Timestamp::from_nanos(time.cast_signed().wrapping_mul(unit)),
             pod: u32::try_from(pod).ok()?,
             source,
             level,
-            end: 0,
-        });
-    }
-    let unit = input.varint()?.cast_signed();
-    let mut time = 0_i64;
-    for line in &mut lines {
-        time = time.wrapping_add(unzigzag(input.varint()?));
-        line.time = Timestamp::from_nanos(time.wrapping_mul(unit));
-    }
-    let mut end = 0_u64;
-    for line in &mut lines {
-        end = end.checked_add(input.varint()?)?;
-        line.end = u32::try_from(end).ok()?;
-    }
-    input.0.is_empty().then_some(lines)
+            end: u32::try_from(*end).ok()?,
+        })
+    };
+    columns.map(line).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::Record;
-
-    type Line = (i64, u32, usize, usize, Vec<u8>);
-
-    fn block(lines: &[Line]) -> Block {
-        let sources = [
-            LogSource::Stdout,
-            LogSource::Stderr,
-            LogSource::Build,
-            LogSource::System,
-        ];
-        let levels = [
-            None,
-            Some(LogLevel::Debug),
-            Some(LogLevel::Warn),
-            Some(LogLevel::Error),
-        ];
-        let mut block = Block::new(7);
-        block.pods = vec!["a".into(), "b".into(), "c".into()];
-        for (time, pod, source, level, text) in lines {
-            block.text.extend(text);
-            block.lines.push(LineMeta {
-                time: Timestamp::from_nanos(*time),
-                pod: *pod,
-                source: sources[*source],
-                level: levels[*level],
-                end: u32::try_from(block.text.len()).expect("short"),
-            });
-        }
-        block
-    }
-
-    fn records(block: &Block) -> Vec<Record> {
-        (0..block.lines.len())
-            .map(|index| block.record(index))
-            .collect()
-    }
-
-    fn any_lines() -> impl Strategy<Value = Vec<Line>> {
-        let text = proptest::collection::vec(any::<u8>(), 0..30);
-        let time = prop_oneof![any::<i64>(), (0..9_i64).prop_map(|ms| ms * 1_000_000)];
-        proptest::collection::vec((time, 0..3_u32, 0..4_usize, 0..4_usize, text), 1..40)
-    }
-
-    proptest! {
-        #[test]
-        fn what_was_packed_comes_back(lines in any_lines()) {
-            let block = block(&lines);
-            let frame = encode(&block).expect("packed");
-            let header = FrameHeader::decode(&frame).expect("a header");
-            let payload = &frame[frame::FRAME_HEADER_LEN..];
-            let unpacked = frame::decode(&header, payload).expect("a block");
-            prop_assert_eq!(records(&unpacked), records(&block));
-            let index = decode_index(payload).expect("an index");
-            for (index_of_line, line) in block.lines.iter().enumerate() {
-                prop_assert!(index.has_pod(block.pod_of(index_of_line)));
-                prop_assert!(index.has_source(line.source));
-                prop_assert!(line.level.is_none_or(|level| index.has_level(level)));
-                let lower = block.text_of(index_of_line).to_ascii_lowercase();
-                let words: Vec<_> = tose_model::log::words(&lower).map(<[u8]>::to_vec).collect();
-                prop_assert!(index.may_have_words(&words));
-            }
-        }
-
-        #[test]
-        fn no_bytes_make_it_panic(lines in any_lines(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-            let frame = encode(&block(&lines)).expect("packed");
-            let header = FrameHeader::decode(&frame).expect("a header");
-            let mut payload = frame[frame::FRAME_HEADER_LEN..].to_vec();
-            let at = at.index(payload.len());
-            payload[at] = byte;
-            // Without the checksum of the payload, which would find it.
-            if let Some(block) = decode(&header, &payload) {
-                prop_assert_eq!(block.lines.len(), header.count as usize);
-            }
-        }
-    }
-}
+mod tests;

@@ -14,15 +14,20 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem::Finder;
+
 use crate::block::Block;
 use crate::error::{Error, Result};
+use crate::filter;
 use crate::frame::{
     self, FRAME_HEADER_LEN, FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader, SegmentStart, Span,
 };
-use crate::pack::{self, Index};
+use crate::pack::{self, Index, Unzip, Wanted, Words};
 
 /// How much is looked through at once for the next frame after damage.
 const SEARCH_WINDOW: usize = 64 << 10;
+/// How much of a packed segment is read at once where little is wanted: the beginning of an index.
+const PACKED_WINDOW: usize = 4 << 10;
 
 /// How the lines of a segment are kept. Its file's name says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +89,7 @@ pub(crate) struct SegmentReader {
     /// How many times damage was stepped over.
     pub(crate) damaged: u64,
     buffer: Vec<u8>,
+    unzip: Unzip,
 }
 
 impl SegmentReader {
@@ -95,16 +101,21 @@ impl SegmentReader {
             Err(error) => return Err(Error::io("open", path)(error)),
         };
         let metadata = file.metadata().map_err(Error::io("examine", path))?;
+        let window = match form {
+            Form::Plain => SEARCH_WINDOW,
+            Form::Packed => PACKED_WINDOW,
+        };
         Ok(Some(Self {
             path: path.to_owned(),
             form,
-            file: BufReader::with_capacity(SEARCH_WINDOW, file),
+            file: BufReader::with_capacity(window, file),
             cursor: 0,
             offset: SEGMENT_HEADER_LEN as u64,
             len: len.min(metadata.len()),
             next_seq: 0,
             damaged: 0,
             buffer: Vec::new(),
+            unzip: Unzip::default(),
         }))
     }
 
@@ -166,10 +177,16 @@ impl SegmentReader {
 
     /// The lines of a frame that [`SegmentReader::next_frame`] gave; `None` if it is damaged.
     pub(crate) fn block(&mut self, frame: &Frame) -> Result<Option<Block>> {
+        self.block_of(frame, Wanted::All)
+    }
+
+    /// The same where only some lines are wanted. The texts of others may be left empty; if none is wanted,
+    /// the block may have no lines.
+    pub(crate) fn block_of(&mut self, frame: &Frame, wanted: Wanted<'_>) -> Result<Option<Block>> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(frame.header.payload_len(), 0);
         self.read_exact(&mut buffer, frame.payload_offset())?;
-        let block = frame::decode(&frame.header, &buffer);
+        let block = frame::decode_wanted(&frame.header, &buffer, wanted, &mut self.unzip);
         self.buffer = buffer;
         if block.is_none() {
             self.damaged += 1;
@@ -191,9 +208,42 @@ impl SegmentReader {
         let mut bytes = std::mem::take(&mut self.buffer);
         bytes.resize(len, 0);
         self.read_exact(&mut bytes, frame.payload_offset())?;
-        let index = pack::decode_index(&bytes);
+        let index = pack::decode_index(&frame.header, &bytes);
         self.buffer = bytes;
         Ok(index)
+    }
+
+    /// Whether a packed frame may have a line with all of these words, which are given by their hashes.
+    pub(crate) fn may_have_words(
+        &mut self,
+        frame: &Frame,
+        index: &Index,
+        hashes: &[u64],
+    ) -> Result<bool> {
+        for hash in hashes {
+            let may_have = match index.words() {
+                Words::Known(filter) => filter::may_have(filter, *hash),
+                Words::Pages { blocks_len, start } => match filter::page_of(*hash, blocks_len) {
+                    None => false,
+                    Some(page) if start + page.end > frame.header.payload_len() => true,
+                    Some(page) => {
+                        let mut bytes = vec![0; page.len()];
+                        let offset = frame.payload_offset() + (start + page.start) as u64;
+                        self.read_exact(&mut bytes, offset)?;
+                        filter::page_may_have(&bytes, *hash, blocks_len)
+                    }
+                },
+            };
+            if !may_have {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a packed frame may have a line with this text, which is in lower case.
+    pub(crate) fn may_have_text(&mut self, index: &Index, text: &Finder<'_>) -> bool {
+        index.may_have_text(text, &mut self.unzip)
     }
 
     fn read_header(&mut self) -> Result<Option<FrameHeader>> {

@@ -8,7 +8,7 @@ use tose_api::Timestamp;
 use tose_api::log::LogSource;
 
 pub use level::{detect_level, is_continuation};
-pub use search::{MAX_SEARCH_CHARS, Search, words};
+pub use search::{MAX_SEARCH_CHARS, Search, is_word, words};
 
 /// One line, without its line end. The text is whatever the app wrote, valid UTF-8 or not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

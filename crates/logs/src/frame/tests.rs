@@ -182,7 +182,8 @@ proptest! {
             span: None,
         };
         let _ = decode(&header, &bytes);
-        let packed = FrameHeader { flags: FLAG_PACKED, ..header };
-        let _ = decode(&packed, &bytes);
+        for flags in [FLAG_PACKED_WHOLE, FLAG_SPLIT] {
+        let _ = decode(&FrameHeader { flags, ..header }, &bytes);
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{Segment, State, Stream, Turn, segment_path};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::frame::{self, FRAME_HEADER_LEN, FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader, Span};
-use crate::pack;
+use crate::pack::{self, Zip};
 use crate::segment::{Form, SegmentReader};
 
 /// A newest segment that has less than this part of a full one waits for more lines.
@@ -141,6 +141,7 @@ fn write_packed(dir: &Path, job: &Job, new: &PathBuf) -> Result<u64> {
         file: File::create(new).map_err(Error::io("create", new))?,
         path: new,
         bytes: 0,
+        zip: Zip::new().map_err(Error::io("pack", new))?,
     };
     out.write(
         &SegmentHeader {
@@ -187,6 +188,7 @@ struct Output<'a> {
     file: File,
     path: &'a Path,
     bytes: u64,
+    zip: Zip,
 }
 
 impl Output<'_> {
@@ -202,7 +204,7 @@ impl Output<'_> {
         if block.lines.is_empty() {
             return Ok(());
         }
-        let frame = pack::encode(block).map_err(Error::io("pack", self.path))?;
+        let frame = pack::encode(block, &mut self.zip).map_err(Error::io("pack", self.path))?;
         let header = FrameHeader::decode(&frame);
         let unpacked = header.and_then(|header| frame::decode(&header, &frame[FRAME_HEADER_LEN..]));
         if !unpacked.is_some_and(|unpacked| unpacked == *block) {

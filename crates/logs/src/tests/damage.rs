@@ -226,13 +226,13 @@ async fn a_file_of_zeros_or_noise_is_no_stream_but_no_obstacle() {
 async fn a_segment_of_a_later_version_is_refused() {
     let original = Original::new(SEGMENT_BYTES).await;
     let mut content = original.files[0].1.clone();
-    content[7] = 3;
+    content[7] = 4;
     let header = frame::SEGMENT_HEADER_LEN - 4;
     let crc = crc32fast::hash(&content[..header]);
     content[header..frame::SEGMENT_HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     let fixture = original.with(0, &content);
     let refused = fixture.store.read(stream(), None, 1).await;
-    assert!(matches!(refused, Err(Error::Version { version: 3, .. })));
+    assert!(matches!(refused, Err(Error::Version { version: 4, .. })));
 }
 
 #[tokio::test]

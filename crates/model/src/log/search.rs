@@ -87,7 +87,8 @@ const IS_WORD: [bool; 256] = {
     }
 };
 
-fn is_word(byte: u8) -> bool {
+/// Whether a byte belongs to a word.
+pub fn is_word(byte: u8) -> bool {
     IS_WORD[usize::from(byte)]
 }
 
