@@ -1,5 +1,7 @@
 //! The lines of one frame in memory.
 
+use std::ops::Range;
+
 use tose_api::Timestamp;
 use tose_api::log::{LogLevel, LogSource};
 use tose_model::log::LogLine;
@@ -48,7 +50,7 @@ impl Block {
     }
 
     /// Where the text of the line at `index` is in the block's text.
-    pub(crate) fn range(&self, index: usize) -> std::ops::Range<usize> {
+    pub(crate) fn range(&self, index: usize) -> Range<usize> {
         let start = index
             .checked_sub(1)
             .map_or(0, |before| self.lines[before].end as usize);
@@ -84,29 +86,55 @@ impl Block {
             .partition_point(|line| line.end as usize <= offset)
     }
 
-    /// Whether another line can follow: it comes next, and the block has room for it.
-    pub(crate) fn takes(&self, seq: u64, len: usize, max_text: usize, max_lines: usize) -> bool {
-        self.seq(self.lines.len()) == seq
-            && self.text.len() + len <= max_text
-            && self.lines.len() < max_lines
+    /// Adds lines of another block, from the one at `from` on, as long as they come next and there is room.
+    /// Answers how many. A block without lines takes at least one that comes next.
+    pub(crate) fn take_from(
+        &mut self,
+        other: &Self,
+        from: usize,
+        max_text: usize,
+        max_lines: usize,
+    ) -> usize {
+        if self.seq(self.lines.len()) != other.seq(from) {
+            return 0;
+        }
+        let start = other.range(from).start;
+        let text_room = max_text.saturating_sub(self.text.len());
+        let fits = |line: &&LineMeta| line.end as usize - start <= text_room;
+        let fitting = other.lines[from..].iter().take_while(fits).count();
+        let count = fitting.min(max_lines.saturating_sub(self.lines.len()));
+        let count = count.max(usize::from(self.lines.is_empty()));
+        self.push_lines(other, from..from + count, start);
+        count
     }
 
-    /// Adds the line at `index` of another block.
-    pub(crate) fn push_from(&mut self, other: &Self, index: usize) {
-        let meta = other.lines[index];
-        let name = other.pod_of(index);
-        let pod = match self.pods.iter().rposition(|known| &**known == name) {
-            Some(pod) => pod,
-            None => {
-                self.pods.push(name.into());
-                self.pods.len() - 1
-            }
+    /// Adds lines of another block, whose texts begin there.
+    fn push_lines(&mut self, other: &Self, lines: Range<usize>, start: usize) {
+        let Some(last) = lines.clone().next_back() else {
+            return;
         };
-        self.text.extend_from_slice(other.text_of(index));
-        self.lines.push(LineMeta {
-            pod: u32::try_from(pod).expect("a block has few pods"),
-            end: u32::try_from(self.text.len()).expect("a block's text is limited"),
-            ..meta
+        let mut pods = vec![None; other.pods.len()];
+        let shift = self.text.len();
+        for meta in &other.lines[lines] {
+            let pod = pods[meta.pod as usize]
+                .get_or_insert_with(|| self.pod_index(&other.pods[meta.pod as usize]));
+            let end = meta.end as usize - start + shift;
+            self.lines.push(LineMeta {
+                pod: *pod,
+                end: u32::try_from(end).expect("a block's text is limited"),
+                ..*meta
+            });
+        }
+        let end = other.range(last).end;
+        self.text.extend_from_slice(&other.text[start..end]);
+    }
+
+    fn pod_index(&mut self, name: &str) -> u32 {
+        let known = self.pods.iter().rposition(|known| &**known == name);
+        let index = known.unwrap_or_else(|| {
+            self.pods.push(name.into());
+            self.pods.len() - 1
         });
+        u32::try_from(index).expect("a block has few pods")
     }
 }

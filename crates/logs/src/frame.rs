@@ -32,6 +32,8 @@ pub(crate) const MAX_PAYLOAD: usize = 4 << 20;
 const MAX_FRAME_LINES: usize = 1000;
 /// A frame that has this many bytes takes no further line.
 const FULL_FRAME: usize = 256 << 10;
+/// How many bytes a line usually takes.
+const USUAL_LINE: usize = 160;
 
 const MAGIC: [u8; 7] = *b"TOSELOG";
 /// Version 1 had no levels and no packed frames, version 2 no packed frames with split texts: both are read like
@@ -264,6 +266,8 @@ pub(crate) fn encode(
     };
     while encoded.bytes.len() < max_bytes {
         let mut frame = FrameBuilder::default();
+        let expected = lines.size_hint().0.saturating_mul(USUAL_LINE);
+        frame.records.reserve(expected.min(FULL_FRAME));
         while !frame.is_full() {
             let Some(line) = lines.next() else { break };
             frame.push(line, last_levels);

@@ -68,6 +68,8 @@ pub(crate) struct State {
     writer: Option<Arc<File>>,
     /// Whether the newest segment has bytes that may not be on the disk.
     is_dirty: bool,
+    /// Segments before the newest that may have such bytes as well. Who writes does not wait for them.
+    unsynced: Vec<Arc<File>>,
     /// Whether files came or went since the directories were last written through.
     is_dir_dirty: bool,
     /// Whether the end record is known to be on the disk.
@@ -231,26 +233,30 @@ impl Stream {
 
     /// Writes what may not be on the disk through to it.
     pub(crate) fn sync(&self) -> Result<()> {
-        let (file, is_dir_dirty) = {
+        let (older, newest, is_dir_dirty) = {
             let mut guard = self.lock();
             let Some(state) = guard.as_mut() else {
                 return Ok(());
             };
-            let file = if state.is_dirty {
-                Some(state.open_writer()?)
-            } else {
-                None
+            let newest = match state.is_dirty {
+                true => Some(state.open_writer()?),
+                false => None,
             };
             state.is_dirty = false;
-            (file, std::mem::take(&mut state.is_dir_dirty))
+            let is_dir_dirty = std::mem::take(&mut state.is_dir_dirty);
+            (state.unsynced.clone(), newest, is_dir_dirty)
         };
         // Without the lock, so that the writer does not wait for the disk.
-        let result = sync_files(&self.dir, file.as_deref(), is_dir_dirty);
-        if result.is_err()
-            && let Some(state) = self.lock().as_mut()
-        {
-            state.is_dirty |= file.is_some();
-            state.is_dir_dirty |= is_dir_dirty;
+        let files = older.iter().chain(&newest);
+        let result = sync_files(&self.dir, files, is_dir_dirty);
+        if let Some(state) = self.lock().as_mut() {
+            match &result {
+                Ok(()) => state.forget_synced(&older),
+                Err(_) => {
+                    state.is_dirty |= newest.is_some();
+                    state.is_dir_dirty |= is_dir_dirty;
+                }
+            }
         }
         result
     }
@@ -281,7 +287,7 @@ impl Stream {
         let Some(state) = guard.as_mut() else {
             return true;
         };
-        if state.is_dirty || state.is_dir_dirty {
+        if state.is_dirty || state.is_dir_dirty || !state.unsynced.is_empty() {
             return false;
         }
         state.writer = None;
@@ -350,6 +356,7 @@ impl State {
             view: load::load_view(stream)?,
             writer: None,
             is_dirty: false,
+            unsynced: Vec::new(),
             is_dir_dirty: false,
             is_end_durable: false,
             has_full: true,
@@ -388,10 +395,11 @@ impl State {
             self.view.is_finished = true;
         }
         if !self.is_end_durable {
-            let file = self.open_writer()?;
-            // The directory too, whatever the flag says: another sync may just be at it.
-            sync_files(&self.dir, Some(&file), true)?;
+            let newest = self.open_writer()?;
+            // The older ones and the directory too, even if another sync may just be at it.
+            sync_files(&self.dir, self.unsynced.iter().chain([&newest]), true)?;
             self.is_dirty = false;
+            self.unsynced.clear();
             self.is_dir_dirty = false;
             self.is_end_durable = true;
         }
@@ -441,12 +449,17 @@ impl State {
         }
     }
 
+    /// Takes note that these files are on the disk.
+    fn forget_synced(&mut self, files: &[Arc<File>]) {
+        let is_other = |file: &Arc<File>| !files.iter().any(|synced| Arc::ptr_eq(synced, file));
+        self.unsynced.retain(is_other);
+    }
+
     /// Makes the next segment the newest. Its file comes with the first write.
     fn start_segment(&mut self) -> Result<()> {
         if self.is_dirty && !self.view.segments.is_empty() {
-            // Later syncs see only the newest segment.
             let file = self.open_writer()?;
-            sync_files(&self.dir, Some(&file), false)?;
+            self.unsynced.push(file);
             self.is_dirty = false;
         }
         self.writer = None;
@@ -561,8 +574,12 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Writes a stream's newest segment and, where files came or went, its directories through.
-fn sync_files(dir: &Path, file: Option<&File>, is_dir_dirty: bool) -> Result<()> {
+/// Writes segments of a stream and, where files came or went, its directories through.
+fn sync_files<'a>(
+    dir: &Path,
+    files: impl IntoIterator<Item = &'a Arc<File>>,
+    is_dir_dirty: bool,
+) -> Result<()> {
     if is_dir_dirty {
         for dir in [Some(dir), dir.parent()].into_iter().flatten() {
             match File::open(dir).and_then(|dir| dir.sync_all()) {
@@ -573,10 +590,9 @@ fn sync_files(dir: &Path, file: Option<&File>, is_dir_dirty: bool) -> Result<()>
             }
         }
     }
-    match file {
-        Some(file) => file
-            .sync_data()
-            .map_err(Error::io("sync a segment in", dir)),
-        None => Ok(()),
+    for file in files {
+        file.sync_data()
+            .map_err(Error::io("sync a segment in", dir))?;
     }
+    Ok(())
 }

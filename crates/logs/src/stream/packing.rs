@@ -166,13 +166,14 @@ fn write_packed(dir: &Path, job: &Job, new: &PathBuf) -> Result<u64> {
         let Some(found) = reader.block(&frame)? else {
             continue;
         };
-        for index in 0..found.lines.len() {
-            let (seq, len) = (found.seq(index), found.range(index).len());
-            if !block.takes(seq, len, pack::FULL_TEXT, pack::MAX_LINES) {
+        let mut from = 0;
+        while from < found.lines.len() {
+            let taken = block.take_from(&found, from, pack::FULL_TEXT, pack::MAX_LINES);
+            if taken == 0 {
                 out.write_block(&block)?;
-                block = Block::new(seq);
+                block = Block::new(found.seq(from));
             }
-            block.push_from(&found, index);
+            from += taken;
         }
     }
     out.write_block(&block)?;

@@ -32,9 +32,10 @@ pub fn is_continuation(text: &[u8]) -> bool {
     ];
     match text.first() {
         Some(b' ' | b'\t' | b'}' | b')' | b']') => true,
-        _ => BEGINNINGS
+        // Each line is looked at, and the first byte tells nearly all apart.
+        first => BEGINNINGS
             .iter()
-            .any(|beginning| text.starts_with(beginning)),
+            .any(|beginning| first == beginning.first() && text.starts_with(beginning)),
     }
 }
 
