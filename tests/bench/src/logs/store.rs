@@ -1,11 +1,11 @@
 //! The log store behind HTTP, with as much of it as the bench asks for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Full};
@@ -20,6 +20,12 @@ use tose_logs::{LogStore, Query, StreamId};
 use tose_model::log::{LogLine, Search};
 
 use super::generator::PROJECTS;
+
+/// How many threads look through logs and write them: as many as the server of the product lets search.
+const BLOCKING_THREADS: usize = 2;
+
+/// How much of a body is read at once.
+const PIECE_BYTES: usize = 512 << 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -42,6 +48,7 @@ struct Line<'a> {
 pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     let store = LogStore::open(&arguments.dir)?;
     runtime.block_on(async {
@@ -75,38 +82,90 @@ fn stream(project: u64) -> StreamId {
     StreamId::Project(id.parse::<ProjectId>().expect("a UUID"))
 }
 
+/// Takes a body on both cores: pieces of it are read while others come, and the projects' lines are added side
+/// by side.
 async fn insert(store: &LogStore, request: Request<Incoming>) -> Result<String> {
-    let body = request.into_body().collect().await?.to_bytes();
+    let mut body = request.into_body();
+    let mut pieces = Vec::new();
+    let mut piece = Vec::new();
+    while let Some(frame) = body.frame().await {
+        piece.extend_from_slice(frame?.data_ref().map_or(&[][..], |data| data));
+        if piece.len() >= PIECE_BYTES {
+            let end = piece.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+            let rest = piece.split_off(end);
+            pieces.push(start(parse_piece(std::mem::replace(&mut piece, rest))));
+        }
+    }
+    pieces.push(start(parse_piece(piece)));
+    let mut batches: Vec<Vec<LogLine>> = vec![Vec::new(); PROJECTS as usize];
+    for piece in pieces {
+        for (batch, lines) in batches.iter_mut().zip(piece.await??) {
+            batch.extend(lines);
+        }
+    }
+    let appends = (0..).zip(batches).map(|(project, lines)| {
+        let store = store.clone();
+        async move { Ok(store.append(stream(project), lines).await?) }
+    });
+    side_by_side(appends).await?;
+    Ok(String::new())
+}
+
+async fn parse_piece(piece: Vec<u8>) -> Result<Vec<Vec<LogLine>>> {
+    parse(&piece)
+}
+
+/// The lines of each project.
+fn parse(body: &[u8]) -> Result<Vec<Vec<LogLine>>> {
     let pod: Box<str> = "web-1".into();
-    let mut batches: HashMap<u64, Vec<LogLine>> = HashMap::new();
+    let mut batches: Vec<Vec<LogLine>> = vec![Vec::new(); PROJECTS as usize];
     for line in body
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
     {
         let line: Line<'_> = serde_json::from_slice(line)?;
-        batches
-            .entry(line.project.parse()?)
-            .or_default()
-            .push(LogLine {
-                time: Timestamp::from_nanos(line.time),
-                source: LogSource::Stdout,
-                pod: pod.clone(),
-                text: line.text.into_owned().into_bytes(),
-            });
+        let batch = batches.get_mut(line.project.parse::<usize>()?);
+        batch.context("an unknown project")?.push(LogLine {
+            time: Timestamp::from_nanos(line.time),
+            source: LogSource::Stdout,
+            pod: pod.clone(),
+            text: line.text.into_owned().into_bytes(),
+        });
     }
-    for (project, lines) in batches {
-        store.append(stream(project), lines).await?;
+    Ok(batches)
+}
+
+fn start<T: Send + 'static>(
+    future: impl Future<Output = Result<T>> + Send + 'static,
+) -> tokio::task::JoinHandle<Result<T>> {
+    #[expect(clippy::disallowed_methods, reason = "whoever starts it waits for it")]
+    tokio::spawn(future)
+}
+
+/// Starts all of these at once, and waits for them.
+fn side_by_side<T: Send + 'static>(
+    futures: impl IntoIterator<Item = impl Future<Output = Result<T>> + Send + 'static>,
+) -> impl Future<Output = Result<Vec<T>>> {
+    let started: Vec<_> = futures.into_iter().map(start).collect();
+    async move {
+        let mut results = Vec::with_capacity(started.len());
+        for task in started {
+            results.push(task.await??);
+        }
+        Ok(results)
     }
-    Ok(String::new())
 }
 
 async fn settle(store: &LogStore) -> Result<String> {
     store.flush().await?;
-    for project in 0..PROJECTS {
-        store
-            .compact(stream(project), Timestamp::from_nanos(i64::MAX))
-            .await?;
-    }
+    let compact = (0..PROJECTS).map(|project| {
+        let store = store.clone();
+        async move {
+            let idle_since = Timestamp::from_nanos(i64::MAX);
+            Ok(store.compact(stream(project), idle_since).await?)
+        }
+    });
+    side_by_side(compact).await?;
     Ok(String::new())
 }
 
@@ -127,38 +186,31 @@ async fn find(store: LogStore, query: &str) -> Result<String> {
         Some(project) => vec![project.parse()?],
         None => (0..PROJECTS).collect(),
     };
-    // Each project's log is looked through by itself, two at a time.
+    // Each project's log is looked through by itself, as many at a time as there are threads.
     let query = Arc::new(query);
-    let halves = projects.chunks(projects.len().div_ceil(2)).map(|half| {
-        let (store, query, half) = (store.clone(), Arc::clone(&query), half.to_vec());
-        #[expect(clippy::disallowed_methods, reason = "it is waited for below")]
-        tokio::spawn(async move {
-            let mut out = String::new();
-            for project in half {
-                let page = store.find(stream(project), Query::clone(&query)).await?;
-                for record in page.records {
-                    out.push_str(&String::from_utf8_lossy(&record.line.text));
-                    out.push('\n');
-                }
-            }
-            anyhow::Ok(out)
-        })
+    let pages = projects.into_iter().map(|project| {
+        let (store, query) = (store.clone(), Arc::clone(&query));
+        async move { Ok(store.find(stream(project), Query::clone(&query)).await?) }
     });
     let mut out = String::new();
-    for half in halves.collect::<Vec<_>>() {
-        out.push_str(&half.await??);
+    for page in side_by_side(pages).await? {
+        for record in page.records {
+            out.push_str(&String::from_utf8_lossy(&record.line.text));
+            out.push('\n');
+        }
     }
     Ok(out)
 }
 
 async fn errors(store: &LogStore) -> Result<String> {
-    let mut counts = BTreeMap::new();
-    for project in 0..PROJECTS {
-        let days = store.daily(stream(project)).await?;
-        counts.insert(project, days.iter().map(|day| day.errors).sum::<u64>());
-    }
-    let lines = counts
-        .iter()
-        .map(|(project, count)| format!("{project} {count}\n"));
+    let days = (0..PROJECTS).map(|project| {
+        let store = store.clone();
+        async move { Ok(store.daily(stream(project)).await?) }
+    });
+    let days = side_by_side(days).await?;
+    let lines = (0..PROJECTS).zip(days).map(|(project, days)| {
+        let count: u64 = days.iter().map(|day| day.errors).sum();
+        format!("{project} {count}\n")
+    });
     Ok(lines.collect())
 }
