@@ -16,7 +16,7 @@ use crate::block::Block;
 use crate::error::Result;
 use crate::filter;
 use crate::frame::Span;
-use crate::pack::Wanted;
+use crate::pack::{Unzip, Wanted};
 use crate::query;
 use crate::segment::{Frame, SegmentReader};
 use crate::stream::{Segment, Stream, View};
@@ -177,6 +177,7 @@ struct Finder<'a> {
     /// How much text was looked through, and how much was found.
     text: usize,
     found: usize,
+    unzip: Unzip,
 }
 
 impl<'a> Finder<'a> {
@@ -193,6 +194,7 @@ impl<'a> Finder<'a> {
             last_seen: query.cursor,
             text: 0,
             found: 0,
+            unzip: Unzip::default(),
         }
     }
 
@@ -232,8 +234,19 @@ impl<'a> Finder<'a> {
         let Some(mut reader) = query::open(stream, segment)? else {
             return Ok(Progress::Open);
         };
+        std::mem::swap(reader.unzip(), &mut self.unzip);
+        let progress = self.look_through_frames(stream, &mut reader);
+        std::mem::swap(reader.unzip(), &mut self.unzip);
+        progress
+    }
+
+    fn look_through_frames(
+        &mut self,
+        stream: &Stream,
+        reader: &mut SegmentReader,
+    ) -> Result<Progress> {
         let mut frames = Vec::new();
-        query::visit_frames(stream, &mut reader, |_, frame| {
+        query::visit_frames(stream, reader, |_, frame| {
             frames.push(frame);
             Ok(true)
         })?;
@@ -245,7 +258,7 @@ impl<'a> Finder<'a> {
             if self.passes_over(header.first_seq, header.next_seq(), header.span) {
                 continue;
             }
-            let progress = self.look_into(&mut reader, &frame)?;
+            let progress = self.look_into(reader, &frame)?;
             if progress == Progress::Full {
                 return Ok(progress);
             }

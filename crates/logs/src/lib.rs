@@ -44,6 +44,7 @@ pub use find::{Direction, Page, Query};
 pub use follow::{Event, FollowFrom, Follower};
 pub use stream_id::StreamId;
 
+use crate::pack::Tools;
 use crate::query::Cursor;
 use crate::stream::{Stream, Turn};
 use crate::streams::Streams;
@@ -227,7 +228,8 @@ impl LogStore {
         let stream = self.streams.get(stream);
         stream::blocking(move || {
             stream.close_idle(idle_since)?;
-            while stream.pack_next()? {}
+            let mut tools = Tools::default();
+            while stream.pack_next(&mut tools)? {}
             Ok(())
         })
         .await

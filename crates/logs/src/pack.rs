@@ -28,7 +28,8 @@ use self::shape::Shapes;
 pub(crate) use self::texts::Wanted;
 use self::texts::{Outline, Texts};
 use self::whole::Whole;
-pub(crate) use self::zip::{Unzip, Zip};
+pub(crate) use self::zip::Unzip;
+use self::zip::Zip;
 use crate::block::{Block, LineMeta};
 use crate::bytes::{Input, put_varint};
 use crate::filter::{self, FilterBuilder};
@@ -173,8 +174,33 @@ fn split(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     (crc32fast::hash(index) == crc).then_some((index, input.0))
 }
 
+/// What packing needs over and over again.
+#[derive(Default)]
+pub(crate) struct Tools {
+    zip: Zip,
+    unzip: Unzip,
+}
+
+impl Tools {
+    /// Packs a block into a frame, and unpacks it to see that it is the same.
+    pub(crate) fn pack(&mut self, block: &Block) -> io::Result<Vec<u8>> {
+        let frame = encode(block, &mut self.zip)?;
+        let header = FrameHeader::decode(&frame);
+        let payload = &frame[frame::FRAME_HEADER_LEN..];
+        let unpacked = header.and_then(|header| {
+            frame::decode_wanted(&header, payload, Wanted::All, &mut self.unzip)
+        });
+        match unpacked {
+            Some(unpacked) if unpacked == *block => Ok(frame),
+            _ => Err(io::Error::other(
+                "what was packed does not unpack to the same",
+            )),
+        }
+    }
+}
+
 /// Packs a block into a frame.
-pub(crate) fn encode(block: &Block, zip: &mut Zip) -> io::Result<Vec<u8>> {
+fn encode(block: &Block, zip: &mut Zip) -> io::Result<Vec<u8>> {
     let shapes = Shapes::of(block);
     let (outline, body) = texts::encode(&shapes, block, zip)?;
     let lines = encode_lines(block, zip)?;

@@ -119,6 +119,11 @@ impl SegmentReader {
         }))
     }
 
+    /// What it unpacks with. Whoever reads many segments lends one to each.
+    pub(crate) fn unzip(&mut self) -> &mut Unzip {
+        &mut self.unzip
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::far::Tier;
+use crate::pack::Tools;
 use crate::stream::{self, Stream};
 use crate::{Packing, StreamId};
 
@@ -141,15 +142,17 @@ impl Shared {
     /// The thread that packs full segments. It has one of its own, so that the disk does not wait.
     fn pack(&self) {
         while !self.wait() {
+            // Not for longer: nobody may write for hours, and they take some memory.
+            let mut tools = Tools::default();
             for stream in self.streams() {
-                self.pack_stream(&stream);
+                self.pack_stream(&stream, &mut tools);
             }
         }
     }
 
-    fn pack_stream(&self, stream: &Stream) {
+    fn pack_stream(&self, stream: &Stream, tools: &mut Tools) {
         while !self.table().is_closed {
-            match stream.pack_next() {
+            match stream.pack_next(tools) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {

@@ -192,28 +192,29 @@ fn parse_decimal(value: &[u8]) -> u64 {
 /// Ids as bytes: all first ones, then all second ones, and so on.
 fn put_ids<'a>(
     out: &mut Vec<u8>,
-    values: impl Iterator<Item = &'a [u8]> + Clone,
+    values: impl Iterator<Item = &'a [u8]>,
     len: usize,
     zip: &mut Zip,
 ) -> io::Result<()> {
-    let is_odd = len % 2;
-    for plane in 0..len.div_ceil(2) {
-        let low = plane * 2 + 1 - is_odd;
-        let byte_of = |value: &[u8]| {
-            let high = low.checked_sub(1).map_or(0, |high| nibble(value[high]));
-            high << 4 | nibble(value[low])
-        };
-        let bytes: Vec<u8> = values.clone().map(byte_of).collect();
+    let width = len.div_ceil(2);
+    let mut ids = Vec::new();
+    for value in values {
+        // An odd number of digits has a zero before it.
+        let (first, pairs) = value.split_at(len % 2);
+        ids.extend(first.iter().map(|digit| nibble(*digit)));
+        let pairs = pairs.chunks_exact(2);
+        ids.extend(pairs.map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])));
+    }
+    for plane in 0..width {
+        let bytes: Vec<u8> = ids.chunks_exact(width).map(|id| id[plane]).collect();
         zip.put(out, &bytes, IDS_LEVEL)?;
     }
     Ok(())
 }
 
 fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
-    }
+    // A letter's lowest bits count from one, and it has a bit that no digit has.
+    (digit & 15) + (digit >> 6) * 9
 }
 
 /// A column that was read.
@@ -376,7 +377,7 @@ mod tests {
 
     fn check(values: &[&[u8]]) -> (Kind, usize) {
         let mut out = Vec::new();
-        let mut zip = Zip::new().expect("memory");
+        let mut zip = Zip::default();
         let kind = put(&mut out, values.iter().copied(), &mut zip).expect("packed");
         let mut room = usize::MAX;
         let mut input = Input(&out);

@@ -107,7 +107,7 @@ mod tests {
 
     fn check(numbers: &[u64]) -> usize {
         let mut out = Vec::new();
-        put(&mut out, numbers, &mut Zip::new().expect("memory")).expect("packed");
+        put(&mut out, numbers, &mut Zip::default()).expect("packed");
         let mut input = Input(&out);
         let back = take(&mut input, numbers.len(), &mut Unzip::default());
         assert_eq!(back.as_deref(), Some(numbers));

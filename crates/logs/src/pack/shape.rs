@@ -24,12 +24,14 @@ pub(crate) const SLOT: u8 = 0;
 const MAX_SLOTS: usize = 64;
 /// A longer line has no shape.
 const MAX_LEN: usize = 8 << 10;
-/// Fewer lines than this are smaller without the columns that a shape brings.
-const MIN_LINES: usize = 8;
+/// Fewer lines than this are smaller without the columns that a shape brings. (Tests have short blocks.)
+const MIN_LINES: usize = if cfg!(test) { 2 } else { 8 };
 /// The most shapes of a block, so that a byte is enough to say which one a line has.
 pub(crate) const MAX_SHAPES: usize = 255;
 /// The most shapes that are remembered while a block is looked at.
 const MAX_CANDIDATES: usize = 4096;
+/// How much of a text that is searched for is looked at: there is a bit for each length.
+const MAX_BEGINNING: usize = 63;
 
 /// A shape and the values of the lines that have it.
 #[derive(Debug)]
@@ -59,8 +61,8 @@ impl Shape {
         slot: usize,
         text: &'a [u8],
     ) -> impl Iterator<Item = &'a [u8]> + Clone {
-        let ranges = self.values.iter().skip(slot).step_by(self.slots.max(1));
-        ranges.map(|range| &text[range.start as usize..range.end as usize])
+        let rows = self.values.chunks_exact(self.slots.max(1));
+        rows.map(move |row| &text[row[slot].start as usize..row[slot].end as usize])
     }
 }
 
@@ -228,29 +230,43 @@ impl Form {
         }
     }
 
-    /// Whether the text fits if each slot has whatever its kind allows.
+    /// Whether the beginning of the text fits if each slot has whatever its kind allows.
     fn may_go_through(&self, key: &[u8], needle: &[u8]) -> bool {
-        // How much of the needle may stand before the place that is looked at.
-        let mut reached = vec![false; needle.len() + 1];
+        let needle = &needle[..needle.len().min(MAX_BEGINNING)];
+        let mut places = [0_u64; 256];
+        for (at, byte) in needle.iter().enumerate() {
+            places[usize::from(*byte)] |= 1 << at;
+        }
+        let whole = 1 << needle.len();
         let mut kinds = self.kinds.iter();
+        // Bit n: the first n bytes may stand right before the place that is looked at.
+        let mut reached = 0_u64;
         for byte in key {
-            reached[0] = true;
-            if *byte != SLOT {
-                for len in (0..needle.len()).rev() {
-                    reached[len + 1] = reached[len] && needle[len] == *byte;
+            reached |= 1;
+            reached = match (*byte, kinds.as_slice()) {
+                (SLOT, [kind, ..]) => {
+                    kinds.next();
+                    go_through_value(reached, *kind, needle)
                 }
-            } else if let Some(kind) = kinds.next() {
-                // Forward, as a value may have any number of bytes.
-                for len in 0..needle.len() {
-                    reached[len + 1] |= reached[len] && kind.can_have(needle[len]);
-                }
-            }
-            if reached[needle.len()] {
+                _ => (reached & places[usize::from(*byte)]) << 1,
+            };
+            if reached & whole != 0 {
                 return true;
             }
         }
         false
     }
+}
+
+/// What may be reached behind a value, which may have any number of bytes.
+fn go_through_value(reached: u64, kind: Kind, needle: &[u8]) -> u64 {
+    let mut reached = reached;
+    for (at, byte) in needle.iter().enumerate() {
+        if kind.can_have(*byte) {
+            reached |= (reached & 1 << at) << 1;
+        }
+    }
+    reached
 }
 
 fn has_all(kind: Kind, needle: &[u8]) -> bool {
@@ -315,6 +331,8 @@ mod tests {
             ("x took", Chance::Anywhere),
             ("x tool", Chance::Nowhere),
             ("post /", Chance::Nowhere),
+            ("=5 id=5 ", Chance::Anywhere),
+            ("5id=", Chance::Nowhere),
         ];
         for (text, chance) in cases {
             assert_eq!(form.chance(&Finder::new(text)), chance, "{text}");

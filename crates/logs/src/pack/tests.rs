@@ -61,7 +61,7 @@ fn any_lines() -> impl Strategy<Value = Vec<Line>> {
 }
 
 fn packed(block: &Block) -> Vec<u8> {
-    encode(block, &mut Zip::new().expect("memory")).expect("packed")
+    encode(block, &mut Zip::default()).expect("packed")
 }
 
 /// A piece of a line, in lower case.

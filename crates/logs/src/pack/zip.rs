@@ -14,28 +14,17 @@ use crate::bytes::{Input, put_varint};
 const MIN_LEN: usize = 32;
 
 /// Makes parts.
+#[derive(Default)]
 pub(crate) struct Zip {
-    compressor: Compressor<'static>,
-    level: i32,
+    /// Made for the first part, and the level it is set to.
+    compressor: Option<(Compressor<'static>, i32)>,
 }
 
 impl Zip {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
-            compressor: Compressor::new(1)?,
-            level: 1,
-        })
-    }
-
     /// Adds a part with these bytes. A higher level takes longer and makes less of them.
     pub(crate) fn put(&mut self, out: &mut Vec<u8>, bytes: &[u8], level: i32) -> io::Result<()> {
-        let is_packed = bytes.len() >= MIN_LEN;
-        if is_packed {
-            if self.level != level {
-                self.compressor.set_compression_level(level)?;
-                self.level = level;
-            }
-            let packed = self.compressor.compress(bytes)?;
+        if bytes.len() >= MIN_LEN {
+            let packed = self.at_level(level)?.compress(bytes)?;
             // What gains next to nothing is not worth unpacking.
             if packed.len() < bytes.len() - bytes.len() / 32 {
                 put_varint(out, (packed.len() as u64) << 1 | 1);
@@ -46,6 +35,18 @@ impl Zip {
         put_varint(out, (bytes.len() as u64) << 1);
         out.extend(bytes);
         Ok(())
+    }
+
+    fn at_level(&mut self, level: i32) -> io::Result<&mut Compressor<'static>> {
+        let (compressor, set) = match &mut self.compressor {
+            Some(known) => known,
+            none => none.insert((Compressor::new(level)?, level)),
+        };
+        if *set != level {
+            compressor.set_compression_level(level)?;
+            *set = level;
+        }
+        Ok(compressor)
     }
 }
 

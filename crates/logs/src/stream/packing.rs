@@ -8,7 +8,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 
 use tose_api::Timestamp;
@@ -16,8 +16,8 @@ use tose_api::Timestamp;
 use super::{Segment, State, Stream, Turn, segment_path};
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::frame::{self, FRAME_HEADER_LEN, FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader, Span};
-use crate::pack::{self, Zip};
+use crate::frame::{self, SEGMENT_HEADER_LEN, SegmentHeader, Span};
+use crate::pack::{self, Tools};
 use crate::segment::{Form, SegmentReader};
 
 /// A newest segment that has less than this part of a full one waits for more lines.
@@ -57,13 +57,13 @@ impl Stream {
     }
 
     /// Packs the oldest segment that can be, if the stream is in use. Answers whether there was one.
-    pub(crate) fn pack_next(&self) -> Result<bool> {
+    pub(crate) fn pack_next(&self, tools: &mut Tools) -> Result<bool> {
         let _one_at_a_time = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(job) = self.find_job() else {
             return Ok(false);
         };
         let new = segment_path(&self.dir, job.segment.number, Form::Packed).with_extension("new");
-        match write_packed(&self.dir, &job, &new) {
+        match write_packed(&self.dir, &job, &new, tools) {
             Ok(bytes) => self.take_over(&job, &new, bytes)?,
             // The stream or its oldest lines were removed meanwhile.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
@@ -136,12 +136,12 @@ impl State {
 }
 
 /// Writes the packed file, through to the disk. Answers its size.
-fn write_packed(dir: &Path, job: &Job, new: &PathBuf) -> Result<u64> {
+fn write_packed(dir: &Path, job: &Job, new: &Path, tools: &mut Tools) -> Result<u64> {
     let mut out = Output {
         file: File::create(new).map_err(Error::io("create", new))?,
         path: new,
         bytes: 0,
-        zip: Zip::new().map_err(Error::io("pack", new))?,
+        tools,
     };
     out.write(
         &SegmentHeader {
@@ -189,7 +189,7 @@ struct Output<'a> {
     file: File,
     path: &'a Path,
     bytes: u64,
-    zip: Zip,
+    tools: &'a mut Tools,
 }
 
 impl Output<'_> {
@@ -205,13 +205,10 @@ impl Output<'_> {
         if block.lines.is_empty() {
             return Ok(());
         }
-        let frame = pack::encode(block, &mut self.zip).map_err(Error::io("pack", self.path))?;
-        let header = FrameHeader::decode(&frame);
-        let unpacked = header.and_then(|header| frame::decode(&header, &frame[FRAME_HEADER_LEN..]));
-        if !unpacked.is_some_and(|unpacked| unpacked == *block) {
-            let problem = io::Error::other("what was packed does not unpack to the same");
-            return Err(Error::io("pack", self.path)(problem));
-        }
+        let frame = self
+            .tools
+            .pack(block)
+            .map_err(Error::io("pack", self.path))?;
         self.write(&frame)
     }
 }

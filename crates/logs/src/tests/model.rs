@@ -121,6 +121,9 @@ fn any_line() -> impl Strategy<Value = LogLine> {
         "aa",
         "a",
         "k=7",
+        "id=0f3a",
+        "id=9C4B ",
+        "took 12ms",
     ];
     let text = prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..40),
@@ -149,6 +152,11 @@ fn any_query() -> impl Strategy<Value = Query> {
         "k:7",
         "\"a1 \"",
         "-k:*",
+        "*0f*",
+        "id:9c4b",
+        "\"id=0f3a\"",
+        "12ms",
+        "*k 12*",
     ];
     let time_range = (0..50_i64, proptest::option::of(0..50_i64));
     let levels = [

@@ -43,9 +43,12 @@ fn killing_the_process_loses_and_doubles_no_acknowledged_line() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut stored = 0;
     for round in 0..ROUNDS {
-        // Some live long enough to pack a few segments.
-        let batches = if round % 10 == 9 { 500 } else { 0 };
-        let acknowledged = run_and_kill(dir.path(), batches + (round * round * 37) % 101);
+        // Some live until another segment is packed.
+        let is_long = round % 10 == 9;
+        let (batches, packed) = ((round * round * 37) % 101, count_packed(dir.path()));
+        let acknowledged = run_and_kill(dir.path(), |seen| {
+            seen >= batches && (!is_long || count_packed(dir.path()) > packed)
+        });
         let records = read_after(dir.path(), stored);
         for (record, seq) in records.iter().zip(stored + 1..) {
             assert_eq!(record.seq, seq, "round {round}");
@@ -60,19 +63,27 @@ fn killing_the_process_loses_and_doubles_no_acknowledged_line() {
     let records = read_after(dir.path(), 0);
     assert!(records.iter().map(|record| record.seq).eq(1..=stored));
     assert!(records.iter().all(|record| record.line == line(record.seq)));
-    let files = std::fs::read_dir(dir.path().join(stream().to_string())).expect("a directory");
-    let names = files.map(|file| file.expect("a file").file_name());
-    let packed = names.filter(|name| name.to_string_lossy().ends_with(".tpack"));
-    assert!(packed.count() > 10, "nothing was packed");
+    assert!(count_packed(dir.path()) > 10, "nothing was packed");
 }
 
-/// Starts a child, kills it once it acknowledged some batches, and answers the number of the last
+/// How many segments are packed.
+fn count_packed(dir: &Path) -> usize {
+    let Ok(files) = std::fs::read_dir(dir.join(stream().to_string())) else {
+        return 0;
+    };
+    let names = files.map(|file| file.expect("a file").file_name());
+    let packed = names.filter(|name| name.to_string_lossy().ends_with(".tpack"));
+    packed.count()
+}
+
+/// Starts a child, kills it once it acknowledged enough batches, and answers the number of the last
 /// line that it acknowledged.
-fn run_and_kill(dir: &Path, batches: u64) -> u64 {
+fn run_and_kill(dir: &Path, is_enough: impl Fn(u64) -> bool) -> u64 {
     let mut child = spawn_child(dir);
     let stdout = child.stdout.take().expect("a pipe");
     let mut last = 0;
     let mut seen = 0;
+    let mut is_killed = false;
     // Reading on after the kill gives what the child wrote between its last batch and its end.
     for text in BufReader::new(stdout).lines() {
         let text = text.expect("a line");
@@ -82,14 +93,15 @@ fn run_and_kill(dir: &Path, batches: u64) -> u64 {
             .and_then(|(_, rest)| rest.strip_suffix('.'));
         let Some(number) = number else { continue };
         last = number.parse().expect("a number");
-        if seen == batches {
+        if !is_killed && is_enough(seen) {
             child.kill().expect("killed");
+            is_killed = true;
         }
         seen += 1;
     }
     let status = child.wait().expect("a status");
     assert!(!status.success(), "the child was not killed: {status}");
-    assert!(seen > batches, "the child ended by itself");
+    assert!(is_killed, "the child ended by itself");
     last
 }
 
