@@ -26,6 +26,8 @@ const PAGE_BYTES: usize = PAGE_BLOCKS * BLOCK_BYTES + CHECKSUM_BYTES;
 const BITS_PER_WORD: usize = 10;
 /// For how many words there is room at first.
 const FIRST_ROOM: usize = 1 << 12;
+/// How many places are tried for a word.
+const MAX_STEPS: usize = 32;
 
 const SALTS: [u32; 8] = [
     0x47b6_137b,
@@ -45,10 +47,11 @@ pub(crate) fn hash(word: &[u8]) -> u64 {
 
 /// Collects the words of a block.
 pub(crate) struct FilterBuilder {
-    /// The hashes, each once, where their lowest bits say or after that; zero is a free place.
+    /// The hashes, each once, where their lowest bits say or soon after that; zero is a free place.
     table: Vec<u64>,
     count: usize,
-    has_zero: bool,
+    /// Those that found no place, as whoever writes logs can choose words with the same lowest bits.
+    others: Vec<u64>,
 }
 
 impl FilterBuilder {
@@ -56,7 +59,7 @@ impl FilterBuilder {
         Self {
             table: vec![0; FIRST_ROOM],
             count: 0,
-            has_zero: false,
+            others: Vec::new(),
         }
     }
 
@@ -67,30 +70,47 @@ impl FilterBuilder {
 
     /// Adds a word, whose letters are in lower case.
     pub(crate) fn add_word(&mut self, word: &[u8]) {
-        let hash = hash(word);
-        self.has_zero |= hash == 0;
-        if put(&mut self.table, hash) {
-            self.count += 1;
-            if self.count * 2 > self.table.len() {
-                self.grow();
+        self.add(hash(word));
+        if self.count * 2 > self.table.len() {
+            self.grow();
+        }
+    }
+
+    fn add(&mut self, hash: u64) {
+        let mask = self.table.len() - 1;
+        let places = (0..MAX_STEPS).map(|step| (hash as usize).wrapping_add(step) & mask);
+        for place in places.filter(|_| hash != 0) {
+            if self.table[place] == hash {
+                return;
+            }
+            if self.table[place] == 0 {
+                self.table[place] = hash;
+                self.count += 1;
+                return;
+            }
+        }
+        self.others.push(hash);
+    }
+
+    fn grow(&mut self) {
+        let larger = vec![0; self.table.len() * 2];
+        self.count = 0;
+        for hash in std::mem::replace(&mut self.table, larger) {
+            if hash != 0 {
+                self.add(hash);
             }
         }
     }
 
-    fn grow(&mut self) {
-        let room = self.table.len() * 2;
-        for hash in std::mem::replace(&mut self.table, vec![0; room]) {
-            put(&mut self.table, hash);
-        }
-    }
-
     /// The blocks.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        let count = self.count + usize::from(self.has_zero);
-        let blocks = (count * BITS_PER_WORD).div_ceil(BLOCK_BYTES * 8);
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.others.sort_unstable();
+        self.others.dedup();
+        let blocks = (self.count + self.others.len()) * BITS_PER_WORD;
+        let blocks = blocks.div_ceil(BLOCK_BYTES * 8);
         let mut bytes = vec![0; blocks * BLOCK_BYTES];
-        let zero = self.has_zero.then_some(0);
-        for hash in self.table.into_iter().filter(|hash| *hash != 0).chain(zero) {
+        let known = self.table.into_iter().filter(|hash| *hash != 0);
+        for hash in known.chain(self.others) {
             let start = block_of(hash, blocks) * BLOCK_BYTES;
             for (index, bit) in bits(hash).enumerate() {
                 bytes[start + index * 4 + bit / 8] |= 1 << (bit % 8);
@@ -98,18 +118,6 @@ impl FilterBuilder {
         }
         bytes
     }
-}
-
-/// Puts a hash into a table that has room. Answers whether it is new.
-fn put(table: &mut [u64], hash: u64) -> bool {
-    let mask = table.len() - 1;
-    let mut at = hash as usize & mask;
-    while table[at] != 0 && table[at] != hash {
-        at = (at + 1) & mask;
-    }
-    let is_new = table[at] != hash;
-    table[at] = hash;
-    is_new
 }
 
 /// The blocks in pages.
@@ -210,6 +218,18 @@ mod tests {
         assert!(filter.len() < 14_000);
         assert!(!may_have(&[], hash(b"x")));
         assert!(!pages_may_have(&[], 0, "x"));
+    }
+
+    #[test]
+    fn hashes_that_want_the_same_place_are_all_kept_and_kept_once() {
+        let mut builder = FilterBuilder::new();
+        let hashes = (0..2000_u64).map(|number| number << 40);
+        for hash in hashes.clone().chain(hashes.clone()) {
+            builder.add(hash);
+        }
+        let filter = builder.finish();
+        assert!(hashes.clone().all(|hash| may_have(&filter, hash)));
+        assert!(filter.len() <= 2000 * 10 / 8 + BLOCK_BYTES);
     }
 
     #[test]
