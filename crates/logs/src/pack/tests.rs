@@ -212,3 +212,35 @@ fn lines_that_differ_in_ids_take_little_more_than_the_ids() {
     let frame = packed(&block(&lines));
     assert!(frame.len() < 4000 * 10, "{} bytes", frame.len());
 }
+
+/// What lies on disks has to be read by all later versions. (Which bytes are written may change.)
+#[test]
+fn a_frame_that_was_written_once_stays_readable() {
+    const FRAME: &str = "\
+        060100004f02e7ee070000000000000007000000040000000500000000000000c0e1e400000000009902cf89\
+        3100000074c7294103016101620163090000000601d801402d1e3c0601175741524e200020746f6f6b200020\
+        6f6620002069643d00020000013820950a1520e3410755d0082ca74230850533b082ee23008d50120fe03244\
+        22b684240a1e69778476482d48d9d370c09910eaecc0910717e06ace097311080d843e453d0e303030303030\
+        4301000e000000000000020103050e7bbbfb3b7bbb000e96d81a5d9fe1000e98a7b7c6d5e4000e0101010101\
+        010000060cff00206f64641c000418307631307876313178763132787631337876313478763135780a030146\
+        0c00070e151c23120002904e0c00e8d0b8a0880c0003070b0f130f080ca0b0c0d0e0f00c0a0b0c0d0e0f";
+    let bytes: Vec<u8> = (0..FRAME.len() / 2)
+        .map(|at| u8::from_str_radix(&FRAME[at * 2..at * 2 + 2], 16).expect("hex"))
+        .collect();
+    let header = FrameHeader::decode(&bytes).expect("a header");
+    let unpacked = frame::decode(&header, &bytes[frame::FRAME_HEADER_LEN..]).expect("a block");
+    assert!(unpacked == block(&golden_lines()));
+}
+
+/// Each kind of column, and a line without a shape.
+fn golden_lines() -> Vec<Line> {
+    let text = |n: i64| {
+        let (took, of, id) = (n * 7, n * 1000, n * 4097);
+        format!("WARN v{n}x took {took:03} of {of} id={id:04x}")
+    };
+    let mut lines: Vec<Line> = (10..16)
+        .map(|n| (n * 1_000_000, 0, 0, 2, text(n).into_bytes()))
+        .collect();
+    lines.push((5, 2, 3, 3, b"\xff\x00 odd".to_vec()));
+    lines
+}

@@ -162,6 +162,46 @@ async fn changing_any_byte_of_a_packed_segment_costs_at_most_its_lines() {
     }
 }
 
+/// As the version before left it: the texts as one, in a segment of version 2.
+fn packed_before(packed: &[u8]) -> Vec<u8> {
+    let (header, frame) = packed.split_at(frame::SEGMENT_HEADER_LEN);
+    let (content, _) = header.split_at(header.len() - 4);
+    let mut old = content.to_vec();
+    old[7] = 2;
+    old.extend(crc32fast::hash(&old).to_le_bytes());
+    let header = FrameHeader::decode(frame).expect("a frame");
+    let end = frame::FRAME_HEADER_LEN + header.payload_len();
+    let block = frame::decode(&header, &frame[frame::FRAME_HEADER_LEN..end]).expect("a block");
+    old.extend(crate::pack::whole::encode(&block));
+    old
+}
+
+#[tokio::test]
+async fn what_an_older_version_packed_is_read_and_found() {
+    let fixture = filled(8 << 10, 400).await;
+    let lines = fixture.read_all().await;
+    compact(&fixture, 0).await;
+    let mut files = contents(&fixture);
+    files[0].1 = packed_before(&files[0].1);
+    let older = with_files(8 << 10, &files);
+    assert_eq!(older.read_all().await, lines);
+    for search in ["orders 12", "*id=9e37*", "nothing", "\"GET /orders/3 200\""] {
+        let query = Query {
+            search: tose_model::log::Search::parse(search).expect("a search"),
+            direction: Direction::Forward,
+            limit: 1000,
+            ..Query::default()
+        };
+        let expected: Vec<_> = lines
+            .iter()
+            .filter(|line| query.finds(line))
+            .cloned()
+            .collect();
+        let found = older.store.find(stream(), query).await.expect("a page");
+        assert_eq!(found.records, expected, "{search}");
+    }
+}
+
 /// The follower's place is in a file that is replaced by a smaller one.
 #[tokio::test]
 async fn a_follower_goes_on_in_a_segment_that_is_packed_meanwhile() {
