@@ -16,7 +16,6 @@ use crate::bytes::{Input, put_varint};
 const MAX_DIGITS: usize = 18;
 /// The most digits of an id.
 const MAX_HEX: usize = 64;
-const IDS_LEVEL: i32 = 1;
 const TEXT_LEVEL: i32 = 3;
 
 /// What the values of a column look like. It is known without reading them.
@@ -207,7 +206,7 @@ fn put_ids<'a>(
     }
     for plane in 0..width {
         let bytes: Vec<u8> = ids.chunks_exact(width).map(|id| id[plane]).collect();
-        zip.put(out, &bytes, IDS_LEVEL)?;
+        zip.put_plane(out, &bytes)?;
     }
     Ok(())
 }

@@ -8,8 +8,6 @@ use std::io;
 use super::zip::{Unzip, Zip};
 use crate::bytes::{Input, put_varint, unzigzag, zigzag};
 
-/// How hard numbers are compressed: what can be gained at all is gained quickly.
-const LEVEL: i32 = 1;
 /// The bit that marks steps, beside the number of bytes.
 const STEPS: u8 = 0x10;
 /// The most bytes of a number.
@@ -53,7 +51,7 @@ fn put_planes(
             .clone()
             .map(|number| (number >> (plane * 8)) as u8)
             .collect();
-        zip.put(out, &bytes, LEVEL)?;
+        zip.put_plane(out, &bytes)?;
     }
     Ok(())
 }

@@ -12,6 +12,11 @@ use crate::bytes::{Input, put_varint};
 
 /// Fewer bytes than this are left as they are.
 const MIN_LEN: usize = 32;
+/// What can be gained of numbers at all is gained quickly.
+const PLANE_LEVEL: i32 = 1;
+/// One equal pair in so many is next to random. Few bytes have to be further from it, as a table of how often
+/// each occurs takes room and time of its own.
+const RANDOM_PAIRS: [(u64, u64); 3] = [(256, 32), (1024, 100), (u64::MAX, 200)];
 
 /// Makes parts.
 #[derive(Default)]
@@ -37,6 +42,16 @@ impl Zip {
         Ok(())
     }
 
+    /// Adds a part with bytes of numbers or ids, of which many are as random as they look.
+    pub(crate) fn put_plane(&mut self, out: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
+        if is_random(bytes) {
+            put_varint(out, (bytes.len() as u64) << 1);
+            out.extend(bytes);
+            return Ok(());
+        }
+        self.put(out, bytes, PLANE_LEVEL)
+    }
+
     fn at_level(&mut self, level: i32) -> io::Result<&mut Compressor<'static>> {
         let (compressor, set) = match &mut self.compressor {
             Some(known) => known,
@@ -48,6 +63,20 @@ impl Zip {
         }
         Ok(compressor)
     }
+}
+
+/// Whether it is not worth trying to compress these bytes: two of them are hardly more often equal than two
+/// random ones are, of which it is one pair in 256.
+fn is_random(bytes: &[u8]) -> bool {
+    let mut counts = [0_u64; 256];
+    for byte in bytes {
+        counts[usize::from(*byte)] += 1;
+    }
+    let len = bytes.len() as u64;
+    let pairs: u64 = counts.iter().map(|count| count * count).sum::<u64>() - len;
+    let one_in = RANDOM_PAIRS.iter().find(|(below, _)| len < *below);
+    let one_in = one_in.map_or(0, |(_, one_in)| *one_in);
+    pairs * one_in < len * len.saturating_sub(1)
 }
 
 /// Reads parts.
@@ -75,5 +104,22 @@ impl Unzip {
         }
         let out = self.decompressor.as_mut()?.decompress(bytes, len).ok()?;
         (out.len() == len).then_some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_bytes_are_told_from_others() {
+        let mixed = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
+        let scrambled = |n: u64| mixed(n.wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ n << 7);
+        let random: Vec<u8> = (0..9000).map(scrambled).collect();
+        assert!(is_random(&random));
+        let halved: Vec<u8> = random.iter().map(|byte| byte & 0x7f).collect();
+        assert!(!is_random(&halved));
+        assert!(!is_random(&[7; 100]));
+        assert!(!is_random(&[]));
     }
 }
