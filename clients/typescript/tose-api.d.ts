@@ -23180,6 +23180,7 @@ export interface operations {
                         /** @constant */
                         success: true;
                     };
+                    "text/csv": string;
                 };
             };
             /** @description The thing is still as the ETag in If-None-Match says. */

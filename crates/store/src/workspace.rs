@@ -145,6 +145,8 @@ impl Store {
             "DELETE FROM git_connections WHERE workspace_id = $1",
             "DELETE FROM registry_credentials WHERE workspace_id = $1",
             "DELETE FROM drains WHERE workspace_id = $1",
+            "DELETE FROM databases WHERE workspace_id = $1",
+            "DELETE FROM backups WHERE workspace_id = $1",
             "DELETE FROM domains WHERE workspace_id = $1",
         ] {
             sqlx::query(statement)

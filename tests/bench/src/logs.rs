@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use self::generator::{Generator, NEEDLE, PROJECTS};
+use self::generator::{Generator, NEEDLE, PROJECTS, SLOW, SLOW_PROJECT};
 use crate::http::{exchange, is_success, read_answer};
 use crate::process::{Running, free_addr, program};
 use crate::ratio::Quartiles;
@@ -142,6 +142,7 @@ fn start_store(dir: &Path) -> Result<Contender> {
                 format!("/find?search=*{}*", part_of_needle()),
             ),
             ("errors by project", "/errors".to_owned()),
+            ("regex count, a project", "/slow".to_owned()),
         ],
     })
 }
@@ -185,6 +186,12 @@ fn start_victoria(victoria: &Path, dir: &Path) -> Result<Contender> {
             (
                 "errors by project",
                 query("\"level=error\" | stats by (project) count() rows"),
+            ),
+            (
+                "regex count, a project",
+                query(&format!(
+                    "{{project=\"{SLOW_PROJECT}\"}} _msg:~\"{SLOW}\" | stats count() rows"
+                )),
             ),
         ],
     })

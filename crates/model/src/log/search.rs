@@ -7,6 +7,7 @@
 //! | `"connection refused"` | these words stand beside each other, with the same signs between them |
 //! | `status:500`, `user.id:7` | the field of a JSON or logfmt line has this value |
 //! | `status:>=500`, `path:/api/*`, `error:*` | it compares so, begins so, is there at all |
+//! | `~"took [0-9]{4,} ms"` | a part of it matches this regular expression; `(?i)` at its beginning ignores case |
 //! | `-healthz`, `-"GET /"`, `-status:200` | this is not so |
 //!
 //! All of what is written must hold. Letters beyond ASCII count as they are.
@@ -17,6 +18,8 @@
 use std::borrow::Cow;
 
 use memchr::memmem::Finder;
+use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 use serde_json::Value;
 
 /// The longest search, in characters.
@@ -40,7 +43,19 @@ struct Term {
 enum Kind {
     Literal(Box<Literal>),
     Field { name: String, test: Test },
+    Regex(Box<Pattern>),
 }
+
+/// A regular expression.
+#[derive(Debug, Clone)]
+struct Pattern {
+    regex: Regex,
+    /// The longest text that stands in whatever it matches, if there is one.
+    literal: Option<Literal>,
+}
+
+/// The most memory that a regular expression may be compiled into, in bytes.
+const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// Text that has to stand in the line.
 #[derive(Debug, Clone)]
@@ -124,6 +139,7 @@ impl Search {
             let holds = match &term.kind {
                 Kind::Literal(literal) => literal.stands_in(lower),
                 Kind::Field { name, test } => fields.holds(name, test),
+                Kind::Regex(pattern) => pattern.regex.is_match(text),
             };
             holds != term.is_negated
         })
@@ -135,6 +151,11 @@ impl Search {
         for term in self.terms.iter().filter(|term| !term.is_negated) {
             match &term.kind {
                 Kind::Literal(literal) => literal.required_words(&mut required),
+                Kind::Regex(pattern) => {
+                    if let Some(literal) = &pattern.literal {
+                        literal.required_words(&mut required);
+                    }
+                }
                 Kind::Field { name, test } => {
                     field_words(name, &mut required);
                     if let Test::Equals(value) = test {
@@ -150,9 +171,11 @@ impl Search {
 
     /// The longest text, in lower case, that stands in every line which this finds.
     pub fn required_text(&self) -> Option<&Finder<'static>> {
-        let literals = self.terms.iter().filter_map(|term| match &term.kind {
-            Kind::Literal(literal) if !term.is_negated => Some(&literal.finder),
-            _ => None,
+        let required = self.terms.iter().filter(|term| !term.is_negated);
+        let literals = required.filter_map(|term| match &term.kind {
+            Kind::Literal(literal) => Some(&literal.finder),
+            Kind::Regex(pattern) => pattern.literal.as_ref().map(|literal| &literal.finder),
+            Kind::Field { .. } => None,
         });
         literals.max_by_key(|finder| finder.needle().len())
     }
@@ -214,13 +237,48 @@ impl Literal {
     }
 }
 
+impl Pattern {
+    fn new(text: &str) -> Result<Self, String> {
+        let invalid = |error: String| {
+            let problem = error.lines().last().unwrap_or_default().to_owned();
+            format!("has a regular expression that cannot be used: {problem}")
+        };
+        let regex = RegexBuilder::new(text)
+            .size_limit(MAX_REGEX_BYTES)
+            .dfa_size_limit(MAX_REGEX_BYTES)
+            .build()
+            .map_err(|error| invalid(error.to_string()))?;
+        let parsed = regex_syntax::parse(text).map_err(|error| invalid(error.to_string()))?;
+        let literal = longest_literal(&parsed);
+        let literal = literal.and_then(|text| Literal::exact(text, true, true).ok());
+        Ok(Self { regex, literal })
+    }
+}
+
+/// The longest text that stands, as it is, in all that an expression matches.
+fn longest_literal(expression: &Hir) -> Option<&str> {
+    match expression.kind() {
+        HirKind::Literal(literal) => std::str::from_utf8(&literal.0).ok(),
+        HirKind::Capture(group) => longest_literal(&group.sub),
+        HirKind::Repetition(repeated) if repeated.min > 0 => longest_literal(&repeated.sub),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .filter_map(longest_literal)
+            .max_by_key(|text| text.len()),
+        _ => None,
+    }
+}
+
 /// The first term, and what follows it.
 fn take_term(text: &str) -> Result<(Term, &str), String> {
     let (is_negated, text) = match text.strip_prefix('-') {
         Some(rest) if !rest.is_empty() && !rest.starts_with(char::is_whitespace) => (true, rest),
         _ => (false, text),
     };
-    let (kind, rest) = if let Some(quoted) = text.strip_prefix('"') {
+    let (kind, rest) = if let Some(quoted) = text.strip_prefix("~\"") {
+        let (pattern, rest) = take_quoted(quoted)?;
+        (Kind::Regex(Box::new(Pattern::new(&pattern)?)), rest)
+    } else if let Some(quoted) = text.strip_prefix('"') {
         let (phrase, rest) = take_quoted(quoted)?;
         (
             Kind::Literal(Box::new(Literal::exact(&phrase, false, false)?)),

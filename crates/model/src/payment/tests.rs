@@ -159,7 +159,7 @@ proptest! {
 #[test]
 fn what_is_not_believed_is_an_error_of_its_kind() {
     for (error, kind) in [
-        (PaymentError::NoSecret, Kind::NotFound),
+        (PaymentError::NoSecret, Kind::Unauthenticated),
         (PaymentError::BadSignature, Kind::Unauthenticated),
         (PaymentError::Stale, Kind::Unauthenticated),
         (PaymentError::Malformed("id is missing"), Kind::Invalid),

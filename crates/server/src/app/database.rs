@@ -184,7 +184,7 @@ impl Platform {
         let changes = self.changed_database(&database, input, version, of_project)?;
         let event = self.event(access, "database.update", &project.slug);
         // What it used up to now is paid for at the old size.
-        self.meter().await?;
+        self.try_meter().await;
         let (id, generation) = (project.id, project.generation);
         self.store
             .update_database(access.scope(), id, generation, &changes, self.now(), &event)

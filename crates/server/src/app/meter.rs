@@ -88,6 +88,17 @@ impl Platform {
         Ok(())
     }
 
+    /// The same ahead of a change that would make it miss something. A look that fails holds nothing up: what is
+    /// missed then is the time since the look before.
+    pub(crate) async fn try_meter(&self) {
+        if let Err(error) = self.meter().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what runs could not be metered before a change"
+            );
+        }
+    }
+
     /// Meters a replica that is about to be removed.
     pub(crate) async fn meter_end(&self, project_id: ProjectId, name: &ReplicaName) -> Result<()> {
         if !self.config.billing.enabled {

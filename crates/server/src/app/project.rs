@@ -223,7 +223,7 @@ impl Platform {
         let event = self.event(access, action, &project.slug);
         if project.kind == ProjectKind::Database {
             // Its storage is paid for up to now.
-            self.meter().await?;
+            self.try_meter().await;
         }
         self.store
             .delete_project(access.scope(), project.id, self.now(), &event)

@@ -74,9 +74,7 @@ impl Platform {
 
     /// A month's invoice as PDF.
     pub(crate) async fn print_invoice(&self, access: &Access, month: &str) -> Result<Vec<u8>> {
-        let month: Month = month
-            .parse()
-            .map_err(|error| Error::invalid_field("month", format!("{error}")))?;
+        let month: Month = month.parse().map_err(|_| Error::NotFound("invoice"))?;
         let months = self.store.list_months(access.scope()).await?;
         let totals = months
             .iter()

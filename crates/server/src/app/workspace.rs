@@ -77,6 +77,7 @@ impl Platform {
 
     pub(crate) async fn delete_workspace(&self, access: &Access) -> Result<Deleted> {
         let slug = access.workspace().clone();
+        self.try_meter().await;
         let event = self.event(access, "workspace.delete", &slug);
         self.store
             .delete_workspace(access.scope(), self.now(), &event)

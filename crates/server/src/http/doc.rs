@@ -16,6 +16,8 @@ pub(crate) struct Doc {
     pub(crate) takes: Takes,
     pub(crate) status: u16,
     pub(crate) gives: Gives,
+    /// The type of text that it answers instead, for who asks for that.
+    pub(crate) or_gives: Option<&'static str>,
     pub(crate) query: Vec<Param>,
     /// Codes of 409, with when.
     pub(crate) conflicts: Vec<(&'static str, &'static str)>,
@@ -75,6 +77,7 @@ pub(crate) fn doc(id: &'static str, summary: &'static str) -> Doc {
         takes: Takes::Nothing,
         status: 200,
         gives: Gives::Raw("text/plain"),
+        or_gives: None,
         query: Vec::new(),
         conflicts: Vec::new(),
         costs: false,
@@ -149,6 +152,11 @@ impl Doc {
 
     pub(crate) fn raw(mut self, kind: &'static str) -> Self {
         self.gives = Gives::Raw(kind);
+        self
+    }
+
+    pub(crate) fn or_raw(mut self, kind: &'static str) -> Self {
+        self.or_gives = Some(kind);
         self
     }
 

@@ -397,7 +397,7 @@ fn success(route: &Route, schemas: &mut Schemas) -> Value {
         }
         json!({"application/json": {"schema": schema}})
     };
-    let content = match doc.gives {
+    let mut content = match doc.gives {
         Gives::One(schema_of) => data(schemas.answer(schema_of), false),
         Gives::List(schema_of) | Gives::Page(schema_of) => {
             schemas.answer(|generator| generator.subschema_for::<tose_api::Meta>());
@@ -414,6 +414,9 @@ fn success(route: &Route, schemas: &mut Schemas) -> Value {
             return json!({"description": "A WebSocket is opened.", "headers": headers(false)});
         }
     };
+    if let Some(kind) = doc.or_gives {
+        content[kind] = json!({"schema": {"type": "string"}});
+    }
     json!({
         "description": describe_success(doc),
         "headers": headers(is_tagged(route)),

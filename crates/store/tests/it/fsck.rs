@@ -234,6 +234,7 @@ async fn add_deleted_workspace(lab: &Lab) {
     lab.try_project(&scope, "left", &["left.example.com"])
         .await
         .expect("a project");
+    lab.database_of(&scope, "kept").await;
     lab.store
         .delete_workspace(&scope, lab.now(), &lab.event())
         .await

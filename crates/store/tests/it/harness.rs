@@ -260,6 +260,11 @@ impl Lab {
 
     /// A database.
     pub(crate) async fn database(&self, slug: &str) -> ProjectId {
+        self.database_of(&self.scope, slug).await
+    }
+
+    /// A database of another workspace.
+    pub(crate) async fn database_of(&self, scope: &WorkspaceScope, slug: &str) -> ProjectId {
         let new = NewProject {
             kind: NewKind::Database(Box::new(NewDatabase {
                 kind: DatabaseType::Redis,
@@ -275,7 +280,7 @@ impl Lab {
             ..self.new_project(slug, &[&format!("{slug}.example.com")])
         };
         let event = self.event();
-        let made = self.store.create_project(&self.scope, &new, &event);
+        let made = self.store.create_project(scope, &new, &event);
         made.await.expect("a database");
         new.id
     }

@@ -7,6 +7,9 @@ use std::fmt::Write as _;
 pub(crate) const PROJECTS: u64 = 200;
 /// A word that stands in ten lines.
 pub(crate) const NEEDLE: &str = "qzneedle7f3a";
+/// A regular expression that a ninth of all lines match, and the project in which they are counted.
+pub(crate) const SLOW: &str = "duration_ms=8[0-9]{2} ";
+pub(crate) const SLOW_PROJECT: u64 = 7;
 /// The first line's time, in milliseconds: 2026-01-01.
 const START_MS: u64 = 1_767_225_600_000;
 const DAY_MS: u64 = 86_400_000;

@@ -19,7 +19,7 @@ use tose_api::{ProjectId, Timestamp};
 use tose_logs::{LogStore, Query, StreamId};
 use tose_model::log::{LogLine, Search};
 
-use super::generator::PROJECTS;
+use super::generator::{PROJECTS, SLOW, SLOW_PROJECT};
 
 /// How many threads look through logs and write them: as many as the server of the product lets search.
 const BLOCKING_THREADS: usize = 2;
@@ -72,6 +72,7 @@ async fn answer(store: LogStore, request: Request<Incoming>) -> Result<Response<
         "/insert" => insert(&store, request).await?,
         "/settle" => settle(&store).await?,
         "/find" => find(store, &query).await?,
+        "/slow" => count_slow(&store).await?,
         _ => errors(&store).await?,
     };
     Ok(Response::new(Full::from(body)))
@@ -200,6 +201,25 @@ async fn find(store: LogStore, query: &str) -> Result<String> {
         }
     }
     Ok(out)
+}
+
+/// How many lines of one project a regular expression matches: all pages of them.
+async fn count_slow(store: &LogStore) -> Result<String> {
+    let search = format!("~\"{SLOW}\"");
+    let mut query = Query {
+        search: Search::parse(&search).map_err(anyhow::Error::msg)?,
+        limit: 5000,
+        ..Query::default()
+    };
+    let mut count = 0;
+    loop {
+        let page = store.find(stream(SLOW_PROJECT), query.clone()).await?;
+        count += page.records.len();
+        let Some(cursor) = page.cursor else {
+            return Ok(format!("{count}\n"));
+        };
+        query.cursor = Some(cursor);
+    }
 }
 
 async fn errors(store: &LogStore) -> Result<String> {

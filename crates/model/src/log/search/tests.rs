@@ -45,6 +45,42 @@ fn words_and_phrases_are_found_whole() {
 }
 
 #[test]
+fn regular_expressions_match_a_part_of_the_line_as_it_stands() {
+    let cases = [
+        (r#"~"took [0-9]{4,} ms""#, "GET / took 1234 ms", true),
+        (r#"~"took [0-9]{4,} ms""#, "GET / took 123 ms", false),
+        (r#"~"^GET""#, "GET /", true),
+        (r#"~"^GET""#, "a GET /", false),
+        (r#"~"error""#, "ERROR", false),
+        (r#"~"(?i)error""#, "ERROR", true),
+        (r#"~"(a|b)+\.txt""#, "abba.txt", true),
+        (r#"~"\d\s\"x\"""#, "7 \"x\"", true),
+        (r#"-~"health(z|check)""#, "GET /healthcheck", false),
+        (r#"GET ~"5\d\d$""#, "GET / 503", true),
+        (r#"~"chào$""#, "xin chào", true),
+    ];
+    for (search, line, expected) in cases {
+        assert_eq!(finds(search, line), expected, "{search} in {line}");
+    }
+    // What an expression needs lets blocks be passed over without it.
+    let text = |search: &str| {
+        let search = Search::parse(search).expect("a search");
+        let needle = search.required_text().map(|text| text.needle().to_vec());
+        needle.map(|text| String::from_utf8(text).expect("text"))
+    };
+    assert_eq!(
+        text(r#"~"Took ([0-9]+) milliseconds""#).as_deref(),
+        Some(" milliseconds")
+    );
+    assert_eq!(text(r#"~"a|b""#), None);
+    assert_eq!(text(r#"~"(?i)error""#), None);
+    assert_eq!(text(r#"-~"error""#), None);
+    for refused in [r#"~"(""#, r#"~"a{1000}{1000}""#, r#"~"x"#] {
+        assert!(Search::parse(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
 fn fields_of_json_and_logfmt_are_compared() {
     let json = r#"{"level":"Error","status":503,"user":{"id":7,"name":"An Bình"},"path":"/api/a b","tags":["x","y"],"a.b":1,"none":null}"#;
     let logfmt = r#"time=1 level=warn msg="not \"found\" here" took=1.5"#;
@@ -95,8 +131,25 @@ fn a_search_that_cannot_be_meant_is_told_why() {
 /// Searches and lines made of the same few pieces, so that some of them meet.
 fn pieces(separators: &'static [&'static str]) -> impl Strategy<Value = String> {
     let piece = proptest::sample::select(vec![
-        "error", "Err", "7", "a_b", "é", "\\n", "\"", "status", ":", "=", "*", "-", "/api", "{",
-        "}", ",",
+        "error",
+        "Err",
+        "7",
+        "a_b",
+        "é",
+        "\\n",
+        "\"",
+        "status",
+        ":",
+        "=",
+        "*",
+        "-",
+        "/api",
+        "{",
+        "}",
+        ",",
+        "~\"7+ ?err\"",
+        "~\"a_b[7é]*\"",
+        "~\"(?i)ERR(or)?\"",
     ]);
     let separator = proptest::sample::select(separators.to_vec());
     proptest::collection::vec((piece, separator), 0..10)
