@@ -1076,6 +1076,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/databases/{database}/uptime": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a database is checked, whether it is up, and how it has been
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_database_uptime"];
+        /**
+         * Check a database, or change how
+         * @description What is not sent keeps its value. The project's own host names are asked for at this server's proxy; other addresses have to be public. After `failures_before_down` failures in a row it is down; its log, `notify_email` and the webhook are told then, and when it answers again. Needs the role admin in the workspace.
+         */
+        put: operations["set_database_uptime"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/databases/{database}/uptime/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its checks of the last seven days, the newest first
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_database_checks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/estimate": {
         parameters: {
             query?: never;
@@ -2404,6 +2448,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/uptime": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a project is checked, whether it is up, and how it has been
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_uptime"];
+        /**
+         * Check a project, or change how
+         * @description What is not sent keeps its value. The project's own host names are asked for at this server's proxy; other addresses have to be public. After `failures_before_down` failures in a row it is down; its log, `notify_email` and the webhook are told then, and when it answers again. Needs the role admin in the workspace.
+         */
+        put: operations["set_uptime"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/uptime/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its checks of the last seven days, the newest first
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_checks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/webhooks/deploy": {
         parameters: {
             query?: never;
@@ -2870,6 +2958,50 @@ export interface paths {
          * @description Needs the role admin in the workspace.
          */
         post: operations["stop_instance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/uptime": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How an instance is checked, whether it is up, and how it has been
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_instance_uptime"];
+        /**
+         * Check an instance, or change how
+         * @description What is not sent keeps its value. The project's own host names are asked for at this server's proxy; other addresses have to be public. After `failures_before_down` failures in a row it is down; its log, `notify_email` and the webhook are told then, and when it answers again. Needs the role admin in the workspace.
+         */
+        put: operations["set_instance_uptime"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/templates/{template_slug}/uptime/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Its checks of the last seven days, the newest first
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_instance_checks"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3510,6 +3642,34 @@ export interface components {
         ChangeRole: {
             /** @description What the member may do from now on. */
             role: components["schemas"]["Role"];
+        };
+        /**
+         * @description A check.
+         * @example {
+         *       "ok": true,
+         *       "reason": "text",
+         *       "response_ms": 0,
+         *       "status_code": 0,
+         *       "time": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        CheckView: {
+            /** @description Whether it was good. */
+            ok: boolean;
+            /** @description Why it failed. */
+            reason: string | null;
+            /**
+             * Format: uint32
+             * @description How long it took, in milliseconds.
+             */
+            response_ms: number;
+            /**
+             * Format: uint16
+             * @description The status code of the answer, if there was one.
+             */
+            status_code: number | null;
+            /** @description When it ended. */
+            time: components["schemas"]["Timestamp"];
         };
         /**
          * @description What became of an attempt to tell a Git server how a commit fares.
@@ -5010,6 +5170,22 @@ export interface components {
          */
         ImageRef: string;
         /**
+         * @description A time in which a project was down.
+         * @example {
+         *       "ended_at": "2026-01-31T08:00:00Z",
+         *       "reason": "text",
+         *       "started_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        IncidentView: {
+            /** @description When it answered again, or was not checked any more; `null` while it lasts. */
+            ended_at: components["schemas"]["Timestamp"] | null;
+            /** @description Why it was down, as the check found that opened it. */
+            reason: string;
+            /** @description When it was found to be down. */
+            started_at: components["schemas"]["Timestamp"];
+        };
+        /**
          * Format: uuid
          * @description An opaque id
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
@@ -5541,6 +5717,8 @@ export interface components {
              */
             workspace: components["schemas"]["Slug"] | null;
         };
+        /** @description How a project is checked. */
+        MonitorKind: "http" | "tcp";
         /**
          * @description Body of `POST /api/operator/workspaces/:slug/refund`: notes money that an operator has sent back.
          * @example {
@@ -6621,6 +6799,60 @@ export interface components {
             threshold: number;
         };
         /**
+         * @description Body of `PUT P/uptime`: what is not sent keeps its value.
+         * @example {
+         *       "check_interval_sec": 10,
+         *       "check_url": "https://shop.example.com/health",
+         *       "discord_webhook_url": "text",
+         *       "enabled": true,
+         *       "expected_status": "2xx,3xx",
+         *       "failures_before_down": 1,
+         *       "keyword": "text",
+         *       "kind": "http",
+         *       "notify_email": "text",
+         *       "timeout_ms": 100
+         *     }
+         */
+        SetUptime: {
+            /**
+             * Format: uint32
+             * @description Seconds from one check to the next.
+             */
+            check_interval_sec?: number | null;
+            /**
+             * @description What is asked: `http://` or `https://`, for TCP `tcp://HOST:PORT`. Members can read it. Empty, it is the project's
+             *     own host name with its health path, for TCP the port of a replica.
+             * @example https://shop.example.com/health
+             */
+            check_url?: string | null;
+            /** @description A webhook of Discord that is told when it goes down and comes back. Kept sealed; shown masked. Empty, it goes. */
+            discord_webhook_url?: string | null;
+            /** @description Whether it is checked; `false` until it is set. */
+            enabled?: boolean | null;
+            /**
+             * @description The status codes of a good answer: codes, and classes such as `2xx`, with commas between them.
+             * @example 2xx,3xx
+             * @example 200
+             */
+            expected_status?: string | null;
+            /**
+             * Format: uint32
+             * @description After how many failures in a row it is down.
+             */
+            failures_before_down?: number | null;
+            /** @description Text that has to be in the first 64 KiB of the answer. Empty, none has to. */
+            keyword?: string | null;
+            /** @description How it is checked. Left out along with a `check_url`, what the address says. */
+            kind?: components["schemas"]["MonitorKind"] | null;
+            /** @description Who gets a mail when it goes down and comes back. Empty, nobody. */
+            notify_email?: string | null;
+            /**
+             * Format: uint32
+             * @description How long an answer may take, in milliseconds.
+             */
+            timeout_ms?: number | null;
+        };
+        /**
          * @description A run that did not happen.
          * @example {
          *       "due_at": "2026-01-31T08:00:00Z",
@@ -7028,6 +7260,108 @@ export interface components {
         };
         /** @description How an app is spoken to. */
         UpstreamProtocol: "http1" | "h2c";
+        /**
+         * @description How many of the checks were good, in percent with three digits, such as `99.950`; `null` where there were none.
+         * @example {
+         *       "d30": "text",
+         *       "d7": "text",
+         *       "d90": "text",
+         *       "h24": "text"
+         *     }
+         */
+        UptimeShares: {
+            /** @description In the last 7 days. */
+            d7: string | null;
+            /** @description In the last 30 days. */
+            d30: string | null;
+            /** @description In the last 90 days. */
+            d90: string | null;
+            /** @description In the last 24 hours. */
+            h24: string | null;
+        };
+        /** @description How a project is. */
+        UptimeStatus: "up" | "down" | "unknown" | "paused";
+        /**
+         * @description How a project is checked, how it is and how it has been.
+         * @example {
+         *       "check_interval_sec": 0,
+         *       "check_url": "text",
+         *       "discord_webhook_url": "text",
+         *       "enabled": true,
+         *       "expected_status": "text",
+         *       "failures_before_down": 0,
+         *       "incidents": [
+         *         {
+         *           "ended_at": "2026-01-31T08:00:00Z",
+         *           "reason": "text",
+         *           "started_at": "2026-01-31T08:00:00Z"
+         *         }
+         *       ],
+         *       "keyword": "text",
+         *       "kind": "http",
+         *       "last_checked_at": "2026-01-31T08:00:00Z",
+         *       "last_response_ms": 0,
+         *       "notify_email": "text",
+         *       "reason": "text",
+         *       "since": "2026-01-31T08:00:00Z",
+         *       "status": "up",
+         *       "timeout_ms": 0,
+         *       "uptime": {
+         *         "d30": "text",
+         *         "d7": "text",
+         *         "d90": "text",
+         *         "h24": "text"
+         *       }
+         *     }
+         */
+        UptimeView: {
+            /**
+             * Format: uint32
+             * @description Seconds from one check to the next.
+             */
+            check_interval_sec: number;
+            /** @description What is asked. */
+            check_url: string;
+            /** @description The webhook of Discord that is told, of which only the host is shown. */
+            discord_webhook_url: string | null;
+            /** @description Whether it is checked. */
+            enabled: boolean;
+            /** @description The status codes of a good answer. */
+            expected_status: string;
+            /**
+             * Format: uint32
+             * @description After how many failures in a row it is down.
+             */
+            failures_before_down: number;
+            /** @description When it was down: the newest 20. */
+            incidents: components["schemas"]["IncidentView"][];
+            /** @description Text that has to be in the answer. */
+            keyword: string | null;
+            /** @description How it is checked. */
+            kind: components["schemas"]["MonitorKind"];
+            /** @description When it was checked last. */
+            last_checked_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: uint32
+             * @description How long the last answer took, in milliseconds.
+             */
+            last_response_ms: number | null;
+            /** @description Who gets a mail. */
+            notify_email: string | null;
+            /** @description Why it is down. */
+            reason: string | null;
+            /** @description Since when it has the status. */
+            since: components["schemas"]["Timestamp"] | null;
+            /** @description How it is. */
+            status: components["schemas"]["UptimeStatus"];
+            /**
+             * Format: uint32
+             * @description How long an answer may take, in milliseconds.
+             */
+            timeout_ms: number;
+            /** @description How many checks were good. */
+            uptime: components["schemas"]["UptimeShares"];
+        };
         /**
          * @description Answer of `GET W/wallet/usage`.
          * @example {
@@ -11950,6 +12284,274 @@ export interface operations {
             404: components["responses"]["404"];
             408: components["responses"]["408"];
             409: components["responses"]["409"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_database_uptime: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "check_interval_sec": 0,
+                     *         "check_url": "text",
+                     *         "discord_webhook_url": "text",
+                     *         "enabled": true,
+                     *         "expected_status": "text",
+                     *         "failures_before_down": 0,
+                     *         "incidents": [
+                     *           {
+                     *             "ended_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "started_at": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "keyword": "text",
+                     *         "kind": "http",
+                     *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_response_ms": 0,
+                     *         "notify_email": "text",
+                     *         "reason": "text",
+                     *         "since": "2026-01-31T08:00:00Z",
+                     *         "status": "up",
+                     *         "timeout_ms": 0,
+                     *         "uptime": {
+                     *           "d30": "text",
+                     *           "d7": "text",
+                     *           "d90": "text",
+                     *           "h24": "text"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UptimeView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_database_uptime: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "check_interval_sec": 10,
+                 *       "check_url": "https://shop.example.com/health",
+                 *       "discord_webhook_url": "text",
+                 *       "enabled": true,
+                 *       "expected_status": "2xx,3xx",
+                 *       "failures_before_down": 1,
+                 *       "keyword": "text",
+                 *       "kind": "http",
+                 *       "notify_email": "text",
+                 *       "timeout_ms": 100
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetUptime"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "check_interval_sec": 0,
+                     *         "check_url": "text",
+                     *         "discord_webhook_url": "text",
+                     *         "enabled": true,
+                     *         "expected_status": "text",
+                     *         "failures_before_down": 0,
+                     *         "incidents": [
+                     *           {
+                     *             "ended_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "started_at": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "keyword": "text",
+                     *         "kind": "http",
+                     *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_response_ms": 0,
+                     *         "notify_email": "text",
+                     *         "reason": "text",
+                     *         "since": "2026-01-31T08:00:00Z",
+                     *         "status": "up",
+                     *         "timeout_ms": 0,
+                     *         "uptime": {
+                     *           "d30": "text",
+                     *           "d7": "text",
+                     *           "d90": "text",
+                     *           "h24": "text"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UptimeView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: it was changed at the same moment; `no_mail`: this server sends no mail */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_database_checks: {
+        parameters: {
+            query?: {
+                /** @description Before this time */
+                end?: string;
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+                /** @description From this time on */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "ok": true,
+                     *           "reason": "text",
+                     *           "response_ms": 0,
+                     *           "status_code": 0,
+                     *           "time": "2026-01-31T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["CheckView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -19612,6 +20214,274 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    get_uptime: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "check_interval_sec": 0,
+                     *         "check_url": "text",
+                     *         "discord_webhook_url": "text",
+                     *         "enabled": true,
+                     *         "expected_status": "text",
+                     *         "failures_before_down": 0,
+                     *         "incidents": [
+                     *           {
+                     *             "ended_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "started_at": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "keyword": "text",
+                     *         "kind": "http",
+                     *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_response_ms": 0,
+                     *         "notify_email": "text",
+                     *         "reason": "text",
+                     *         "since": "2026-01-31T08:00:00Z",
+                     *         "status": "up",
+                     *         "timeout_ms": 0,
+                     *         "uptime": {
+                     *           "d30": "text",
+                     *           "d7": "text",
+                     *           "d90": "text",
+                     *           "h24": "text"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UptimeView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_uptime: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "check_interval_sec": 10,
+                 *       "check_url": "https://shop.example.com/health",
+                 *       "discord_webhook_url": "text",
+                 *       "enabled": true,
+                 *       "expected_status": "2xx,3xx",
+                 *       "failures_before_down": 1,
+                 *       "keyword": "text",
+                 *       "kind": "http",
+                 *       "notify_email": "text",
+                 *       "timeout_ms": 100
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetUptime"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "check_interval_sec": 0,
+                     *         "check_url": "text",
+                     *         "discord_webhook_url": "text",
+                     *         "enabled": true,
+                     *         "expected_status": "text",
+                     *         "failures_before_down": 0,
+                     *         "incidents": [
+                     *           {
+                     *             "ended_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "started_at": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "keyword": "text",
+                     *         "kind": "http",
+                     *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_response_ms": 0,
+                     *         "notify_email": "text",
+                     *         "reason": "text",
+                     *         "since": "2026-01-31T08:00:00Z",
+                     *         "status": "up",
+                     *         "timeout_ms": 0,
+                     *         "uptime": {
+                     *           "d30": "text",
+                     *           "d7": "text",
+                     *           "d90": "text",
+                     *           "h24": "text"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UptimeView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: it was changed at the same moment; `no_mail`: this server sends no mail */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_checks: {
+        parameters: {
+            query?: {
+                /** @description Before this time */
+                end?: string;
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+                /** @description From this time on */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "ok": true,
+                     *           "reason": "text",
+                     *           "response_ms": 0,
+                     *           "status_code": 0,
+                     *           "time": "2026-01-31T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["CheckView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     get_deploy_hook: {
         parameters: {
             query?: never;
@@ -22405,6 +23275,274 @@ export interface operations {
             404: components["responses"]["404"];
             408: components["responses"]["408"];
             409: components["responses"]["409"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_instance_uptime: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The instance's slug */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "check_interval_sec": 0,
+                     *         "check_url": "text",
+                     *         "discord_webhook_url": "text",
+                     *         "enabled": true,
+                     *         "expected_status": "text",
+                     *         "failures_before_down": 0,
+                     *         "incidents": [
+                     *           {
+                     *             "ended_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "started_at": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "keyword": "text",
+                     *         "kind": "http",
+                     *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_response_ms": 0,
+                     *         "notify_email": "text",
+                     *         "reason": "text",
+                     *         "since": "2026-01-31T08:00:00Z",
+                     *         "status": "up",
+                     *         "timeout_ms": 0,
+                     *         "uptime": {
+                     *           "d30": "text",
+                     *           "d7": "text",
+                     *           "d90": "text",
+                     *           "h24": "text"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UptimeView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_instance_uptime: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The instance's slug */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "check_interval_sec": 10,
+                 *       "check_url": "https://shop.example.com/health",
+                 *       "discord_webhook_url": "text",
+                 *       "enabled": true,
+                 *       "expected_status": "2xx,3xx",
+                 *       "failures_before_down": 1,
+                 *       "keyword": "text",
+                 *       "kind": "http",
+                 *       "notify_email": "text",
+                 *       "timeout_ms": 100
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetUptime"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "check_interval_sec": 0,
+                     *         "check_url": "text",
+                     *         "discord_webhook_url": "text",
+                     *         "enabled": true,
+                     *         "expected_status": "text",
+                     *         "failures_before_down": 0,
+                     *         "incidents": [
+                     *           {
+                     *             "ended_at": "2026-01-31T08:00:00Z",
+                     *             "reason": "text",
+                     *             "started_at": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "keyword": "text",
+                     *         "kind": "http",
+                     *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_response_ms": 0,
+                     *         "notify_email": "text",
+                     *         "reason": "text",
+                     *         "since": "2026-01-31T08:00:00Z",
+                     *         "status": "up",
+                     *         "timeout_ms": 0,
+                     *         "uptime": {
+                     *           "d30": "text",
+                     *           "d7": "text",
+                     *           "d90": "text",
+                     *           "h24": "text"
+                     *         }
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["UptimeView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: it was changed at the same moment; `no_mail`: this server sends no mail */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_instance_checks: {
+        parameters: {
+            query?: {
+                /** @description Before this time */
+                end?: string;
+                /** @description How many rows a page has */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+                /** @description From this time on */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The instance's slug */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page, newest first. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "ok": true,
+                     *           "reason": "text",
+                     *           "response_ms": 0,
+                     *           "status_code": 0,
+                     *           "time": "2026-01-31T08:00:00Z"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["CheckView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };

@@ -31,6 +31,7 @@ mod project;
 mod registry;
 mod schedule;
 mod template;
+mod uptime;
 mod wallet;
 mod workspace;
 

@@ -34,6 +34,7 @@ pub mod registry;
 pub mod schedule;
 pub mod template;
 pub mod time;
+pub mod uptime;
 pub mod wallet;
 pub mod workspace;
 

@@ -40,6 +40,7 @@ pub mod secret;
 pub mod slug;
 pub mod template;
 pub mod traffic;
+pub mod uptime;
 pub mod wallet;
 
 pub use clock::{Clock, IdGen};

@@ -45,6 +45,7 @@ pub(crate) mod status;
 mod template;
 mod topup;
 mod upload;
+pub(crate) mod uptime;
 pub(crate) mod usage;
 pub(crate) mod wallet;
 pub(crate) mod wildcard;
@@ -263,6 +264,7 @@ pub(crate) struct Signals {
     certificates: Notify,
     drains: Notify,
     backups: Notify,
+    uptime: Notify,
     wallets: Notify,
 }
 
@@ -285,6 +287,7 @@ impl Signals {
             certificates: Notify::new(),
             drains: Notify::new(),
             backups: Notify::new(),
+            uptime: Notify::new(),
             wallets: Notify::new(),
         };
         let wakes = Wakes {
@@ -334,6 +337,16 @@ impl Signals {
     /// Until somebody calls [`Signals::backups`].
     pub(crate) async fn backups_called(&self) {
         self.backups.notified().await;
+    }
+
+    /// Look which monitors there are.
+    pub(crate) fn uptime(&self) {
+        self.uptime.notify_one();
+    }
+
+    /// Until somebody calls [`Signals::uptime`].
+    pub(crate) async fn uptime_called(&self) {
+        self.uptime.notified().await;
     }
 
     /// Look how wallets stand.

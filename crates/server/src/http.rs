@@ -38,6 +38,7 @@ mod routes;
 mod schedule;
 mod system;
 mod template;
+mod uptime;
 mod wallet;
 mod workspace;
 

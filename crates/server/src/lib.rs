@@ -36,6 +36,7 @@ mod routes;
 pub mod secrets;
 mod tasks;
 mod telemetry;
+mod uptime;
 
 use std::fs::File;
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@
 //! never reached. No redirect is followed and no proxy asked. A connection takes 10 s at most, an answer 30 s.
 //! Not here: what is sent.
 
+mod get;
 mod reach;
 
 use std::net::SocketAddr;
@@ -16,9 +17,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
-use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -27,6 +28,7 @@ use tose_api::Timestamp;
 use tose_model::error::{BoxError, Error};
 
 use crate::config::DrainsConfig;
+pub(crate) use get::Via;
 use reach::{Reach, is_public};
 
 /// How long a connection may take, a name's addresses and the handshake of TLS included.
@@ -57,6 +59,9 @@ pub(crate) enum Unreachable {
     /// It could be somebody else.
     #[error("its certificate is not trusted, or is for another name")]
     Untrusted,
+    /// It is too old to be believed.
+    #[error("its certificate has expired")]
+    Expired,
     /// It took too long.
     #[error("it did not answer in time")]
     Silent,
@@ -183,14 +188,23 @@ impl Outgoing {
         host: &str,
         port: u16,
     ) -> Result<TlsStream<TcpStream>, Unreachable> {
-        let name = ServerName::try_from(bare(host).to_owned());
-        let name = name.map_err(|_| Unreachable::Unknown)?;
         let connect = async {
             let stream = self.connect(host, port).await?;
-            let connected = self.tls.connect(name, stream).await;
-            connected.map_err(|error| tls_problem(&error).unwrap_or(Unreachable::NoConnection))
+            self.secure(host, stream).await
         };
         in_time(connect).await
+    }
+
+    /// Speaks TLS on a connection, with somebody who has to be `host`.
+    async fn secure(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Unreachable> {
+        let name = ServerName::try_from(bare(host).to_owned());
+        let name = name.map_err(|_| Unreachable::Unknown)?;
+        let connected = self.tls.connect(name, stream).await;
+        connected.map_err(|error| tls_problem(&error).unwrap_or(Unreachable::NoConnection))
     }
 }
 
@@ -265,6 +279,9 @@ fn explain(error: reqwest::Error) -> Unreachable {
 fn tls_problem(error: &std::io::Error) -> Option<Unreachable> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match inner {
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => Unreachable::Expired,
         rustls::Error::InvalidCertificate(_) => Unreachable::Untrusted,
         _ => Unreachable::NoConnection,
     })

@@ -115,6 +115,11 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         drain_id: DrainId,
     },
+    /// The webhook that is told when a project goes down.
+    UptimeWebhook {
+        workspace_id: WorkspaceId,
+        project_id: ProjectId,
+    },
     /// The secret of an authenticator app.
     TotpSecret { user_id: UserId },
     /// The private key of a certificate; the name is that of `tose_proxy::certificates::Name`.
@@ -195,6 +200,12 @@ impl Place<'_> {
                 drain_id,
             } => {
                 format!("v{KEY_VERSION}/drains.secrets/{workspace_id}/{drain_id}")
+            }
+            Self::UptimeWebhook {
+                workspace_id,
+                project_id,
+            } => {
+                format!("v{KEY_VERSION}/monitors.discord_webhook/{workspace_id}/{project_id}")
             }
             Self::TotpSecret { user_id } => {
                 format!("v{KEY_VERSION}/users.totp_secret/{user_id}")

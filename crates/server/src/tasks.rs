@@ -26,6 +26,7 @@ mod schedules;
 mod storage;
 mod supervisor;
 mod sweep;
+mod uptime;
 mod wallets;
 
 use std::future::Future;
@@ -74,6 +75,7 @@ impl Tasks {
         tasks.spawn(supervisor::run(Arc::clone(platform)));
         tasks.spawn(sweep::run(Arc::clone(platform)));
         tasks.spawn(sweep::listen(Arc::clone(platform)));
+        tasks.spawn(uptime::run(Arc::clone(platform), tasks.spawner()));
         tasks
     }
 

@@ -128,6 +128,10 @@ async fn delete(
             false,
         ),
         (
+            in_deletion!("DELETE FROM monitors WHERE ", "project_id"),
+            false,
+        ),
+        (
             in_deletion!("DELETE FROM databases WHERE ", "project_id"),
             false,
         ),

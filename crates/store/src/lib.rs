@@ -44,6 +44,8 @@ mod row;
 mod schedule;
 mod session;
 mod setting;
+mod uptime;
+mod uptime_history;
 mod usage;
 mod user;
 mod wallet;
@@ -83,6 +85,8 @@ pub use push::{NewPushDelivery, PushCandidate};
 pub use registry::RegistryLogin;
 pub use schedule::Run as ScheduleRun;
 pub use session::{NewSession, Session};
+pub use uptime::{Monitor, MonitorSettings};
+pub use uptime_history::{CheckOutcome, CheckSum};
 pub use usage::{
     MeterLook, MeteredEnd, MeteredStorage, MonthTotals, OpenUsage, ResourceNumbers, ResourceTotals,
 };

@@ -132,6 +132,11 @@ const PLACES: [Place; 5] = [
                 "a service gets what opens it along with the lines; a change of the drain keeps it",
             ),
             permit(
+                "crates/server/src/app/uptime.rs",
+                "open_webhook",
+                "the webhook is told when a project goes down",
+            ),
+            permit(
                 "crates/server/src/app/domain_settings.rs",
                 "open_users",
                 "the proxy gets the digests of who may come in",

@@ -254,6 +254,7 @@ impl Platform {
         self.close_logs(&current).await;
         self.signals.project(project.id);
         self.signals.builder();
+        self.signals.uptime();
         Ok(())
     }
 

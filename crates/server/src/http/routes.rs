@@ -38,6 +38,7 @@ use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, Up
 use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::schedule::{ScheduleView, SetSchedule};
 use tose_api::template::{CreateInstance, DeployInstance, TemplateView};
+use tose_api::uptime::{CheckView, SetUptime, UptimeView};
 use tose_api::wallet::*;
 use tose_api::workspace::*;
 use tose_model::log::MAX_SEARCH_CHARS;
@@ -50,7 +51,7 @@ use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git, git_push,
     github, hook, job, log, log_socket, member, metrics, openapi, payment, project, push, registry,
-    schedule, system, template, wallet, workspace,
+    schedule, system, template, uptime, wallet, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -174,6 +175,9 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", p(""), ADMIN, delete(project::delete), doc("delete_project", "Delete a project with all that is in it").gives::<Deleted>()),
         route("GET", p("/status"), MEMBER, get(project::status), doc("get_status", "What its replicas do now").gives::<StatusView>().engine()),
         route("GET", p("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_metrics", "What it used and served over time"))),
+        route("GET", p("/uptime"), MEMBER, get(uptime::get), doc("get_uptime", "How a project is checked, whether it is up, and how it has been").gives::<UptimeView>()),
+        route("PUT", p("/uptime"), ADMIN, put(uptime::set), set_uptime(doc("set_uptime", "Check a project, or change how"))),
+        route("GET", p("/uptime/checks"), MEMBER, get(uptime::checks), which_checks(doc("list_checks", "Its checks of the last seven days, the newest first"))),
         route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", p("/stop"), ADMIN, post(project::stop), doc("stop_project", "Stop a project, whatever it does").gives::<ProjectView>()),
         route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
@@ -238,6 +242,9 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", d("/expose"), ADMIN, post(database::expose), doc("expose_database", "Open a database to the outside, or close it").takes::<ExposeDatabase>().gives::<DatabaseView>().text("It gets a port of its own, by TLS or without; who may come in by the network is said by `allow`. Closing it ends the connections.").conflict("expose_off", "the server opens no databases").conflict("no_port_free", "every port has a database")),
         route("GET", d("/status"), MEMBER, get(project::status), doc("get_database_status", "What its server does now").gives::<StatusView>().engine()),
         route("GET", d("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_database_metrics", "What it used over time"))),
+        route("GET", d("/uptime"), MEMBER, get(uptime::get), doc("get_database_uptime", "How a database is checked, whether it is up, and how it has been").gives::<UptimeView>()),
+        route("PUT", d("/uptime"), ADMIN, put(uptime::set), set_uptime(doc("set_database_uptime", "Check a database, or change how"))),
+        route("GET", d("/uptime/checks"), MEMBER, get(uptime::checks), which_checks(doc("list_database_checks", "Its checks of the last seven days, the newest first"))),
         route("POST", d("/exec"), ADMIN, post(exec::run), doc("exec_in_database", "Run a command beside its server").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "its server does not run")),
         socket(d("/exec"), ADMIN, get(exec::attach), attached(doc("attach_exec_in_database", "A command beside its server, with its input and output"))),
         socket(d("/connect"), ADMIN, get(exec::connect), doc("connect_database", "The database's own client, logged in, in a terminal").engine().query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).text("Frames are those of commands. The password goes the server's own way: it is in no address and no argument.").conflict("not_running", "its server does not run")),
@@ -271,6 +278,9 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", t("/deployments/{id}/stop"), MEMBER, post(deployment::stop), doc("stop_instance_deployment", "Call a deployment off").gives::<DeploymentView>().conflict("deployment_ended", "it has ended")),
         route("GET", t("/status"), MEMBER, get(project::status), doc("get_instance_status", "What its replicas do now").gives::<StatusView>().engine()),
         route("GET", t("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_instance_metrics", "What it used and served over time"))),
+        route("GET", t("/uptime"), MEMBER, get(uptime::get), doc("get_instance_uptime", "How an instance is checked, whether it is up, and how it has been").gives::<UptimeView>()),
+        route("PUT", t("/uptime"), ADMIN, put(uptime::set), set_uptime(doc("set_instance_uptime", "Check an instance, or change how"))),
+        route("GET", t("/uptime/checks"), MEMBER, get(uptime::checks), which_checks(doc("list_instance_checks", "Its checks of the last seven days, the newest first"))),
         route("POST", t("/start"), MEMBER, post(project::start), doc("start_instance", "Start a stopped instance").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", t("/stop"), ADMIN, post(project::stop), doc("stop_instance", "Stop an instance").gives::<ProjectView>()),
         route("POST", t("/restart"), MEMBER, post(project::restart), doc("restart_instance", "Replace its replicas").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
@@ -381,6 +391,17 @@ fn file_of_lines(doc: Doc) -> Doc {
 #[rustfmt::skip]
 fn over_time(doc: Doc) -> Doc {
     doc.gives::<MetricsView>().query("start", "The begin; an hour before the end when absent", json!({"type": "string", "format": "date-time"})).query("end", "The end; now when absent", json!({"type": "string", "format": "date-time"})).query("step", "Seconds of a point; such that there are about 120 points when absent", json!({"type": "integer", "minimum": 10, "maximum": 31_536_000})).text("Times are kept in steps of 10 s for a day, of 60 s for a week, of 3600 s for a year: `step` of the answer may be longer than asked for. At most 1000 steps.")
+}
+
+#[rustfmt::skip]
+fn set_uptime(doc: Doc) -> Doc {
+    doc.takes::<SetUptime>().gives::<UptimeView>().text("What is not sent keeps its value. The project's own host names are asked for at this server's proxy; other addresses have to be public. After `failures_before_down` failures in a row it is down; its log, `notify_email` and the webhook are told then, and when it answers again.").conflict("conflict", "it was changed at the same moment").conflict("no_mail", "this server sends no mail")
+}
+
+#[rustfmt::skip]
+fn which_checks(doc: Doc) -> Doc {
+    let time = || json!({"type": "string", "format": "date-time"});
+    doc.pages::<CheckView>().query("start", "From this time on", time()).query("end", "Before this time", time())
 }
 
 /// A file, for which a browser sends no header either.

@@ -317,7 +317,7 @@ impl<'a> Way<'a> {
 }
 
 /// Waits by the platform's clock. One that goes back does not prolong it.
-async fn wait(platform: &Platform, pause: Duration) {
+pub(super) async fn wait(platform: &Platform, pause: Duration) {
     let until = platform.now().saturating_add(pause);
     loop {
         let rest = until.since(platform.now());

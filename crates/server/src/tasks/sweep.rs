@@ -106,6 +106,10 @@ async fn sweep(platform: &Platform) -> Result<()> {
     sweep_uploads(platform).await?;
     platform.sweep_hosted().await?;
     sweep_metrics(platform).await?;
+    platform
+        .store
+        .forget_old_checks_for_task(platform.now())
+        .await?;
     sweep_logs(platform).await
 }
 

@@ -42,4 +42,5 @@ mod registry;
 mod schedule;
 mod sequence;
 mod template;
+mod uptime;
 mod wallet;

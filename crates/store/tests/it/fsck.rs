@@ -21,7 +21,7 @@ const GONE_REFERENCE: &str = "rows refer to others that are gone";
 const NOBODYS_LOGIN: &str = "a login or reset belongs to nobody";
 
 /// Statements that break a store of [`furnished`], and exactly what is found then.
-const BREACHES: [(&str, &[&str]); 17] = [
+const BREACHES: [(&str, &[&str]); 18] = [
     (
         "UPDATE members SET role = 'admin' WHERE role = 'owner'",
         &["a workspace has no owner"],
@@ -43,7 +43,7 @@ const BREACHES: [(&str, &[&str]); 17] = [
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
         &[
-            "a deleted project still has variables, a repository, credentials, drains, backups or host names",
+            "a deleted project still has variables, a repository, credentials, drains, a monitor, backups or host names",
         ],
     ),
     (
@@ -69,6 +69,13 @@ const BREACHES: [(&str, &[&str]); 17] = [
              (SELECT id FROM workspaces WHERE deleted_at IS NOT NULL)
              WHERE project_id = (SELECT id FROM projects WHERE slug = 'shop')",
         &["a row lies in another workspace than its project"],
+    ),
+    (
+        "INSERT INTO monitors (project_id, workspace_id, enabled, kind, interval_seconds, expected_status,
+             timeout_ms, failures_before_down, revision, status, since, failures, reason, created_at, updated_at)
+         SELECT id, workspace_id, 1, 'http', 60, '2xx', 500, 2, 1, 'down', 0, 2, 'it answered 500', 0, 0
+             FROM projects WHERE slug = 'shop'",
+        &["a project that is down has no open incident, or one that is not has one"],
     ),
     (
         "UPDATE projects SET generation = 0 WHERE slug = 'shop'",

@@ -22,5 +22,6 @@ mod project_record;
 mod push;
 mod registry;
 mod session;
+mod uptime;
 mod user;
 mod wallet;

@@ -1,0 +1,217 @@
+//! The suite's cases for `uptime` and `uptime_history`.
+
+use std::time::Duration;
+
+use tose_api::envelope::Paging;
+use tose_api::uptime::{CheckView, MonitorKind, UptimeStatus};
+use tose_api::{ProjectId, Timestamp};
+use tose_model::IdGen;
+use tose_model::secret::Sealed;
+use tose_model::uptime::{Condition, Seen};
+use tose_store::{CheckOutcome, CheckSum, Error, Monitor, MonitorSettings};
+
+use crate::harness::Lab;
+
+fn monitor(lab: &Lab, project_id: ProjectId) -> Monitor {
+    Monitor {
+        project_id,
+        workspace_id: lab.scope.id(),
+        settings: MonitorSettings {
+            is_enabled: true,
+            kind: MonitorKind::Http,
+            interval_seconds: 60,
+            check_url: Some("https://example.com".to_owned()),
+            expected_status: "2xx".to_owned(),
+            keyword: Some("well".to_owned()),
+            timeout_ms: 500,
+            failures_before_down: 2,
+            discord_webhook: Some(Sealed::from_bytes(vec![1, 2, 3])),
+            discord_origin: Some("https://discord.com".to_owned()),
+            notify_email: Some("ops@example.com".parse().expect("an address")),
+        },
+        revision: 0,
+        condition: Condition::new(lab.now()),
+        last_checked_at: None,
+        last_response_ms: None,
+    }
+}
+
+async fn set(lab: &Lab, monitor: &Monitor) -> Result<(), Error> {
+    let now = lab.now();
+    lab.store
+        .set_monitor(&lab.scope, monitor, now, &lab.event())
+        .await
+}
+
+async fn read(lab: &Lab, id: ProjectId) -> Monitor {
+    let found = lab.store.find_monitor(&lab.scope, id).await;
+    found.expect("asked").expect("a monitor")
+}
+
+/// What a check finds at `at`, on top of what the store has.
+async fn found(lab: &Lab, id: ProjectId, seen: Seen, at: Timestamp) -> CheckOutcome {
+    let monitor = read(lab, id).await;
+    let reason = match &seen {
+        Seen::Failed(reason) => Some(reason.clone()),
+        _ => None,
+    };
+    CheckOutcome {
+        project_id: id,
+        revision: monitor.revision,
+        check: Some(CheckView {
+            time: at,
+            ok: reason.is_none(),
+            status_code: Some(200),
+            response_ms: 7,
+            reason,
+        }),
+        condition: monitor.condition.next(seen, 1, at).0,
+        at,
+    }
+}
+
+async fn note(lab: &Lab, id: ProjectId, seen: Seen, at: Timestamp) -> bool {
+    let outcome = found(lab, id, seen, at).await;
+    lab.store.note_outcomes(&[outcome]).await.expect("noted")[0]
+}
+
+fn failed() -> Seen {
+    Seen::Failed("it answered 500".to_owned())
+}
+
+#[tokio::test]
+async fn monitors_are_kept_and_changed_unless_somebody_else_was_first() {
+    let lab = Lab::new().await;
+    let id = lab.project("shop").await;
+    let mut first = monitor(&lab, id);
+    assert_eq!(
+        lab.store.find_monitor(&lab.scope, id).await.expect("read"),
+        None
+    );
+    set(&lab, &first).await.expect("set");
+    let again = set(&lab, &first).await;
+    assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
+    first.revision = 1;
+    assert_eq!(read(&lab, id).await, first);
+    let due = lab.store.list_monitors_for_task().await;
+    assert_eq!(due.expect("a list"), [first.clone()]);
+    first.settings.timeout_ms = 700;
+    set(&lab, &first).await.expect("set");
+    let stale = set(&lab, &first).await;
+    assert!(matches!(stale, Err(Error::Conflict(_))), "{stale:?}");
+    let other = lab.workspace("other").await;
+    let foreign = lab.store.find_monitor(&other, id).await;
+    assert_eq!(foreign.expect("read"), None);
+    let mut gone = monitor(&lab, id);
+    gone.project_id = ProjectId::from_uuid(lab.ids.uuid());
+    let nowhere = set(&lab, &gone).await;
+    assert!(matches!(nowhere, Err(Error::NotFound(_))), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn an_incident_is_open_exactly_while_it_is_down() {
+    let lab = Lab::new().await;
+    let id = lab.project("shop").await;
+    set(&lab, &monitor(&lab, id)).await.expect("set");
+    let incidents = async || {
+        let listed = lab.store.list_incidents(&lab.scope, id, 20).await;
+        listed.expect("a list")
+    };
+    for (second, seen) in [(1, failed()), (2, failed()), (3, Seen::Good), (4, failed())] {
+        assert!(note(&lab, id, seen, lab.in_seconds(second)).await);
+        assert_eq!(lab.store.check().await.expect("checked"), []);
+    }
+    let listed = incidents().await;
+    let times: Vec<_> = listed
+        .iter()
+        .map(|one| (one.started_at, one.ended_at))
+        .collect();
+    let expected = [
+        (lab.in_seconds(4), None),
+        (lab.in_seconds(1), Some(lab.in_seconds(3))),
+    ];
+    assert_eq!(times, expected);
+    let stale = found(&lab, id, Seen::Good, lab.in_seconds(5)).await;
+    let mut off = read(&lab, id).await;
+    assert_eq!(off.condition.status, UptimeStatus::Down);
+    assert_eq!(off.last_response_ms, Some(7));
+    off.settings.is_enabled = false;
+    set(&lab, &off).await.expect("set");
+    assert_eq!(incidents().await[0].ended_at, Some(lab.now()));
+    assert_eq!(read(&lab, id).await.condition.status, UptimeStatus::Paused);
+    let counted = lab.store.note_outcomes(&[stale]).await.expect("noted");
+    assert_eq!(counted, [false], "it was changed meanwhile");
+    assert_eq!(read(&lab, id).await.condition.status, UptimeStatus::Paused);
+    assert_eq!(lab.store.check().await.expect("checked"), []);
+}
+
+#[tokio::test]
+async fn checks_are_listed_summed_and_forgotten_in_their_time() {
+    let lab = Lab::new().await;
+    let id = lab.project("shop").await;
+    set(&lab, &monitor(&lab, id)).await.expect("set");
+    let day = 24 * 3600;
+    for (seconds, seen) in [(0, Seen::Good), (60, failed()), (8 * day, Seen::Good)] {
+        note(&lab, id, seen, lab.in_seconds(seconds)).await;
+    }
+    let list = async |start, end, page| {
+        let paging = Paging::new(Some(page), Some(2)).expect("a page");
+        let listed = lab.store.list_checks(&lab.scope, id, (start, end), paging);
+        let (checks, total) = listed.await.expect("a list");
+        let times: Vec<_> = checks.iter().map(|check| check.time).collect();
+        (times, total)
+    };
+    let at = |seconds| lab.in_seconds(seconds);
+    assert_eq!(list(None, None, 1).await, (vec![at(8 * day), at(60)], 3));
+    assert_eq!(list(None, None, 2).await, (vec![at(0)], 3));
+    assert_eq!(list(Some(at(60)), Some(at(61)), 1).await, (vec![at(60)], 1));
+    let sums = async |now: Timestamp| {
+        let since = [1, 30].map(|days| now.saturating_sub(Duration::from_secs(days * day)));
+        let summed = lab.store.sum_checks(&lab.scope, id, since).await;
+        summed
+            .expect("sums")
+            .map(|CheckSum { total, good }| (good, total))
+    };
+    assert_eq!(sums(at(8 * day)).await, [(1, 1), (2, 3)]);
+    let forget = async |now| {
+        lab.store
+            .forget_old_checks_for_task(now)
+            .await
+            .expect("done")
+    };
+    forget(at(8 * day)).await;
+    assert_eq!(list(None, None, 1).await, (vec![at(8 * day)], 1));
+    assert_eq!(
+        sums(at(8 * day)).await,
+        [(1, 1), (2, 3)],
+        "sums stay longer"
+    );
+    forget(at(97 * day)).await;
+    assert_eq!(sums(at(8 * day)).await, [(1, 1), (1, 1)]);
+    forget(at(200 * day)).await;
+    assert_eq!(sums(at(8 * day)).await, [(0, 0), (0, 0)]);
+    let incidents = lab.store.list_incidents(&lab.scope, id, 20).await;
+    assert_eq!(incidents.expect("a list"), []);
+}
+
+#[tokio::test]
+async fn it_all_goes_with_the_project() {
+    let lab = Lab::new().await;
+    let id = lab.project("shop").await;
+    set(&lab, &monitor(&lab, id)).await.expect("set");
+    note(&lab, id, failed(), lab.in_seconds(1)).await;
+    let late = found(&lab, id, Seen::Good, lab.in_seconds(2)).await;
+    lab.store
+        .delete_project(&lab.scope, id, lab.now(), &lab.event())
+        .await
+        .expect("deleted");
+    assert_eq!(
+        lab.store.find_monitor(&lab.scope, id).await.expect("read"),
+        None
+    );
+    let counted = lab.store.note_outcomes(&[late]).await.expect("noted");
+    assert_eq!(counted, [false]);
+    let listed = lab.store.list_incidents(&lab.scope, id, 20).await;
+    assert_eq!(listed.expect("a list"), []);
+    assert_eq!(lab.store.check().await.expect("checked"), []);
+}
