@@ -528,6 +528,7 @@ struct OpenRow {
 struct Closed {
     resource: i64,
     hour: i64,
+    metered: Metered,
     charge: Charge,
     rest: Remainder,
 }
@@ -640,6 +641,7 @@ impl Closing {
             self.closed.push(Closed {
                 resource: open.resource,
                 hour: open.hour,
+                metered,
                 charge,
                 rest,
             });
@@ -696,23 +698,28 @@ const fn add(one: Charge, other: Charge) -> Option<Charge> {
     }
 }
 
+/// Each row is found by its key: an `UPDATE … FROM` would look through all hours there ever were.
 async fn write_closed(tx: &mut Tx, rows: &[Closed]) -> Result<()> {
     let mut statement = QueryBuilder::new(
-        "WITH fresh (resource, hour, amount, discount, net_rest, discount_rest) AS (",
+        "INSERT INTO usage_hours (resource, hour, cpu, ram, storage, amount, discount, net_rest,
+             discount_rest) ",
     );
     statement.push_values(rows, |mut values, closed| {
         values
             .push_bind(closed.resource)
             .push_bind(closed.hour)
+            .push_bind(signed(closed.metered.cpu))
+            .push_bind(signed(closed.metered.ram))
+            .push_bind(signed(closed.metered.storage))
             .push_bind(closed.charge.net.minor())
             .push_bind(closed.charge.discount.minor())
             .push_bind(closed.rest.net)
             .push_bind(closed.rest.discount);
     });
     statement.push(
-        ") UPDATE usage_hours SET amount = fresh.amount, discount = fresh.discount,
-              net_rest = fresh.net_rest, discount_rest = fresh.discount_rest FROM fresh
-           WHERE usage_hours.resource = fresh.resource AND usage_hours.hour = fresh.hour",
+        " ON CONFLICT (resource, hour) DO UPDATE SET amount = excluded.amount,
+              discount = excluded.discount, net_rest = excluded.net_rest,
+              discount_rest = excluded.discount_rest",
     );
     let written = statement.build().execute(&mut **tx).await;
     written.map_err(Error::query("charge hours"))?;
