@@ -18,10 +18,10 @@ use tose_model::money::{Currency, MAX_AMOUNT, Money};
 use tose_model::{Clock, IdGen};
 use tose_store::{BookLine, NewEntry, NewEvent, Store};
 
+use crate::app::payment::check_reason;
+
 /// How many entries are read at once.
 const ENTRIES: u32 = 500;
-/// The longest reason, in characters.
-const MAX_REASON: usize = 200;
 
 /// Adds credit to a workspace's wallet; answers what the wallet has with it. A workspace whose wallet was empty
 /// is resumed by the server's next look at it.
@@ -47,7 +47,7 @@ pub async fn give_credit(
         id,
         entry: Entry::operator_credit(workspace_id, amount),
         reference: format!("operator/{id}"),
-        reason: parse_reason(reason)?,
+        reason: check_reason(reason)?,
         at: clock.now(),
     };
     let event = NewEvent {
@@ -65,16 +65,6 @@ pub async fn give_credit(
     };
     let balance = store.post(&new, Some(&event)).await?;
     balance.ok_or_else(|| Error::conflict("conflict", "an entry with this id is there already"))
-}
-
-fn parse_reason(reason: &str) -> Result<String> {
-    let reason = reason.trim();
-    let length = reason.chars().count();
-    if !(1..=MAX_REASON).contains(&length) || reason.chars().any(char::is_control) {
-        let problem = "must have 1 to 200 characters, none of them a control character";
-        return Err(Error::invalid_field("reason", problem));
-    }
-    Ok(reason.to_owned())
 }
 
 /// How the books are written down.

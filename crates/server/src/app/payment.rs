@@ -420,7 +420,8 @@ fn reference(provider: TopupProvider, external_id: &str) -> String {
     format!("payment/{}/{external_id}", provider.as_str())
 }
 
-fn check_reason(reason: &str) -> Result<String> {
+/// Checks what an operator says of money; the workspace sees it.
+pub(crate) fn check_reason(reason: &str) -> Result<String> {
     let reason = reason.trim();
     let length = reason.chars().count();
     if !(1..=200).contains(&length) || reason.chars().any(char::is_control) {

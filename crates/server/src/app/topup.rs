@@ -153,7 +153,6 @@ impl Platform {
             created_at: now,
             expires_at: now.saturating_add(lifetime),
         };
-        // Half a minute beyond what Stripe allows at least and at most is cut off.
         let event = self.event(access, "wallet.topup", topup.id);
         self.store
             .create_topup(access.scope(), &topup, &event)
