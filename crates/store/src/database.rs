@@ -83,6 +83,11 @@ impl News {
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_CACHE: usize = 256;
+/// The writer keeps up to 16 MiB of pages, which are in its memory only once it touched them, and copies the log
+/// into the database after as much: pages that are written again and again are copied once then. What undoes a
+/// statement that fails half way is kept in memory, not in a file for each.
+const WRITER: &str =
+    "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096; PRAGMA temp_store = MEMORY;";
 
 /// The only connection that writes, and who waits for its commit.
 #[derive(Debug)]
@@ -297,6 +302,10 @@ impl Store {
             .map_err(|error| Error::Open(Box::new(error)))?;
         sqlx::migrate!("./migrations")
             .run(&mut sqlite)
+            .await
+            .map_err(|error| Error::Open(Box::new(error)))?;
+        sqlx::raw_sql(WRITER)
+            .execute(&mut sqlite)
             .await
             .map_err(|error| Error::Open(Box::new(error)))?;
         git::fill_repo_keys(&mut sqlite).await?;

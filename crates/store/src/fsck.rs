@@ -157,16 +157,20 @@ const RULES: [(&str, &str); 25] = [
     ),
     (
         "the hours that were charged and the ledger differ",
-        "SELECT x.workspace_id FROM (
-             SELECT r.workspace_id, SUM(u.amount) AS amount FROM usage_hours u
-             JOIN metered_resources r ON r.number = u.resource
-             WHERE u.amount IS NOT NULL GROUP BY r.workspace_id) x
-         WHERE x.amount <> COALESCE((SELECT -SUM(e.amount) FROM ledger_entries e
-             WHERE e.workspace_id = x.workspace_id AND e.kind = 'usage'), 0)
-         UNION ALL SELECT m.workspace_id FROM usage_months m GROUP BY m.workspace_id
-         HAVING SUM(m.amount) <> COALESCE((SELECT SUM(u.amount) FROM usage_hours u
-             JOIN metered_resources r ON r.number = u.resource
-             WHERE r.workspace_id = m.workspace_id), 0)",
+        // Each table is added up once: there are many hours.
+        "WITH hours AS (SELECT r.workspace_id, SUM(u.amount) AS amount FROM usage_hours u
+                 JOIN metered_resources r ON r.number = u.resource
+                 WHERE u.amount IS NOT NULL GROUP BY r.workspace_id),
+             entries AS (SELECT workspace_id, -SUM(amount) AS amount FROM ledger_entries
+                 WHERE kind = 'usage' GROUP BY workspace_id),
+             months AS (SELECT workspace_id, SUM(amount) AS amount FROM usage_months
+                 GROUP BY workspace_id)
+         SELECT w.workspace_id FROM wallets w
+             LEFT JOIN hours h ON h.workspace_id = w.workspace_id
+             LEFT JOIN entries e ON e.workspace_id = w.workspace_id
+             LEFT JOIN months m ON m.workspace_id = w.workspace_id
+         WHERE COALESCE(h.amount, 0) <> COALESCE(e.amount, 0)
+             OR COALESCE(h.amount, 0) <> COALESCE(m.amount, 0)",
     ),
     (
         "an hour that is over was not charged, or one that is not was",

@@ -18,7 +18,7 @@ use crate::event::{self, NewEvent};
 use crate::row;
 
 /// How many rows one statement writes.
-pub(crate) const ROWS: usize = 200;
+pub(crate) const ROWS: usize = 500;
 
 /// An entry to be made.
 #[derive(Debug, Clone)]

@@ -88,7 +88,7 @@ pub use session::{NewSession, Session};
 pub use uptime::{Monitor, MonitorSettings};
 pub use uptime_history::{CheckOutcome, CheckSum};
 pub use usage::{
-    MeterLook, MeteredEnd, MeteredStorage, MonthTotals, OpenUsage, ResourceNumbers, ResourceTotals,
+    MeterLook, MeterMemory, MeteredEnd, MeteredStorage, MonthTotals, OpenUsage, ResourceTotals,
 };
 pub use user::{NewUser, Operator, User};
 pub use wallet::{Lack, NewHold, Wallet};

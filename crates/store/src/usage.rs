@@ -4,6 +4,9 @@
 //! over are one transaction: a look that is killed is neither lost nor doubled. A resource's hour is charged
 //! at most once; what comes late for an hour that was charged counts in the next one.
 //! Caveat: all workspaces' hours are closed together, by one look.
+//! Not here: how hours are charged (`closing`).
+
+mod closing;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,18 +15,33 @@ use tose_api::wallet::ResourceKind;
 use tose_api::{ProjectId, Timestamp, TransactionId, WorkspaceId};
 use tose_model::access::WorkspaceScope;
 use tose_model::driver::ReplicaName;
-use tose_model::ledger::Entry;
 use tose_model::meter::{Hour, Mark, Month, Uptime, Usages};
 use tose_model::money::Money;
-use tose_model::pricing::{Charge, Metered, PriceList, Remainder, charge};
+use tose_model::pricing::{Charge, Metered, PriceList, Remainder};
 
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
-use crate::ledger::{Book, NewEntry, Purse, ROWS, write_purses};
+use crate::ledger::ROWS;
 use crate::row;
 
-/// The numbers of what was metered before. Numbers never change, so they can be kept.
-pub type ResourceNumbers = HashMap<ProjectId, i64>;
+/// What the meter's one writer keeps of the store between looks, so as not to read it each time.
+///
+/// It is true until a look fails or is given up: what that one had in hand may not be in the store, so read it
+/// anew then, by [`Store::read_meter_memory_for_task`].
+#[derive(Debug)]
+pub struct MeterMemory {
+    /// The numbers of what was metered before.
+    numbers: HashMap<ProjectId, i64>,
+    rests: HashMap<i64, Rest>,
+}
+
+/// What a resource has left below the minor unit, and between which hours those are that were charged.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    first_hour: Hour,
+    until_hour: Hour,
+    left: Remainder,
+}
 
 /// What a look of the meter found.
 pub struct MeterLook<'a> {
@@ -141,15 +159,18 @@ impl Store {
     pub async fn meter_for_task(
         &self,
         look: &MeterLook<'_>,
-        numbers: &mut ResourceNumbers,
+        memory: &mut MeterMemory,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         let open = open_hour(&mut tx, look.mark).await?;
-        add_usages(&mut tx, look.usages, open, numbers).await?;
+        let mut used = gather(&mut tx, look.usages, open, memory).await?;
         let now = Hour::of(look.mark.at).max(open);
         if open < now {
-            close_hours(&mut tx, now, look).await?;
+            let still_open = used.split_off(&(now, i64::MIN));
+            closing::close_hours(&mut tx, now, used, look, memory).await?;
+            used = still_open;
         }
+        add_usages(&mut tx, used).await?;
         sqlx::query(
             "INSERT INTO meter (id, boot, uptime_ms, at, open_hour) VALUES (1, $1, $2, $3, $4)
              ON CONFLICT (id) DO UPDATE SET boot = $1, uptime_ms = $2, at = $3, open_hour = $4",
@@ -170,7 +191,7 @@ impl Store {
         &self,
         end: &MeteredEnd,
         usages: &Usages,
-        numbers: &mut ResourceNumbers,
+        memory: &mut MeterMemory,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         let done = sqlx::query(
@@ -191,7 +212,8 @@ impl Store {
             .await
             .map_err(Error::query("read the meter"))?;
         let open = open.map_or(Hour::FIRST, Hour::from_number);
-        add_usages(&mut tx, usages, open, numbers).await?;
+        let used = gather(&mut tx, usages, open, memory).await?;
+        add_usages(&mut tx, used).await?;
         commit(tx).await
     }
 
@@ -218,17 +240,44 @@ impl Store {
         rows.into_iter().map(parse).collect()
     }
 
-    /// The numbers of all that was metered before.
-    pub async fn list_resource_numbers_for_task(&self) -> Result<ResourceNumbers> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT project_id, number FROM metered_resources")
-                .fetch_all(self.readers())
-                .await
-                .map_err(Error::query("list metered resources"))?;
-        let parse = |(id, number): (String, i64)| {
-            Ok((row::parse("metered_resources.project_id", &id)?, number))
+    /// What the meter's writer may keep between looks.
+    pub async fn read_meter_memory_for_task(&self) -> Result<MeterMemory> {
+        type Row = (
+            String,
+            i64,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+        );
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT r.project_id, r.number, t.first_hour, t.until_hour, t.net_rest, t.discount_rest
+             FROM metered_resources r LEFT JOIN usage_rests t ON t.resource = r.number",
+        )
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list metered resources"))?;
+        let mut memory = MeterMemory {
+            numbers: HashMap::with_capacity(rows.len()),
+            rests: HashMap::with_capacity(rows.len()),
         };
-        rows.into_iter().map(parse).collect()
+        for (id, number, first, until, net, discount) in rows {
+            let id = row::parse("metered_resources.project_id", &id)?;
+            memory.numbers.insert(id, number);
+            if let (Some(first), Some(until)) = (first, until) {
+                let left = Remainder {
+                    net: net.unwrap_or(0),
+                    discount: discount.unwrap_or(0),
+                };
+                let rest = Rest {
+                    first_hour: Hour::from_number(first),
+                    until_hour: Hour::from_number(until),
+                    left,
+                };
+                memory.rests.insert(number, rest);
+            }
+        }
+        Ok(memory)
     }
 
     /// What is used and not charged, of all workspaces.
@@ -244,10 +293,11 @@ impl Store {
     async fn open_usage(&self, of: Option<WorkspaceId>) -> Result<Vec<OpenUsage>> {
         type Row = (String, i64, i64, i64, i64);
         let rows: Vec<Row> = sqlx::query_as(
+            // An hour is charged when it is before the first open one.
             "SELECT r.workspace_id, u.hour, SUM(u.cpu), SUM(u.ram), SUM(u.storage)
-             FROM usage_hours u INDEXED BY usage_hours_open
-             JOIN metered_resources r ON r.number = u.resource
-             WHERE u.amount IS NULL AND ($1 IS NULL OR r.workspace_id = $1)
+             FROM usage_hours u JOIN metered_resources r ON r.number = u.resource
+             WHERE u.hour >= (SELECT open_hour FROM meter WHERE id = 1) AND u.amount IS NULL
+                 AND ($1 IS NULL OR r.workspace_id = $1)
              GROUP BY r.workspace_id, u.hour ORDER BY r.workspace_id, u.hour",
         )
         .bind(of.map(|id| id.to_string()))
@@ -341,11 +391,17 @@ impl Store {
         to: Hour,
     ) -> Result<Vec<ResourceTotals>> {
         let rows: Vec<ResourceRow> = sqlx::query_as(
-            "SELECT r.project_id, r.kind, r.slug, SUM(u.cpu) AS cpu, SUM(u.ram) AS ram,
+            // Each hour of a resource is looked up by its key: the table has everybody's hours beside each other.
+            "WITH RECURSIVE hours (hour) AS (
+                 SELECT $2 WHERE $2 < $3 UNION ALL SELECT hour + 1 FROM hours WHERE hour + 1 < $3)
+             SELECT r.project_id, r.kind, r.slug, SUM(u.cpu) AS cpu, SUM(u.ram) AS ram,
                     SUM(u.storage) AS storage, COALESCE(SUM(u.amount), 0) AS amount,
                     COALESCE(SUM(u.discount), 0) AS discount
-             FROM metered_resources r JOIN usage_hours u ON u.resource = r.number
-             WHERE r.workspace_id = $1 AND u.hour >= $2 AND u.hour < $3
+             FROM metered_resources r LEFT JOIN usage_rests t ON t.resource = r.number
+             CROSS JOIN hours h CROSS JOIN usage_hours u
+             WHERE r.workspace_id = $1 AND u.hour = h.hour AND u.resource = r.number
+                 AND ((h.hour >= t.first_hour AND h.hour < t.until_hour)
+                      OR h.hour >= (SELECT open_hour FROM meter WHERE id = 1))
              GROUP BY r.number ORDER BY r.slug, r.number",
         )
         .bind(scope.id().to_string())
@@ -433,42 +489,53 @@ async fn open_hour(tx: &mut Tx, mark: &Mark) -> Result<Hour> {
     Ok(open.map_or(Hour::of(mark.at), Hour::from_number))
 }
 
-/// Adds usage to its hours, and to the first open one what is late.
-async fn add_usages(
+/// What was used, by hour and by the resource's number, with the workspace that pays.
+type Used = BTreeMap<(Hour, i64), (WorkspaceId, Metered)>;
+
+/// Sums usage up by hours; what is late counts in the first open one.
+async fn gather(
     tx: &mut Tx,
     usages: &Usages,
     open: Hour,
-    numbers: &mut ResourceNumbers,
-) -> Result<()> {
-    let mut rows: BTreeMap<(i64, i64), Metered> = BTreeMap::new();
+    memory: &mut MeterMemory,
+) -> Result<Used> {
+    let mut used = Used::new();
     for (project_id, hour, workspace_id, metered) in usages.iter() {
         if metered.is_nothing() {
             continue;
         }
-        let number = match numbers.get(&project_id) {
+        let number = match memory.numbers.get(&project_id) {
             Some(number) => *number,
             None => {
                 let number = ensure_resource(tx, project_id, workspace_id).await?;
-                numbers.insert(project_id, number);
+                memory.numbers.insert(project_id, number);
                 number
             }
         };
-        *rows.entry((number, hour.max(open).number())).or_default() += metered;
+        let sum = used
+            .entry((hour.max(open), number))
+            .or_insert((workspace_id, Metered::default()));
+        sum.1 += metered;
     }
-    let rows: Vec<_> = rows.into_iter().collect();
+    Ok(used)
+}
+
+/// Adds usage to hours that are not charged so far.
+async fn add_usages(tx: &mut Tx, used: Used) -> Result<()> {
+    let rows: Vec<_> = used.into_iter().collect();
     for rows in rows.chunks(ROWS) {
         let mut statement =
-            QueryBuilder::new("INSERT INTO usage_hours (resource, hour, cpu, ram, storage) ");
-        statement.push_values(rows, |mut values, ((number, hour), metered)| {
+            QueryBuilder::new("INSERT INTO usage_hours (hour, resource, cpu, ram, storage) ");
+        statement.push_values(rows, |mut values, ((hour, number), (_, metered))| {
             values
+                .push_bind(hour.number())
                 .push_bind(*number)
-                .push_bind(*hour)
                 .push_bind(signed(metered.cpu))
                 .push_bind(signed(metered.ram))
                 .push_bind(signed(metered.storage));
         });
         statement.push(
-            " ON CONFLICT (resource, hour) DO UPDATE SET cpu = usage_hours.cpu + excluded.cpu,
+            " ON CONFLICT (hour, resource) DO UPDATE SET cpu = usage_hours.cpu + excluded.cpu,
                   ram = usage_hours.ram + excluded.ram, storage = usage_hours.storage + excluded.storage",
         );
         let written = statement.build().execute(&mut **tx).await;
@@ -509,242 +576,5 @@ async fn forget_ends(tx: &mut Tx, kept: &[ReplicaName]) -> Result<()> {
         .execute(&mut **tx)
         .await
         .map_err(Error::query("forget metered ends"))?;
-    Ok(())
-}
-
-#[derive(sqlx::FromRow)]
-struct OpenRow {
-    workspace_id: String,
-    resource: i64,
-    hour: i64,
-    cpu: i64,
-    ram: i64,
-    storage: i64,
-    net_rest: Option<i64>,
-    discount_rest: Option<i64>,
-}
-
-/// What an hour of a resource came to.
-struct Closed {
-    resource: i64,
-    hour: i64,
-    metered: Metered,
-    charge: Charge,
-    rest: Remainder,
-}
-
-/// Charges every hour before `end`, in order.
-async fn close_hours(tx: &mut Tx, end: Hour, look: &MeterLook<'_>) -> Result<()> {
-    let rows: Vec<OpenRow> = sqlx::query_as(
-        "SELECT r.workspace_id, u.resource, u.hour, u.cpu, u.ram, u.storage,
-                (SELECT b.net_rest FROM usage_hours b WHERE b.resource = u.resource
-                 AND b.hour < u.hour ORDER BY b.hour DESC LIMIT 1) AS net_rest,
-                (SELECT b.discount_rest FROM usage_hours b WHERE b.resource = u.resource
-                 AND b.hour < u.hour ORDER BY b.hour DESC LIMIT 1) AS discount_rest
-         FROM usage_hours u INDEXED BY usage_hours_open
-         JOIN metered_resources r ON r.number = u.resource
-         WHERE u.amount IS NULL AND u.hour < $1 ORDER BY r.workspace_id, u.hour, u.resource",
-    )
-    .bind(end.number())
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(Error::query("list hours to be charged"))?;
-    let mut closing = Closing::read(tx, &rows).await?;
-    for of_hour in
-        rows.chunk_by(|one, next| one.workspace_id == next.workspace_id && one.hour == next.hour)
-    {
-        closing.close(of_hour, look)?;
-    }
-    closing.write(tx).await
-}
-
-/// Hours on their way to being charged.
-struct Closing {
-    purses: BTreeMap<WorkspaceId, Purse>,
-    months: BTreeMap<(WorkspaceId, Month), MonthTotals>,
-    rests: HashMap<i64, Remainder>,
-    closed: Vec<Closed>,
-    book: Book,
-}
-
-impl Closing {
-    async fn read(tx: &mut Tx, rows: &[OpenRow]) -> Result<Self> {
-        let mut closing = Self {
-            purses: BTreeMap::new(),
-            months: BTreeMap::new(),
-            rests: HashMap::new(),
-            closed: Vec::with_capacity(rows.len()),
-            book: Book::default(),
-        };
-        for of_workspace in rows.chunk_by(|one, next| one.workspace_id == next.workspace_id) {
-            let id: WorkspaceId = row::parse(
-                "metered_resources.workspace_id",
-                &of_workspace[0].workspace_id,
-            )?;
-            let (balance, entries): (i64, i64) =
-                sqlx::query_as("SELECT balance, entries FROM wallets WHERE workspace_id = $1")
-                    .bind(&of_workspace[0].workspace_id)
-                    .fetch_optional(&mut **tx)
-                    .await
-                    .map_err(Error::query("read a wallet"))?
-                    .ok_or(Error::NotFound("wallet"))?;
-            closing.purses.insert(id, Purse { balance, entries });
-            let first = Hour::from_number(of_workspace[0].hour).month();
-            let months: Vec<MonthRow> = sqlx::query_as(
-                "SELECT workspace_id, month, cpu, ram, storage, amount, discount FROM usage_months
-                 WHERE workspace_id = $1 AND month >= $2",
-            )
-            .bind(&of_workspace[0].workspace_id)
-            .bind(first.number())
-            .fetch_all(&mut **tx)
-            .await
-            .map_err(Error::query("read what a month used"))?;
-            for row in months {
-                let totals = row.totals()?;
-                closing.months.insert((id, totals.month), totals);
-            }
-        }
-        Ok(closing)
-    }
-
-    /// Charges one hour of one workspace.
-    fn close(&mut self, rows: &[OpenRow], look: &MeterLook<'_>) -> Result<()> {
-        let workspace_id: WorkspaceId =
-            row::parse("metered_resources.workspace_id", &rows[0].workspace_id)?;
-        let hour = Hour::from_number(rows[0].hour);
-        let tariff = look.prices.at(hour);
-        let month = self
-            .months
-            .entry((workspace_id, hour.month()))
-            .or_insert(MonthTotals {
-                month: hour.month(),
-                metered: Metered::default(),
-                charge: Charge::default(),
-            });
-        let too_much = || Error::Conflict("an hour's charge is too large");
-        let mut sum = Charge::default();
-        for open in rows {
-            let metered = to_metered(open.cpu, open.ram, open.storage)?;
-            let before = self
-                .rests
-                .get(&open.resource)
-                .copied()
-                .unwrap_or(Remainder {
-                    net: open.net_rest.unwrap_or(0),
-                    discount: open.discount_rest.unwrap_or(0),
-                });
-            let cost = tariff.cost(metered, month.metered);
-            let (charge, rest) = charge(cost, before).ok_or_else(too_much)?;
-            month.metered += metered;
-            sum = add(sum, charge).ok_or_else(too_much)?;
-            self.rests.insert(open.resource, rest);
-            self.closed.push(Closed {
-                resource: open.resource,
-                hour: open.hour,
-                metered,
-                charge,
-                rest,
-            });
-        }
-        month.charge = add(month.charge, sum).ok_or_else(too_much)?;
-        if sum == Charge::default() {
-            return Ok(());
-        }
-        let purse = self
-            .purses
-            .get_mut(&workspace_id)
-            .ok_or(Error::NotFound("wallet"))?;
-        let new = NewEntry {
-            id: (look.ids)(),
-            entry: Entry::usage(workspace_id, sum).ok_or_else(too_much)?,
-            reference: format!("usage/{workspace_id}/{}", hour.number()),
-            reason: reason(hour, rows.len()),
-            at: look.mark.at,
-        };
-        self.book.add(&new, purse)
-    }
-
-    async fn write(self, tx: &mut Tx) -> Result<()> {
-        self.book.write(tx).await?;
-        let purses: Vec<_> = self.purses.into_iter().collect();
-        write_purses(tx, &purses).await?;
-        for rows in self.closed.chunks(ROWS) {
-            write_closed(tx, rows).await?;
-        }
-        let months: Vec<_> = self.months.into_iter().collect();
-        for rows in months.chunks(ROWS) {
-            write_months(tx, rows).await?;
-        }
-        Ok(())
-    }
-}
-
-/// What an entry says of an hour.
-fn reason(hour: Hour, resources: usize) -> String {
-    let what = match resources {
-        1 => "1 resource".to_owned(),
-        many => format!("{many} resources"),
-    };
-    format!("usage of {what} in the hour from {}", hour.begin())
-}
-
-const fn add(one: Charge, other: Charge) -> Option<Charge> {
-    match (
-        one.net.checked_add(other.net),
-        one.discount.checked_add(other.discount),
-    ) {
-        (Some(net), Some(discount)) => Some(Charge { net, discount }),
-        _ => None,
-    }
-}
-
-/// Each row is found by its key: an `UPDATE … FROM` would look through all hours there ever were.
-async fn write_closed(tx: &mut Tx, rows: &[Closed]) -> Result<()> {
-    let mut statement = QueryBuilder::new(
-        "INSERT INTO usage_hours (resource, hour, cpu, ram, storage, amount, discount, net_rest,
-             discount_rest) ",
-    );
-    statement.push_values(rows, |mut values, closed| {
-        values
-            .push_bind(closed.resource)
-            .push_bind(closed.hour)
-            .push_bind(signed(closed.metered.cpu))
-            .push_bind(signed(closed.metered.ram))
-            .push_bind(signed(closed.metered.storage))
-            .push_bind(closed.charge.net.minor())
-            .push_bind(closed.charge.discount.minor())
-            .push_bind(closed.rest.net)
-            .push_bind(closed.rest.discount);
-    });
-    statement.push(
-        " ON CONFLICT (resource, hour) DO UPDATE SET amount = excluded.amount,
-              discount = excluded.discount, net_rest = excluded.net_rest,
-              discount_rest = excluded.discount_rest",
-    );
-    let written = statement.build().execute(&mut **tx).await;
-    written.map_err(Error::query("charge hours"))?;
-    Ok(())
-}
-
-async fn write_months(tx: &mut Tx, rows: &[((WorkspaceId, Month), MonthTotals)]) -> Result<()> {
-    let mut statement = QueryBuilder::new(
-        "INSERT INTO usage_months (workspace_id, month, cpu, ram, storage, amount, discount) ",
-    );
-    statement.push_values(rows, |mut values, ((workspace_id, month), totals)| {
-        values
-            .push_bind(workspace_id.to_string())
-            .push_bind(month.number())
-            .push_bind(signed(totals.metered.cpu))
-            .push_bind(signed(totals.metered.ram))
-            .push_bind(signed(totals.metered.storage))
-            .push_bind(totals.charge.net.minor())
-            .push_bind(totals.charge.discount.minor());
-    });
-    statement.push(
-        " ON CONFLICT (workspace_id, month) DO UPDATE SET cpu = excluded.cpu, ram = excluded.ram,
-              storage = excluded.storage, amount = excluded.amount, discount = excluded.discount",
-    );
-    let written = statement.build().execute(&mut **tx).await;
-    written.map_err(Error::query("add up months"))?;
     Ok(())
 }

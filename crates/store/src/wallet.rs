@@ -355,10 +355,12 @@ async fn find_lack(
 /// What was used and is not charged, at list prices: a hold is not to fail later for want of a coin.
 async fn accrued(tx: &mut Tx, scope: &WorkspaceScope, prices: &PriceList) -> Result<Money> {
     let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT u.hour, SUM(u.cpu), SUM(u.ram), SUM(u.storage)
-         FROM metered_resources r JOIN usage_hours u INDEXED BY usage_hours_open
-             ON u.resource = r.number
-         WHERE r.workspace_id = $1 AND u.amount IS NULL GROUP BY u.hour",
+        "WITH RECURSIVE hours (hour) AS (
+             SELECT open_hour FROM meter WHERE id = 1
+             UNION ALL SELECT hour + 1 FROM hours WHERE hour < (SELECT MAX(hour) FROM usage_hours))
+         SELECT u.hour, SUM(u.cpu), SUM(u.ram), SUM(u.storage)
+         FROM metered_resources r CROSS JOIN hours h CROSS JOIN usage_hours u
+         WHERE r.workspace_id = $1 AND u.hour = h.hour AND u.resource = r.number GROUP BY u.hour",
     )
     .bind(scope.id().to_string())
     .fetch_all(&mut **tx)

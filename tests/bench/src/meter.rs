@@ -17,7 +17,7 @@ use tose_model::meter::{Hour, Mark, Span, Uptime, Usages};
 use tose_model::money::{Currency, Money};
 use tose_model::pricing::{Metered, PriceList, Remainder, WantedScale, WantedTariff, charge};
 use tose_model::quota::Load;
-use tose_store::{Bootstrap, MeterLook, NewApiKey, NewEntry, NewWorkspace, ResourceNumbers, Store};
+use tose_store::{Bootstrap, MeterLook, MeterMemory, NewApiKey, NewEntry, NewWorkspace, Store};
 use uuid::Uuid;
 
 use crate::process::program;
@@ -63,7 +63,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .build()?;
     runtime.block_on(async {
         looks(arguments, dir.path()).await?;
-        year(arguments, dir.path()).await?;
+        for look in [1, 24] {
+            year(arguments, look, dir.path()).await?;
+        }
         debits(dir.path()).await
     })?;
     rerate();
@@ -91,7 +93,7 @@ fn prices() -> Result<PriceList> {
 struct Books {
     store: Store,
     projects: Vec<(ProjectId, WorkspaceId, Load)>,
-    numbers: ResourceNumbers,
+    memory: MeterMemory,
     prices: PriceList,
     ids: std::sync::atomic::AtomicU64,
     now: Timestamp,
@@ -101,10 +103,11 @@ struct Books {
 impl Books {
     async fn open(path: &Path, projects: u64) -> Result<Self> {
         let store = Store::open(path).await?;
+        let memory = store.read_meter_memory_for_task().await?;
         let mut books = Self {
             store,
             projects: Vec::new(),
-            numbers: ResourceNumbers::new(),
+            memory,
             prices: prices()?,
             ids: 1.into(),
             now: Timestamp::from_nanos(BEGIN),
@@ -129,8 +132,7 @@ impl Books {
     }
 
     fn uuid(&self) -> Uuid {
-        let number = self.ids.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Uuid::from_u128((7 << 76) | u128::from(number))
+        uuid(&self.ids)
     }
 
     async fn workspace(&self, index: u64) -> Result<WorkspaceId> {
@@ -178,8 +180,8 @@ impl Books {
             },
             at: self.now,
         };
-        let mut numbers = std::mem::take(&mut self.numbers);
-        let ids = || TransactionId::from_uuid(self.uuid());
+        let counter = &self.ids;
+        let ids = || TransactionId::from_uuid(uuid(counter));
         let look = MeterLook {
             mark: &mark,
             usages: &usages,
@@ -187,8 +189,7 @@ impl Books {
             prices: &self.prices,
             ids: &ids,
         };
-        self.store.meter_for_task(&look, &mut numbers).await?;
-        self.numbers = numbers;
+        self.store.meter_for_task(&look, &mut self.memory).await?;
         Ok(())
     }
 
@@ -210,6 +211,11 @@ impl Books {
         };
         self.projects.iter().map(|(_, _, load)| one(load)).sum()
     }
+}
+
+fn uuid(counter: &std::sync::atomic::AtomicU64) -> Uuid {
+    let number = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    Uuid::from_u128((7 << 76) | u128::from(number))
 }
 
 /// The floor: Python's SQLite, one transaction a line that it reads.
@@ -292,16 +298,19 @@ fn charged(ran: Duration) -> Duration {
     HOUR * u32::try_from(ran.as_secs() / 3600).unwrap_or(u32::MAX)
 }
 
-async fn year(arguments: &Arguments, dir: &Path) -> Result<()> {
-    let mut books = Books::open(&dir.join("year.db"), arguments.year_projects).await?;
+/// A year with a look each so many hours. Whatever they are, each hour of each project is charged by itself.
+async fn year(arguments: &Arguments, look: u32, dir: &Path) -> Result<()> {
+    let path = dir.join(format!("year-{look}.db"));
+    let mut books = Books::open(&path, arguments.year_projects).await?;
     let began = Instant::now();
-    for _ in 0..arguments.hours {
-        books.look(HOUR).await?;
+    for _ in 0..arguments.hours / look {
+        books.look(HOUR * look).await?;
     }
+    books.look(HOUR * (arguments.hours % look)).await?;
     let taken = began.elapsed();
     let (paid, owed) = (books.paid().await?, books.owed(HOUR * arguments.hours));
     println!(
-        "meter: {} hours of {} projects",
+        "meter: {} hours of {} projects, a look each {look} h",
         arguments.hours, arguments.year_projects
     );
     println!(
@@ -310,6 +319,10 @@ async fn year(arguments: &Arguments, dir: &Path) -> Result<()> {
     );
     println!("  charged:           {paid} of {owed} that are owed      gate: equal");
     ensure!(paid == owed, "the ledger is wrong");
+    ensure!(
+        books.store.check().await?.is_empty(),
+        "fsck finds something"
+    );
     Ok(())
 }
 

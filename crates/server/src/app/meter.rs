@@ -12,7 +12,7 @@ use tose_model::driver::{ObservedReplica, ReplicaName, ReplicaState, Scope};
 use tose_model::error::Result;
 use tose_model::meter::{Known, Look, Mark, Usages};
 use tose_model::pricing::Metered;
-use tose_store::{MeterLook, MeteredEnd, ResourceNumbers};
+use tose_store::{MeterLook, MeterMemory, MeteredEnd};
 
 use crate::app::Platform;
 
@@ -24,8 +24,8 @@ pub(crate) struct Meter(Mutex<Memory>);
 #[derive(Default)]
 struct Memory {
     known: Known,
-    /// Read from the store once.
-    numbers: Option<ResourceNumbers>,
+    /// What the store needs not read again; `None` before the first look, and after one that failed.
+    stored: Option<MeterMemory>,
     /// The workspaces in which something that costs was there at the last look.
     active: Option<HashSet<WorkspaceId>>,
 }
@@ -36,7 +36,7 @@ impl Platform {
         if !self.config.billing.enabled {
             return Ok(());
         }
-        let mut memory = self.metered().await?;
+        let mut memory = self.meter.0.lock().await;
         let (mark, before) = self.marks().await?;
         let ends = self.store.list_metered_ends_for_task().await?;
         // The mark is older than what is seen: what starts in between is the next look's.
@@ -76,10 +76,10 @@ impl Platform {
             prices: &self.config.billing.prices,
             ids: &ids,
         };
-        let mut numbers = memory.numbers.take().unwrap_or_default();
-        self.store.meter_for_task(&found, &mut numbers).await?;
+        let mut stored = self.stored(&mut memory).await?;
+        self.store.meter_for_task(&found, &mut stored).await?;
         // Only now: what a failed look had in hand may not be in the store.
-        memory.numbers = Some(numbers);
+        memory.stored = Some(stored);
         memory.known = known;
         let running = observed.iter().filter(running);
         let active = running.map(|replica| replica.workspace_id);
@@ -104,7 +104,7 @@ impl Platform {
         if !self.config.billing.enabled {
             return Ok(());
         }
-        let mut memory = self.metered().await?;
+        let mut memory = self.meter.0.lock().await;
         let (mark, before) = self.marks().await?;
         let observed = self.driver.observe(Scope::Project(project_id)).await?;
         let Some(replica) = observed.iter().find(|replica| replica.name == *name) else {
@@ -120,11 +120,11 @@ impl Platform {
             replica: name.clone(),
             started_at: replica.started_at,
         };
-        let mut numbers = memory.numbers.take().unwrap_or_default();
+        let mut stored = self.stored(&mut memory).await?;
         self.store
-            .meter_end_for_task(&end, &usages, &mut numbers)
+            .meter_end_for_task(&end, &usages, &mut stored)
             .await?;
-        memory.numbers = Some(numbers);
+        memory.stored = Some(stored);
         memory.known.remove(name);
         Ok(())
     }
@@ -134,12 +134,12 @@ impl Platform {
         self.meter.0.lock().await.active.clone()
     }
 
-    async fn metered(&self) -> Result<MutexGuard<'_, Memory>> {
-        let mut memory = self.meter.0.lock().await;
-        if memory.numbers.is_none() {
-            memory.numbers = Some(self.store.list_resource_numbers_for_task().await?);
+    /// Takes it out, so that whatever becomes of the look, only one that succeeded puts it back.
+    async fn stored(&self, memory: &mut Memory) -> Result<MeterMemory> {
+        match memory.stored.take() {
+            Some(stored) => Ok(stored),
+            None => Ok(self.store.read_meter_memory_for_task().await?),
         }
-        Ok(memory)
     }
 
     /// Now, and up to when everything was metered.
