@@ -27,6 +27,7 @@ mod hook;
 mod job;
 mod log;
 mod member;
+mod notification;
 mod project;
 mod registry;
 mod schedule;

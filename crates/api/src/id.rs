@@ -95,6 +95,10 @@ ids! {
     DrainId;
     /// A line of a workspace's audit log.
     EventId;
+    /// Something that people are told of.
+    NoticeId;
+    /// A way in which a workspace is told of what happens.
+    NotificationChannelId;
     /// A person's login in one browser or program.
     SessionId;
     /// An offer to become a member of a workspace.

@@ -27,6 +27,7 @@ pub mod log;
 pub mod member;
 pub mod metrics;
 pub mod name;
+pub mod notification;
 mod number;
 pub mod project;
 pub mod quantity;
@@ -44,8 +45,9 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, PaymentId,
-    ProjectId, PushDeliveryId, SessionId, TopupId, TransactionId, UserId, WorkspaceId,
+    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, NoticeId,
+    NotificationChannelId, PaymentId, ProjectId, PushDeliveryId, SessionId, TopupId, TransactionId,
+    UserId, WorkspaceId,
 };
 pub use name::{
     BranchName, Email, EnvKey, Hostname, ImageRef, Port, RegistryHost, RepoPath, RepoUrl, Slug,

@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod log;
 pub mod meter;
 pub mod money;
+pub mod notice;
 pub mod payment;
 pub mod plan;
 pub mod pricing;

@@ -32,6 +32,8 @@ pub(crate) mod log;
 mod member;
 pub(crate) mod meter;
 pub(crate) mod metrics;
+pub(crate) mod notice;
+mod notification;
 pub(crate) mod payment;
 mod preview;
 pub(crate) mod project;
@@ -151,6 +153,8 @@ pub(crate) struct Limits {
     pub(crate) deployments: Limiter<ProjectId>,
     /// Payments that are asked for, by workspace.
     pub(crate) topups: Limiter<WorkspaceId>,
+    /// Test messages by workspace.
+    pub(crate) tests: Limiter<WorkspaceId>,
     /// Questions to the language model by workspace.
     pub(crate) questions: Limiter<WorkspaceId>,
     sockets: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
@@ -168,6 +172,10 @@ const LOG_SEARCHES: usize = 2;
 /// How many payments a workspace is asked for in the long run, and at once.
 const TOPUPS_PER_MINUTE: u32 = 1;
 const TOPUP_BURST: u32 = 10;
+
+/// How many test messages a workspace has sent in the long run, and at once.
+const TESTS_PER_MINUTE: u32 = 6;
+const TEST_BURST: u32 = 10;
 
 impl Limits {
     pub(crate) fn new(config: &Config, clock: &Arc<dyn Clock>) -> Self {
@@ -187,6 +195,7 @@ impl Limits {
                 clock,
             ),
             topups: Limiter::new("top-ups", TOPUPS_PER_MINUTE, TOPUP_BURST, clock),
+            tests: Limiter::new("test messages", TESTS_PER_MINUTE, TEST_BURST, clock),
             questions: Limiter::new(
                 "questions to the language model",
                 questions,
@@ -266,6 +275,7 @@ pub(crate) struct Signals {
     backups: Notify,
     uptime: Notify,
     wallets: Notify,
+    notices: Notify,
 }
 
 /// Where the tasks hear [`Signals`].
@@ -289,6 +299,7 @@ impl Signals {
             backups: Notify::new(),
             uptime: Notify::new(),
             wallets: Notify::new(),
+            notices: Notify::new(),
         };
         let wakes = Wakes {
             projects: looked_at,
@@ -347,6 +358,16 @@ impl Signals {
     /// Until somebody calls [`Signals::uptime`].
     pub(crate) async fn uptime_called(&self) {
         self.uptime.notified().await;
+    }
+
+    /// Look what people are to be told.
+    pub(crate) fn notices(&self) {
+        self.notices.notify_one();
+    }
+
+    /// Until somebody calls [`Signals::notices`].
+    pub(crate) async fn notices_called(&self) {
+        self.notices.notified().await;
     }
 
     /// Look how wallets stand.

@@ -11,6 +11,7 @@ mod databases;
 mod drains;
 mod github_app;
 mod logs;
+mod notifications;
 mod payments;
 mod proxy;
 mod s3;
@@ -44,6 +45,7 @@ pub use github_app::GithubAppConfig;
 use github_app::GithubAppTable;
 pub use logs::LogTierConfig;
 use logs::LogsTable;
+pub use notifications::NotificationsConfig;
 use payments::PaymentsTable;
 pub use payments::{Payments, PayosConfig, SepayConfig, StripeConfig, VnpayConfig};
 use proxy::ProxyTable;
@@ -258,6 +260,8 @@ pub struct Config {
     pub billing: BillingConfig,
     /// `[drains]`.
     pub drains: DrainsConfig,
+    /// `[notifications]`.
+    pub notifications: NotificationsConfig,
     /// `[payments.*]`: what fills wallets.
     pub payments: Payments,
     /// How mail leaves; absent: none does.
@@ -378,6 +382,7 @@ struct File {
     billing: BillingTable,
     dns: DnsTable,
     drains: DrainsConfig,
+    notifications: NotificationsConfig,
     payments: PaymentsTable,
     smtp: Option<SmtpTable>,
 }
@@ -613,6 +618,7 @@ impl Config {
             backup_bucket: file.backups.s3,
             billing: file.billing.into_config()?,
             drains: file.drains,
+            notifications: file.notifications,
             payments: file.payments.into_config()?,
             smtp: file
                 .smtp

@@ -27,6 +27,7 @@ mod log;
 mod log_socket;
 mod member;
 mod metrics;
+mod notification;
 mod openapi;
 mod payment;
 mod pkt_line;

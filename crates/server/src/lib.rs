@@ -27,6 +27,7 @@ mod liveness;
 mod log_tier;
 mod mail;
 mod metrics;
+mod notice;
 mod outgoing;
 mod password;
 mod payment_api;

@@ -68,6 +68,20 @@ impl Mailer {
     }
 }
 
+/// Whether the mail server, or the address itself, says that it would be so again.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    match error {
+        Error::Unavailable {
+            source: Some(source),
+            ..
+        } => source
+            .downcast_ref::<lettre::transport::smtp::Error>()
+            .is_some_and(lettre::transport::smtp::Error::is_permanent),
+        Error::Unavailable { .. } => false,
+        _ => true,
+    }
+}
+
 fn unavailable(message: &str, source: Option<lettre::transport::smtp::Error>) -> Error {
     Error::Unavailable {
         code: UNAVAILABLE,

@@ -13,7 +13,10 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use tose_api::{BackupId, DeploymentId, DomainId, DrainId, EnvKey, ProjectId, UserId, WorkspaceId};
+use tose_api::{
+    BackupId, DeploymentId, DomainId, DrainId, EnvKey, NotificationChannelId, ProjectId, UserId,
+    WorkspaceId,
+};
 use tose_model::IdGen;
 use tose_model::secret::{ExposeSecret, Sealed, SecretString};
 use zeroize::Zeroizing;
@@ -120,6 +123,11 @@ pub enum Place<'a> {
         workspace_id: WorkspaceId,
         project_id: ProjectId,
     },
+    /// Where a channel of notifications leads, and what opens it.
+    NotificationChannel {
+        workspace_id: WorkspaceId,
+        channel_id: NotificationChannelId,
+    },
     /// The secret of an authenticator app.
     TotpSecret { user_id: UserId },
     /// The private key of a certificate; the name is that of `tose_proxy::certificates::Name`.
@@ -206,6 +214,12 @@ impl Place<'_> {
                 project_id,
             } => {
                 format!("v{KEY_VERSION}/monitors.discord_webhook/{workspace_id}/{project_id}")
+            }
+            Self::NotificationChannel {
+                workspace_id,
+                channel_id,
+            } => {
+                format!("v{KEY_VERSION}/notification_channels.secrets/{workspace_id}/{channel_id}")
             }
             Self::TotpSecret { user_id } => {
                 format!("v{KEY_VERSION}/users.totp_secret/{user_id}")
@@ -445,6 +459,16 @@ pub fn is_signed(secret: &SecretString, body: &[u8], signature: &[u8]) -> bool {
     };
     mac.update(body);
     !secret.is_empty() && mac.verify_slice(signature).is_ok()
+}
+
+/// The HMAC-SHA256 of these parts, one after the other, as hex digits.
+pub fn sign(secret: &SecretString, parts: &[&[u8]]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+        .expect("HMAC takes keys of any length");
+    for part in parts {
+        mac.update(part);
+    }
+    hex::encode(mac.finalize().into_bytes())
 }
 
 /// What a page has to send along with a login's cookie. It follows from the login's token, which

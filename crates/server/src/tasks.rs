@@ -16,6 +16,7 @@ mod images;
 mod liveness;
 mod log_tier;
 mod meter;
+mod notices;
 mod payments;
 mod probe;
 mod project_pass;
@@ -64,6 +65,7 @@ impl Tasks {
         tasks.spawn(commit_status::run(Arc::clone(platform)));
         tasks.spawn(domains::run(Arc::clone(platform)));
         tasks.spawn(drains::run(Arc::clone(platform), tasks.spawner()));
+        tasks.spawn(notices::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(images::run(Arc::clone(platform), wakes.images));
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(payments::run(Arc::clone(platform)));

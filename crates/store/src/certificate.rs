@@ -39,6 +39,19 @@ pub struct StoredCertificate {
     pub sealed_key: Sealed,
 }
 
+/// A certificate that is in use and expires soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiringCertificate {
+    /// The workspace.
+    pub workspace_id: WorkspaceId,
+    /// The project.
+    pub project_id: ProjectId,
+    /// The host.
+    pub hostname: Hostname,
+    /// When it expires.
+    pub not_after: Timestamp,
+}
+
 /// A new certificate of a domain.
 #[derive(Debug, Clone)]
 pub struct NewCertificate {
@@ -154,6 +167,34 @@ impl Store {
         .await
         .map_err(Error::query("list all certificates"))?;
         rows.into_iter().map(stored).collect()
+    }
+
+    /// Certificates in use that expire within this time, and have not expired.
+    pub async fn list_expiring_certificates_for_task(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<ExpiringCertificate>> {
+        let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+            "SELECT d.workspace_id, d.project_id, d.hostname, c.not_after
+             FROM certificates c JOIN domains d ON d.id = c.domain_id
+             WHERE d.status = 'active' AND c.not_after > $1 AND c.not_after <= $2",
+        )
+        .bind(now.as_nanos())
+        .bind(until.as_nanos())
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list certificates that expire"))?;
+        rows.into_iter()
+            .map(|(workspace_id, project_id, hostname, not_after)| {
+                Ok(ExpiringCertificate {
+                    workspace_id: row::parse("domains.workspace_id", &workspace_id)?,
+                    project_id: row::parse("domains.project_id", &project_id)?,
+                    hostname: row::parse("domains.hostname", &hostname)?,
+                    not_after: row::to_time(not_after),
+                })
+            })
+            .collect()
     }
 
     /// Active domains for which an order is due, those that wait longest first. `defaults` says

@@ -132,6 +132,10 @@ async fn delete(
             false,
         ),
         (
+            in_deletion!("DELETE FROM notices WHERE ", "project_id"),
+            false,
+        ),
+        (
             in_deletion!("DELETE FROM databases WHERE ", "project_id"),
             false,
         ),

@@ -324,6 +324,28 @@ impl Store {
         found.map(DeploymentRow::into_deployment).transpose()
     }
 
+    /// Whether the version before this one was tried in vain: of the project's earlier deployments that came to a verdict,
+    /// the newest failed.
+    pub async fn follows_failure(
+        &self,
+        scope: &WorkspaceScope,
+        deployment: &Deployment,
+    ) -> Result<bool> {
+        let before: Option<String> = sqlx::query_scalar(
+            "SELECT status FROM deployments
+             WHERE workspace_id = $1 AND project_id = $2 AND generation < $3
+               AND (status = 'failed' OR live_at IS NOT NULL)
+             ORDER BY generation DESC LIMIT 1",
+        )
+        .bind(scope.id().to_string())
+        .bind(deployment.project_id.to_string())
+        .bind(i64::try_from(deployment.generation).unwrap_or(i64::MAX))
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Error::query("look at the deployment before"))?;
+        Ok(before.as_deref() == Some("failed"))
+    }
+
     /// The ids of the project's deployments that were ever live.
     pub async fn list_live_ids(
         &self,

@@ -13,7 +13,7 @@ pub struct Finding {
 }
 
 /// Each statement answers the rows that break the rule before it.
-const RULES: [(&str, &str); 25] = [
+const RULES: [(&str, &str); 26] = [
     (
         "a workspace has no owner",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS
@@ -38,12 +38,13 @@ const RULES: [(&str, &str); 25] = [
              (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
     ),
     (
-        "a deleted project still has variables, a repository, credentials, drains, a monitor, backups or host names",
+        "a deleted project still has variables, a repository, credentials, drains, a monitor, notices, backups or host names",
         "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
              OR EXISTS (SELECT 1 FROM registry_credentials r WHERE r.project_id = p.id)
              OR EXISTS (SELECT 1 FROM drains n WHERE n.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM notices o WHERE o.project_id = p.id)
              OR EXISTS (SELECT 1 FROM monitors m WHERE m.project_id = p.id)
              OR EXISTS (SELECT 1 FROM backups b WHERE b.project_id = p.id)
              OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
@@ -86,6 +87,8 @@ const RULES: [(&str, &str); 25] = [
              WHERE n.workspace_id <> p.workspace_id
          UNION ALL SELECT m.project_id FROM monitors m JOIN projects p ON p.id = m.project_id
              WHERE m.workspace_id <> p.workspace_id
+         UNION ALL SELECT o.id FROM notices o JOIN projects p ON p.id = o.project_id
+             WHERE COALESCE(o.workspace_id, '') <> p.workspace_id
          UNION ALL SELECT b.project_id FROM databases b JOIN projects p ON p.id = b.project_id
              WHERE b.workspace_id <> p.workspace_id
          UNION ALL SELECT f.deployment_id FROM deployment_references f
@@ -99,6 +102,14 @@ const RULES: [(&str, &str); 25] = [
         "a project that is down has no open incident, or one that is not has one",
         "SELECT m.project_id FROM monitors m WHERE (m.status = 'down') <> EXISTS
              (SELECT 1 FROM incidents i WHERE i.project_id = m.project_id AND i.ended_at IS NULL)",
+    ),
+    (
+        "a delivery lies in another workspace than its notice or its channel",
+        "SELECT d.notice_id FROM notice_deliveries d JOIN notices n ON n.id = d.notice_id
+             WHERE COALESCE(d.workspace_id, '') <> COALESCE(n.workspace_id, '')
+         UNION ALL SELECT d.notice_id FROM notice_deliveries d
+             JOIN notification_channels c ON c.id = d.channel_id
+             WHERE COALESCE(d.workspace_id, '') <> c.workspace_id",
     ),
     (
         "a deployment has a higher generation than its project",

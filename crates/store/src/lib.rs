@@ -33,6 +33,8 @@ mod lease;
 mod ledger;
 mod managed_database;
 mod member;
+mod notice;
+mod notification;
 mod payment;
 mod preview;
 mod project;
@@ -55,7 +57,8 @@ pub use account::Bootstrap;
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
 pub use backup::{Backup, BackupFacts, BackupPlace, MadeBackup, NewBackup};
 pub use certificate::{
-    CertificateState, Defaults, DueCertificate, NewCertificate, StoredCertificate,
+    CertificateState, Defaults, DueCertificate, ExpiringCertificate, NewCertificate,
+    StoredCertificate,
 };
 pub use commit_status::{DueReport, ReportAccess, ReportWay, Reported};
 pub use count::ProjectGroup;
@@ -77,6 +80,8 @@ pub use lease::Lease;
 pub use ledger::{BookLine, LedgerEntry, NewEntry};
 pub use managed_database::{DatabaseChanges, NewDatabase};
 pub use member::Member;
+pub use notice::{Attempt, DueOutlet, Fate, Notice, WaitingNotice};
+pub use notification::{LastMessage, NotificationChannel};
 pub use payment::{NewPayment, Payment, Settled, Topup, TopupKey};
 pub use project::{NewKind, NewPreview, NewProject, ProjectChanges, ProjectFacts};
 pub use project_record::{Listed, ProjectRecord};

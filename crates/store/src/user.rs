@@ -295,6 +295,18 @@ impl Store {
         Ok(true)
     }
 
+    /// The addresses of those who see to the whole installation.
+    pub async fn list_operator_emails_for_task(&self) -> Result<Vec<Email>> {
+        let rows: Vec<String> =
+            sqlx::query_scalar("SELECT email FROM users WHERE is_operator = 1 ORDER BY email")
+                .fetch_all(self.readers())
+                .await
+                .map_err(Error::query("list operators"))?;
+        rows.iter()
+            .map(|email| row::parse("users.email", email))
+            .collect()
+    }
+
     /// Says whether the account with this address is an operator.
     pub async fn set_operator(&self, email: &Email, is_operator: Operator) -> Result<()> {
         let mut tx = self.begin().await?;

@@ -34,6 +34,9 @@ use tose_api::job::{CreateJob, JobView};
 use tose_api::log::{LogPage, LogStats};
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
+use tose_api::notification::{
+    CreateNotification, NoticeDeliveryView, NotificationTest, NotificationView, UpdateNotification,
+};
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
 use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::schedule::{ScheduleView, SetSchedule};
@@ -50,8 +53,8 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git, git_push,
-    github, hook, job, log, log_socket, member, metrics, openapi, payment, project, push, registry,
-    schedule, system, template, uptime, wallet, workspace,
+    github, hook, job, log, log_socket, member, metrics, notification, openapi, payment, project,
+    push, registry, schedule, system, template, uptime, wallet, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -143,6 +146,13 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", w("/api-keys"), ADMIN, get(member::list_keys), doc("list_api_keys", "The workspace's keys").lists::<ApiKeyView>()),
         route("POST", w("/api-keys"), ADMIN, post(member::create_key), doc("create_api_key", "Make a key with the caller's role").takes::<CreateApiKey>().creates::<ApiKeyView>().text("The whole key is in this answer only.")),
         route("DELETE", w("/api-keys/{key_id}"), ADMIN, delete(member::delete_key), doc("delete_api_key", "End a key").gives::<Deleted>()),
+        route("GET", w("/notifications"), MEMBER, get(notification::list), doc("list_notifications", "Who is told of what happens").gives::<Vec<NotificationView>>()),
+        route("POST", w("/notifications"), ADMIN, post(notification::create), doc("create_notification", "Have somebody told of what happens").takes::<CreateNotification>().creates::<NotificationView>().text("By mail, Discord, Slack, Telegram, or a signed webhook. `events` and `projects` are the rule; an empty one stands for all. Each event is told once; what cannot be delivered is tried later and later, for a day. Events that come close together come as one message, and there are 20 messages in an hour at most. Addresses, tokens and secrets are kept sealed and never shown; a signing secret that the server made is in this answer only.").conflict("taken", "the workspace has a channel with this name").conflict("too_many_notifications", "the workspace has twenty").conflict("no_mail", "this server sends no mail")),
+        route("GET", w("/notifications/{id}"), MEMBER, get(notification::get), doc("get_notification", "A channel, and how its last message fared").gives::<NotificationView>()),
+        route("PUT", w("/notifications/{id}"), ADMIN, put(notification::update), doc("update_notification", "Change a channel").takes::<UpdateNotification>().gives::<NotificationView>().text("What is left out stays. Its kind cannot be changed. What waits for a channel that is switched off is dropped.").conflict("taken", "another channel has this name").conflict("no_mail", "this server sends no mail")),
+        route("DELETE", w("/notifications/{id}"), ADMIN, delete(notification::delete), doc("delete_notification", "Tell it nothing any more").gives::<Deleted>()),
+        route("POST", w("/notifications/{id}/test"), ADMIN, post(notification::test), doc("test_notification", "Send a message now").gives::<NotificationTest>().text("Answers whether it was taken, and if not, why. Six a minute.")),
+        route("GET", w("/notifications/{id}/deliveries"), MEMBER, get(notification::deliveries), doc("list_notification_deliveries", "The newest 50 events that a channel was or is to be told").gives::<Vec<NoticeDeliveryView>>()),
         route("GET", w("/events"), MEMBER, get(member::events), doc("list_events", "Who did what to what, when, from where").pages::<EventView>()),
 
         route("GET", w("/wallet"), MEMBER, get(wallet::get), doc("get_wallet", "What there is, what is used an hour, and for how long that is enough").gives::<WalletView>()),

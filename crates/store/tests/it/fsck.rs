@@ -43,7 +43,7 @@ const BREACHES: [(&str, &[&str]); 18] = [
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
         &[
-            "a deleted project still has variables, a repository, credentials, drains, a monitor, backups or host names",
+            "a deleted project still has variables, a repository, credentials, drains, a monitor, notices, backups or host names",
         ],
     ),
     (
