@@ -8,6 +8,7 @@ use tose_api::database::{
     BackupPolicy, BackupStatus, BackupView, DatabaseType, DatabaseView, RestoreBackup,
 };
 use tose_api::envelope::{Meta, Paging};
+use tose_api::notification::NoticeEvent;
 use tose_api::workspace::{Deleted, Role};
 use tose_api::{BackupId, ProjectId, WorkspaceId};
 use tose_model::access::{Access, WorkspaceScope};
@@ -17,6 +18,7 @@ use tose_model::project::Project;
 use tose_model::secret::ExposeSecret;
 use tose_store::{Backup, NewBackup};
 
+use crate::app::notice::NewNotice;
 use crate::app::{Platform, vault_error};
 use crate::backup_file::{self, FileKey, KEY_LEN};
 use crate::backup_store::FileName;
@@ -265,9 +267,24 @@ impl Platform {
     ) -> Result<()> {
         self.tell_project(project_id, text.to_owned()).await;
         let found = self.store.find_project(scope, project_id).await?;
-        let Some((project, _)) = found.filter(|_| self.mailer.is_on()) else {
+        let Some((project, _)) = found else {
             return Ok(());
         };
+        let notice = NewNotice {
+            workspace_id: scope.id(),
+            project_id: Some(project_id),
+            event: NoticeEvent::BackupFailed,
+            key: format!("backup/{project_id}/{}", self.now().as_nanos()),
+            title: format!(
+                "The backups of {}/{} need a look",
+                project.workspace, project.slug
+            ),
+            text: text.to_owned(),
+        };
+        self.notify(notice).await;
+        if !self.mailer.is_on() {
+            return Ok(());
+        }
         let (workspace, slug) = (&project.workspace, &project.slug);
         let subject = format!("The backups of {workspace}/{slug} need a look");
         let members = self.store.list_members(scope).await?;

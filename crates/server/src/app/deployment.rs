@@ -399,6 +399,8 @@ impl Platform {
         self.log_build(deployment.id, LogSource::System, lines)
             .await;
         self.finish_build_log(deployment.id).await;
+        self.tell_of_deployment(&scope, deployment, event, error)
+            .await?;
         self.release_funds(&scope, deployment.project_id).await?;
         self.signals.builder();
         Ok(status)

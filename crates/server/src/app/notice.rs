@@ -7,8 +7,12 @@
 use std::time::Duration;
 
 use reqwest::Url;
+use tose_api::deployment::Trigger;
 use tose_api::notification::{ChannelKind, NoticeEvent};
 use tose_api::{NoticeId, ProjectId, WorkspaceId};
+use tose_model::access::WorkspaceScope;
+use tose_model::deployment::Deployment;
+use tose_model::deployment::state::Event;
 use tose_model::error::{Error, Result};
 use tose_model::notice::{MAX_TEXT, MAX_TITLE, Outlet, shortened, visible};
 use tose_model::secret::SecretString;
@@ -54,6 +58,47 @@ impl Platform {
                 "an event could not be noted for notifications"
             );
         }
+    }
+
+    /// Tells of a deployment that failed, and of the first one after it that is live.
+    pub(crate) async fn tell_of_deployment(
+        &self,
+        scope: &WorkspaceScope,
+        deployment: &Deployment,
+        event: Event,
+        error: Option<&str>,
+    ) -> Result<()> {
+        let (event, word) = match event {
+            Event::Failure => (NoticeEvent::DeployFailed, "a deployment failed"),
+            Event::Promoted if deployment.trigger == Trigger::AutoRollback => (
+                NoticeEvent::DeployFailed,
+                "a version that went live did worse than the one before, which is live again",
+            ),
+            Event::Promoted if self.store.follows_failure(scope, deployment).await? => (
+                NoticeEvent::DeployRecovered,
+                "a deployment is live again after one that failed",
+            ),
+            _ => return Ok(()),
+        };
+        let id = deployment.project_id;
+        let Some((project, _)) = self.store.find_project(scope, id).await? else {
+            return Ok(());
+        };
+        let commit = deployment.commit.as_ref().map(|commit| {
+            let short: String = commit.sha.chars().take(8).collect();
+            format!("Commit {short}.")
+        });
+        let lines: Vec<String> = error.map(str::to_owned).into_iter().chain(commit).collect();
+        let notice = NewNotice {
+            workspace_id: scope.id(),
+            project_id: Some(id),
+            event,
+            key: format!("{}/{}", event.as_str(), deployment.id),
+            title: format!("{}/{}: {word}", project.workspace, project.slug),
+            text: lines.join("\n"),
+        };
+        self.notify(notice).await;
+        Ok(())
     }
 
     /// Has operators told by mail of what is of no workspace.

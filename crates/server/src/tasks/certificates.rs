@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use instant_acme::Account;
 use tose_api::Timestamp;
 use tose_api::domain::CertificateSource;
+use tose_api::notification::NoticeEvent;
 use tose_model::access::WorkspaceScope;
 use tose_model::error::{Error, Result};
 use tose_proxy::certificates::{Certificate, Name};
@@ -20,6 +21,7 @@ use tose_store::{Defaults, DueCertificate, NewCertificate};
 use crate::acme::{self, NoCertificate, Way};
 use crate::app::Platform;
 use crate::app::certificate::read;
+use crate::app::notice::NewNotice;
 use crate::app::wildcard::{IssuedWildcard, WildcardState};
 use crate::config::AcmeConfig;
 
@@ -38,6 +40,11 @@ const ORDER_WINDOW: Duration = Duration::from_secs(3 * 3600);
 /// How long to wait after the first failure, and at most. Let's Encrypt allows a name five failures an hour.
 const FIRST_PAUSE: Duration = Duration::from_secs(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(12 * 3600);
+/// After how many failures in a row people are told.
+const TROUBLE: u32 = 3;
+/// How many days before a certificate expires people are told.
+const WARNINGS: [u32; 3] = [21, 7, 1];
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) async fn run(platform: Arc<Platform>) {
     if platform.config.https_addr.addr().is_none() {
@@ -52,6 +59,12 @@ pub(crate) async fn run(platform: Arc<Platform>) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the proxy's certificates could not be compared"
+            );
+        }
+        if let Err(error) = tell_of_expiry(&platform).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "certificates that expire could not be listed"
             );
         }
         looks = looks.wrapping_add(1);
@@ -326,12 +339,63 @@ async fn fail(platform: &Platform, one: &DueCertificate, error: &NoCertificate) 
         }
         other => other.to_string(),
     };
+    if one.failures.saturating_add(1) == TROUBLE {
+        tell_of_trouble(platform, one, &reason).await;
+    }
     let scope = WorkspaceScope::for_task(one.workspace_id);
     let next_at = platform.now().saturating_add(pause(one.failures));
     Ok(platform
         .store
         .fail_order(&scope, one.domain_id, &reason, next_at)
         .await?)
+}
+
+/// Tells of a certificate that could not be ordered again and again.
+async fn tell_of_trouble(platform: &Platform, one: &DueCertificate, reason: &str) {
+    let host = &one.hostname;
+    let notice = NewNotice {
+        workspace_id: one.workspace_id,
+        project_id: Some(one.project_id),
+        event: NoticeEvent::CertificateTrouble,
+        key: format!(
+            "certificate/{}/{}",
+            one.domain_id,
+            platform.now().as_nanos()
+        ),
+        title: format!("No certificate for {host}: {TROUBLE} orders in a row failed"),
+        text: format!("The last time: {reason}. It is tried again, later and later."),
+    };
+    platform.notify(notice).await;
+}
+
+/// Tells of certificates in use that expire in 21 days, 7 days and a day.
+async fn tell_of_expiry(platform: &Platform) -> Result<()> {
+    let now = platform.now();
+    let until = now.saturating_add(DAY * WARNINGS[0]);
+    let expiring = platform
+        .store
+        .list_expiring_certificates_for_task(now, until)
+        .await?;
+    for one in expiring {
+        let left = one.not_after.since(now);
+        let Some(days) = WARNINGS.iter().rev().find(|days| left <= DAY * **days) else {
+            continue;
+        };
+        let host = &one.hostname;
+        let notice = NewNotice {
+            workspace_id: one.workspace_id,
+            project_id: Some(one.project_id),
+            event: NoticeEvent::CertificateExpiring,
+            key: format!("certificate/{host}/{}/{days}", one.not_after.as_nanos()),
+            title: format!("The certificate of {host} expires within {days} days"),
+            text: format!(
+                "It is good until {}. One that you brought has to be replaced by you; one that this server orders should have been by now: look at the domain for the reason.",
+                one.not_after
+            ),
+        };
+        platform.notify(notice).await;
+    }
+    Ok(())
 }
 
 /// How long to wait after so many failures before the one that is noted.

@@ -1,5 +1,6 @@
 //! One pass over one project: read, look, plan, act, write back.
 
+mod crash_loop;
 mod database;
 mod exposure;
 mod jobs;
@@ -52,8 +53,7 @@ const LOOK_BACK: usize = 200;
 /// How soon a live replica that could not be started is tried again.
 const START_RETRY: Duration = Duration::from_secs(10);
 
-/// What one pass knows from the ones before. Nothing in it is needed to be right: after a restart of
-/// the server probes are asked again, and a replica on its way out gets its time to drain anew.
+/// What one pass knows from the ones before. None of it has to survive: probes are asked again, drains begin anew.
 #[derive(Default)]
 pub(crate) struct Memory {
     health: HashMap<ReplicaName, (Option<Timestamp>, Health)>,
@@ -208,6 +208,7 @@ impl Pass<'_> {
         });
         let replicas = join_all(looks).await;
         self.watch(&replicas);
+        self.tell_of_crashes(&replicas).await;
         for replica in &replicas {
             let state = (replica.observed.started_at, replica.health.clone());
             memory.health.insert(replica.observed.name.clone(), state);

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tose_api::event::Via;
+use tose_api::notification::NoticeEvent;
 use tose_api::{EventId, Timestamp, WorkspaceId};
 use tose_model::access::{Actor, WorkspaceScope};
 use tose_model::error::Result;
@@ -16,6 +17,7 @@ use tose_model::wallet::{Funds, Notice, judge};
 use tose_store::{NewEvent, OpenUsage, Wallet};
 
 use crate::app::Platform;
+use crate::app::notice::NewNotice;
 
 /// Finds out for every wallet how it stands, and lets follow what follows.
 pub(super) async fn judge_all(platform: &Arc<Platform>) -> Result<()> {
@@ -77,9 +79,28 @@ async fn judge_one(
     }
     let owned = Arc::clone(platform);
     let (workspace, funds) = (wallet.workspace.clone(), *funds);
+    for notice in &notices {
+        let (title, text) = in_words(platform, &workspace, &funds, *notice);
+        let event = match notice {
+            Notice::Low | Notice::Empty(_) | Notice::Budget(_) => NoticeEvent::WalletLow,
+            Notice::Suspended(_) => NoticeEvent::WalletSuspended,
+            Notice::Resumed => NoticeEvent::WalletResumed,
+        };
+        let notice = NewNotice {
+            workspace_id: id,
+            project_id: None,
+            event,
+            key: format!("{}/{}/{title}", event.as_str(), now.as_nanos()),
+            title,
+            text,
+        };
+        platform.notify(notice).await;
+    }
     platform.background.spawn(async move {
         for notice in notices {
-            mail_notice(&owned, &scope, &workspace, &funds, notice).await;
+            let (subject, text) = in_words(&owned, &workspace, &funds, notice);
+            // A mail that cannot be sent stops nothing: the wallet says it too.
+            owned.mail_owners(&scope, &subject, &text).await;
         }
     });
     Ok(())
@@ -120,17 +141,16 @@ async fn tell_of_suspension(
     Ok(())
 }
 
-/// Mails the workspace's owners. A mail that cannot be sent stops nothing: the wallet says it too.
-async fn mail_notice(
+/// What people are told: a line, and the rest.
+fn in_words(
     platform: &Platform,
-    scope: &WorkspaceScope,
     workspace: &str,
     funds: &Funds,
     notice: Notice,
-) {
+) -> (String, String) {
     let currency = platform.config.billing.prices.currency();
     let left = funds.available.display(currency);
-    let (subject, text) = match notice {
+    match notice {
         Notice::Low => (
             format!("The wallet of {workspace} is low"),
             format!(
@@ -159,6 +179,5 @@ async fn mail_notice(
             format!("{percent} % of the budget of {workspace} is used"),
             format!("{} was used this month.", funds.spent.display(currency)),
         ),
-    };
-    platform.mail_owners(scope, &subject, &text).await;
+    }
 }

@@ -248,6 +248,15 @@ impl Lab {
         self.boot().await;
     }
 
+    /// The same, with other settings from now on.
+    pub(crate) async fn restart_with(
+        &mut self,
+        configure: impl Fn(&mut Config) + Send + Sync + 'static,
+    ) {
+        self.configure = Box::new(configure);
+        self.restart().await;
+    }
+
     /// Ends the server where it stands, as `kill -9` does: each of its tasks at the line where it waits.
     /// What was being written to the disk at the moment is written. Then starts another one.
     pub(crate) async fn kill(&mut self) {

@@ -31,6 +31,7 @@ mod log;
 mod log_socket;
 mod member;
 mod metrics;
+mod notification;
 mod preview;
 mod process;
 mod project;

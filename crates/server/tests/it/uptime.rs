@@ -1,6 +1,6 @@
 //! Uptime: checks, what they make of a project, and who is told.
 
-mod site;
+pub(crate) mod site;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,7 +190,7 @@ async fn an_incident_opens_once_closes_once_and_people_are_told_of_both() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_takes_nothing_is_tried_three_times() {
+async fn a_webhook_that_takes_nothing_is_tried_for_a_day() {
     let (site, discord) = (Site::start().await, Site::start().await);
     let (lab, owner) = shop(reach_loopback).await;
     site.behave(Behaviour::SICK);
@@ -201,14 +201,15 @@ async fn a_webhook_that_takes_nothing_is_tried_three_times() {
     let words = "the Discord webhook took no message";
     eventually(words, async || {
         // Its pauses are by the platform's clock.
-        lab.clock.advance(Duration::from_millis(500));
+        lab.clock.advance(Duration::from_secs(600));
         match log_lines(&lab, &owner, words).await {
             1 => Ok(()),
             count => Err(count.to_string()),
         }
     })
     .await;
-    assert_eq!(discord.requests().len(), 3);
+    let tries = discord.requests().len();
+    assert!((3..=30).contains(&tries), "{tries} tries");
 }
 
 #[tokio::test]

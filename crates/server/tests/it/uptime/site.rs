@@ -15,7 +15,7 @@ use crate::harness::eventually;
 
 /// What a site does with a request.
 #[derive(Debug, Clone)]
-pub(super) enum Behaviour {
+pub(crate) enum Behaviour {
     /// It answers with this status line, these headers and this body.
     Answer(&'static str, &'static str, &'static str),
     /// It says nothing.
@@ -27,8 +27,8 @@ pub(super) enum Behaviour {
 }
 
 impl Behaviour {
-    pub(super) const WELL: Self = Self::Answer("200 OK", "", "all is well");
-    pub(super) const SICK: Self = Self::Answer("500 Oops", "", "secret trace");
+    pub(crate) const WELL: Self = Self::Answer("200 OK", "", "all is well");
+    pub(crate) const SICK: Self = Self::Answer("500 Oops", "", "secret trace");
 }
 
 struct State {
@@ -39,19 +39,19 @@ struct State {
 }
 
 /// A site.
-pub(super) struct Site {
-    pub(super) addr: SocketAddr,
+pub(crate) struct Site {
+    pub(crate) addr: SocketAddr,
     state: Arc<State>,
     _serving: JoinSet<()>,
 }
 
 impl Site {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::serve(None).await
     }
 
     /// With a certificate for `localhost` that nobody vouches for.
-    pub(super) async fn start_with_tls() -> Self {
+    pub(crate) async fn start_with_tls() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
         let made = made.expect("a certificate");
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -89,25 +89,25 @@ impl Site {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.addr)
     }
 
-    pub(super) fn behave(&self, behaviour: Behaviour) {
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.state.behaviour.lock().expect("no panic") = behaviour;
     }
 
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.state.requests.lock().expect("no panic").clone()
     }
 
     /// How often anybody connected, whether a request came or not.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
     /// Waits until so many requests came.
-    pub(super) async fn is_asked(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn is_asked(&self, count: usize) -> Vec<String> {
         eventually(&format!("{count} requests"), async || {
             let requests = self.requests();
             match requests.len() >= count {
@@ -172,14 +172,14 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> s
 }
 
 /// A mail server that takes everything.
-pub(super) struct Mailbox {
-    pub(super) port: u16,
+pub(crate) struct Mailbox {
+    pub(crate) port: u16,
     mails: Arc<Mutex<Vec<String>>>,
     _serving: JoinSet<()>,
 }
 
 impl Mailbox {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("its address").port();
         let mails = Arc::new(Mutex::default());
@@ -203,7 +203,7 @@ impl Mailbox {
     }
 
     /// Waits until so many mails came.
-    pub(super) async fn has(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn has(&self, count: usize) -> Vec<String> {
         eventually(&format!("{count} mails"), async || {
             let mails = self.mails.lock().expect("no panic").clone();
             match mails.len() >= count {

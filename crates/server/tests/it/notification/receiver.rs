@@ -1,0 +1,115 @@
+//! A service that is told of events, on loopback.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing::post};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::harness::eventually;
+
+/// A call that a service got.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) raw: Bytes,
+    pub(super) body: Value,
+    /// What it was answered.
+    pub(super) status: u16,
+}
+
+#[derive(Default)]
+struct Script {
+    /// What the next calls are answered, with the value of `Retry-After`; 200 when it is empty.
+    answers: Mutex<VecDeque<(u16, Option<&'static str>)>>,
+    /// What all other calls are answered, if not 200.
+    otherwise: Mutex<Option<u16>>,
+    calls: Mutex<Vec<Call>>,
+}
+
+/// A service.
+pub(super) struct Receiver {
+    pub(super) url: String,
+    script: Arc<Script>,
+    _serving: JoinSet<()>,
+}
+
+impl Receiver {
+    pub(super) async fn start() -> Self {
+        let script = Arc::new(Script::default());
+        let router = Router::new()
+            .route("/", post(take))
+            .route("/{*path}", post(take))
+            .with_state(Arc::clone(&script));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            axum::serve(listener, router).await.expect("it serves");
+        });
+        Self {
+            url,
+            script,
+            _serving: serving,
+        }
+    }
+
+    /// Says what the next call is answered that has no answer so far.
+    pub(super) fn answer(&self, status: u16, retry_after: Option<&'static str>) {
+        let mut answers = self.script.answers.lock().expect("no panic");
+        answers.push_back((status, retry_after));
+    }
+
+    /// Says what calls are answered from now on.
+    pub(super) fn answer_always(&self, status: u16) {
+        *self.script.otherwise.lock().expect("no panic") = Some(status);
+    }
+
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.script.calls.lock().expect("no panic").clone()
+    }
+
+    /// Waits until so many calls came.
+    pub(super) async fn is_called(&self, count: usize) -> Vec<Call> {
+        eventually(&format!("{count} calls"), async || {
+            let calls = self.calls();
+            match calls.len() >= count {
+                true => Ok(calls),
+                false => Err(format!("{calls:?}")),
+            }
+        })
+        .await
+    }
+}
+
+async fn take(
+    State(script): State<Arc<Script>>,
+    uri: Uri,
+    headers: HeaderMap,
+    raw: Bytes,
+) -> Response {
+    let next = script.answers.lock().expect("no panic").pop_front();
+    let otherwise = script.otherwise.lock().expect("no panic").unwrap_or(200);
+    let (status, retry_after) = next.unwrap_or((otherwise, None));
+    script.calls.lock().expect("no panic").push(Call {
+        path: uri.path().to_owned(),
+        headers,
+        body: serde_json::from_slice(&raw).expect("JSON"),
+        raw,
+        status,
+    });
+    let status = StatusCode::from_u16(status).expect("a status");
+    let mut answer = (status, "s3cret words of the service").into_response();
+    if let Some(retry_after) = retry_after {
+        let value = retry_after.parse().expect("a value");
+        answer.headers_mut().insert("retry-after", value);
+    }
+    answer
+}
