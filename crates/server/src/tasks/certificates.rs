@@ -45,6 +45,7 @@ const TROUBLE: u32 = 3;
 /// How many days before a certificate expires people are told.
 const WARNINGS: [u32; 3] = [21, 7, 1];
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const WEEK: i64 = 7 * 24 * 3600 * 1_000_000_000;
 
 pub(crate) async fn run(platform: Arc<Platform>) {
     if platform.config.https_addr.addr().is_none() {
@@ -339,7 +340,7 @@ async fn fail(platform: &Platform, one: &DueCertificate, error: &NoCertificate) 
         }
         other => other.to_string(),
     };
-    if one.failures.saturating_add(1) == TROUBLE {
+    if one.failures.saturating_add(1) >= TROUBLE {
         tell_of_trouble(platform, one, &reason).await;
     }
     let scope = WorkspaceScope::for_task(one.workspace_id);
@@ -350,19 +351,16 @@ async fn fail(platform: &Platform, one: &DueCertificate, error: &NoCertificate) 
         .await?)
 }
 
-/// Tells of a certificate that could not be ordered again and again.
+/// Tells of a certificate that could not be ordered again and again, once a week while it is so.
 async fn tell_of_trouble(platform: &Platform, one: &DueCertificate, reason: &str) {
-    let host = &one.hostname;
+    let (host, failures) = (&one.hostname, one.failures.saturating_add(1));
+    let week = platform.now().as_nanos().div_euclid(WEEK);
     let notice = NewNotice {
         workspace_id: one.workspace_id,
         project_id: Some(one.project_id),
         event: NoticeEvent::CertificateTrouble,
-        key: format!(
-            "certificate/{}/{}",
-            one.domain_id,
-            platform.now().as_nanos()
-        ),
-        title: format!("No certificate for {host}: {TROUBLE} orders in a row failed"),
+        key: format!("certificate/{}/{week}", one.domain_id),
+        title: format!("No certificate for {host}: {failures} orders in a row failed"),
         text: format!("The last time: {reason}. It is tried again, later and later."),
     };
     platform.notify(notice).await;

@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tose_api::Timestamp;
 use tose_model::access::WorkspaceScope;
-use tose_model::error::Result;
+use tose_model::error::{Error, Result};
 use tose_model::notice::{MOST_LISTED, Message, Outlet, pause_after};
 use tose_model::secret::ExposeSecret;
 use tose_store::{Attempt, DueOutlet, Fate, WaitingNotice};
@@ -23,6 +23,7 @@ use super::Spawner;
 use crate::app::Platform;
 use crate::app::notice::{PACE, parse};
 use crate::notice::{Failure, Way};
+use crate::outgoing::Unreachable;
 
 /// How often it is looked what is due, if nobody says that there is something.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -42,6 +43,8 @@ const LONGEST_WISH: Duration = Duration::from_secs(6 * 3600);
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How soon an outlet is tried again when the store failed.
 const RETRY: Duration = Duration::from_secs(10);
+/// How long one message may take; also how long a server that is stopped may have to wait for it.
+const LONGEST_SENDING: Duration = Duration::from_secs(15);
 
 pub(crate) async fn run(platform: Arc<Platform>, spawner: Spawner) {
     let mut running: HashMap<DueOutlet, CancellationToken> = HashMap::new();
@@ -101,7 +104,7 @@ async fn look(
 }
 
 /// Sends what is due for an outlet, as one message.
-async fn serve(platform: &Platform, due: &DueOutlet) -> Result<()> {
+async fn serve(platform: &Arc<Platform>, due: &DueOutlet) -> Result<()> {
     let now = platform.now();
     let hour_ago = now.saturating_sub(HOUR);
     let (count, first) = platform
@@ -121,18 +124,46 @@ async fn serve(platform: &Platform, due: &DueOutlet) -> Result<()> {
     }
     let way = find_way(platform, due).await?;
     let message = message(platform, due, &waiting).await?;
-    let sent = match &way {
-        Some(way) => {
-            let (mailer, outgoing) = (&platform.mailer, &platform.outgoing);
-            way.send(mailer, outgoing, &message, now).await
-        }
-        None => Err(Failure {
+    let (owned, due) = (Arc::clone(platform), due.clone());
+    // A server that is stopped in the ordinary way waits for it: nothing is sent twice for that.
+    let sending = platform.background.spawn(async move {
+        let sent = send(&owned, way.as_ref(), &message).await;
+        note(&owned, &due, &waiting, sent.err()).await
+    });
+    let noted = sending.await;
+    noted.map_err(|error| Error::internal("a notification could not be sent", error))??;
+    // What came meanwhile has its time.
+    platform.signals.notices();
+    Ok(())
+}
+
+/// Sends a message, in its time.
+async fn send(
+    platform: &Platform,
+    way: Option<&Way>,
+    message: &Message,
+) -> std::result::Result<(), Failure> {
+    let Some(way) = way else {
+        return Err(Failure {
             problem: "it is switched off or gone".to_owned(),
             is_final: true,
             retry_after: None,
-        }),
+        });
     };
-    let attempt = attempt(platform, &waiting, sent.err());
+    let (mailer, outgoing) = (&platform.mailer, &platform.outgoing);
+    let sending = way.send(mailer, outgoing, message, platform.now());
+    let sent = timeout(LONGEST_SENDING, sending).await;
+    sent.unwrap_or_else(|_| Err(Unreachable::Silent.into()))
+}
+
+/// Notes how a message fared.
+async fn note(
+    platform: &Platform,
+    due: &DueOutlet,
+    waiting: &[WaitingNotice],
+    failure: Option<Failure>,
+) -> Result<()> {
+    let attempt = attempt(platform, waiting, failure);
     platform.store.note_attempt_for_task(due, &attempt).await?;
     let is_given_up = |fate: &Fate| *fate == Fate::GivenUp;
     if let Outlet::MonitorDiscord(project_id) = due.outlet
@@ -142,8 +173,6 @@ async fn serve(platform: &Platform, due: &DueOutlet) -> Result<()> {
         let text = format!("uptime: the Discord webhook took no message ({problem})");
         platform.tell_project(project_id, text).await;
     }
-    // What came meanwhile has its time.
-    platform.signals.notices();
     Ok(())
 }
 
