@@ -132,6 +132,11 @@ const PLACES: [Place; 5] = [
                 "a service gets what opens it along with the lines; a change of the drain keeps it",
             ),
             permit(
+                "crates/server/src/app/notification.rs",
+                "open_channel_secrets",
+                "a message goes where the channel leads; a change of the channel keeps what is not sent",
+            ),
+            permit(
                 "crates/server/src/app/uptime.rs",
                 "open_webhook",
                 "the webhook is told when a project goes down",

@@ -3,6 +3,8 @@
 //! Guarantee: URLs, tokens and signing secrets are sealed, and in no answer but the one for which a secret was made.
 //! Not here: what is told (`notice.rs`).
 
+use std::time::Duration;
+
 use reqwest::Url;
 use tose_api::notification::{
     ChannelKind, CreateNotification, EventRule, LastDelivery, NoticeDeliveryView, NoticeEvent,
@@ -27,6 +29,8 @@ const MOST: u32 = 20;
 const MOST_PROJECTS: usize = 100;
 /// How many deliveries are shown.
 const MOST_DELIVERIES: u32 = 50;
+/// How long the answer to a test is waited for.
+const TEST_PATIENCE: Duration = Duration::from_secs(20);
 /// The longest address, in characters.
 const MAX_URL: usize = 2000;
 
@@ -144,8 +148,10 @@ impl Platform {
             left_out: 0,
         };
         let way = self.way_of(&channel)?;
-        let sent = way.send(&self.mailer, &self.outgoing, &message, self.now());
-        let problem = sent.await.err().map(|failure| failure.problem);
+        let sending = way.send(&self.mailer, &self.outgoing, &message, self.now());
+        let sent = tokio::time::timeout(TEST_PATIENCE, sending).await;
+        let sent = sent.unwrap_or_else(|_| Err(Unreachable::Silent.into()));
+        let problem = sent.err().map(|failure| failure.problem);
         let last = LastMessage {
             at: self.now(),
             problem: problem.clone(),

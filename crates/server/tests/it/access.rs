@@ -205,6 +205,9 @@ async fn another_workspaces_thing_answers_exactly_as_a_random_id_does() {
     });
     let drain = owner.post("projects/shop/drains", body).await;
     let drain = drain.data()["id"].as_str().expect("an id").to_owned();
+    let body = json!({"name": "chat", "kind": "slack", "url": "https://8.8.8.8", "enabled": false});
+    let channel = owner.post("notifications", body).await;
+    let channel = channel.data()["id"].as_str().expect("an id").to_owned();
     let user = owner.get("/api/me").await.data()["user_id"].clone();
     let user = user.as_str().expect("an id").to_owned();
     const RANDOM: &str = "00000000-0000-7000-8000-000000000000";
@@ -235,6 +238,10 @@ async fn another_workspaces_thing_answers_exactly_as_a_random_id_does() {
         ),
         (Method::DELETE, "projects/shop/drains/ID", &drain),
         (Method::POST, "projects/shop/drains/ID/test", &drain),
+        (Method::GET, "notifications/ID", &channel),
+        (Method::GET, "notifications/ID/deliveries", &channel),
+        (Method::DELETE, "notifications/ID", &channel),
+        (Method::POST, "notifications/ID/test", &channel),
         (Method::DELETE, "invitations/ID", &invitation),
         (Method::DELETE, "members/ID", &user),
     ] {

@@ -17,6 +17,7 @@ mod invitation;
 mod lease;
 mod managed_database;
 mod member;
+mod notice;
 mod project;
 mod project_record;
 mod push;
