@@ -235,7 +235,10 @@ async fn an_attempt_moves_what_was_in_it_and_lets_the_outlet_wait() {
     let three = notice(&lab, None, "3");
     put(&lab, &three).await;
     assert_eq!(due(&lab, lab.in_seconds(59)).await, []);
-    assert_eq!(due(&lab, lab.in_seconds(60)).await, [outlet.clone()]);
+    assert_eq!(
+        due(&lab, lab.in_seconds(60)).await,
+        std::slice::from_ref(&outlet)
+    );
     let taken = Attempt {
         fates: vec![(one.id, Fate::LeftOut), (three.id, Fate::Delivered)],
         problem: None,
@@ -273,7 +276,10 @@ async fn an_attempt_moves_what_was_in_it_and_lets_the_outlet_wait() {
     };
     put(&lab, &four).await;
     assert_eq!(due(&lab, lab.in_seconds(69)).await, []);
-    assert_eq!(due(&lab, lab.in_seconds(70)).await, [outlet.clone()]);
+    assert_eq!(
+        due(&lab, lab.in_seconds(70)).await,
+        std::slice::from_ref(&outlet)
+    );
     let until = lab.in_seconds(500);
     lab.store
         .postpone_outlet_for_task(&outlet, until)
@@ -313,7 +319,7 @@ async fn operators_are_told_of_what_is_of_no_workspace() {
         workspace_id: None,
         outlet: mail.clone(),
     };
-    assert_eq!(due(&lab, lab.now()).await, [outlet.clone()]);
+    assert_eq!(due(&lab, lab.now()).await, std::slice::from_ref(&outlet));
     let waiting = lab
         .store
         .list_waiting_for_task(&outlet, 10)

@@ -1,4 +1,4 @@
-//! What leaves by mail: invitations and password resets.
+//! What leaves by mail: invitations, password resets, and word of what happens.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -111,4 +111,33 @@ async fn a_backup_that_fails_is_mailed_once_to_those_who_can_mend_it() {
     assert!(mails[0].contains("To: demo@example.com"), "{}", mails[0]);
     assert!(mails[0].contains("demo/cache"), "{}", mails[0]);
     assert!(mails[0].contains("start it"), "{}", mails[0]);
+}
+
+#[tokio::test]
+async fn a_failed_deployment_arrives_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let addr = tose_e2e::free_addr();
+    let Some(site) = Installation::start_with(&Smtp::settings(addr)).await else {
+        return;
+    };
+    let api = site.api();
+    let channel = json!({"name": "Ops", "kind": "email", "email": "ops@example.com"});
+    api.post("/notifications", &channel).await;
+    let project = json!({"name": "shop", "image": "127.0.0.1:1/none:1"});
+    api.post("/projects", &project).await;
+    // Nobody takes mail so far: it is tried again.
+    api.post("/projects/shop/deployments", &json!({})).await;
+    let list = eventually("the first attempt fails", async || {
+        let list = api.get("/notifications").await;
+        let has_failed = list[0]["last_delivery"]["ok"] == false;
+        when(has_failed, &list).map(|()| list)
+    })
+    .await;
+    let reason = "the mail server did not take it";
+    assert_eq!(list[0]["last_delivery"]["reason"], reason);
+    let smtp = Smtp::start(folder.path(), addr).await;
+    let mails = smtp.mails(1).await;
+    assert!(mails[0].contains("To: ops@example.com"), "{}", mails[0]);
+    let subject = "Subject: demo/shop: a deployment failed";
+    assert!(mails[0].contains(subject), "{}", mails[0]);
 }
