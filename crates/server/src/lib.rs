@@ -372,6 +372,8 @@ impl Server {
         self.platform.background.close();
         self.platform.background.wait().await;
         self.tasks.stop().await;
+        // What a loop began meanwhile.
+        self.platform.background.wait().await;
         if let Err(error) = self.platform.logs.flush().await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,

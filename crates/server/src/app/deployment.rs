@@ -396,11 +396,11 @@ impl Platform {
             )
             .await?;
         tracing::info!(deployment_id = %deployment.id, status = status.as_str(), reason, "deployment settled");
+        self.tell_of_deployment(&scope, deployment, event, error)
+            .await;
         self.log_build(deployment.id, LogSource::System, lines)
             .await;
         self.finish_build_log(deployment.id).await;
-        self.tell_of_deployment(&scope, deployment, event, error)
-            .await?;
         self.release_funds(&scope, deployment.project_id).await?;
         self.signals.builder();
         Ok(status)

@@ -60,14 +60,35 @@ impl Platform {
         }
     }
 
-    /// Tells of a deployment that failed, and of the first one after it that is live.
+    /// Tells of a deployment that failed, and of the first one after it that is live. Nothing waits for it.
     pub(crate) async fn tell_of_deployment(
         &self,
         scope: &WorkspaceScope,
         deployment: &Deployment,
         event: Event,
         error: Option<&str>,
-    ) -> Result<()> {
+    ) {
+        match self
+            .deployment_notice(scope, deployment, event, error)
+            .await
+        {
+            Ok(Some(notice)) => self.notify(notice).await,
+            Ok(None) => {}
+            Err(error) => tracing::error!(
+                deployment_id = %deployment.id,
+                error = &error as &dyn std::error::Error,
+                "a deployment could not be told of"
+            ),
+        }
+    }
+
+    async fn deployment_notice(
+        &self,
+        scope: &WorkspaceScope,
+        deployment: &Deployment,
+        event: Event,
+        error: Option<&str>,
+    ) -> Result<Option<NewNotice>> {
         let (event, word) = match event {
             Event::Failure => (NoticeEvent::DeployFailed, "a deployment failed"),
             Event::Promoted if deployment.trigger == Trigger::AutoRollback => (
@@ -78,27 +99,25 @@ impl Platform {
                 NoticeEvent::DeployRecovered,
                 "a deployment is live again after one that failed",
             ),
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         let id = deployment.project_id;
         let Some((project, _)) = self.store.find_project(scope, id).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let commit = deployment.commit.as_ref().map(|commit| {
             let short: String = commit.sha.chars().take(8).collect();
             format!("Commit {short}.")
         });
         let lines: Vec<String> = error.map(str::to_owned).into_iter().chain(commit).collect();
-        let notice = NewNotice {
+        Ok(Some(NewNotice {
             workspace_id: scope.id(),
             project_id: Some(id),
             event,
             key: format!("{}/{}", event.as_str(), deployment.id),
             title: format!("{}/{}: {word}", project.workspace, project.slug),
             text: lines.join("\n"),
-        };
-        self.notify(notice).await;
-        Ok(())
+        }))
     }
 
     /// Has operators told by mail of what is of no workspace.

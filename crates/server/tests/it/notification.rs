@@ -44,6 +44,9 @@ fn path_of(channel: &Value) -> String {
 async fn fail(owner: &Client, project: &str) -> String {
     let id = owner.deploy(project).await;
     owner.deployment_is(project, &id, "failed").await;
+    // Whoever is told of it is noted by then.
+    let log = format!("projects/{project}/deployments/{id}/logs");
+    owner.complete_log(&log).await;
     id
 }
 

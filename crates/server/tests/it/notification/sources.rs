@@ -11,7 +11,7 @@ use tose_store::Defaults;
 use tose_testkit::Program;
 
 use super::receiver::{Call, Receiver};
-use super::{reach_loopback, webhook};
+use super::{have_states, reach_loopback, webhook};
 use crate::harness::{Client, Lab, eventually};
 use crate::uptime::site::{Behaviour, Mailbox, Site};
 
@@ -111,7 +111,7 @@ async fn uptime_is_told_to_the_monitors_own_and_to_the_channels() {
     let owner = lab.owner("demo").await;
     lab.live(&owner, "app:1").await;
     let receiver = Receiver::start().await;
-    webhook(&owner, &receiver.url).await;
+    let channel = webhook(&owner, &receiver.url).await;
     site.behave(Behaviour::SICK);
     discord.answer_always(500);
     let body = json!({"enabled": true, "check_url": site.url(), "check_interval_sec": 10,
@@ -120,6 +120,8 @@ async fn uptime_is_told_to_the_monitors_own_and_to_the_channels() {
     let down = ("uptime_down", "demo/shop is down: it answered 500");
     has_told(&lab, &receiver, &[down]).await;
     discord.is_called(1).await;
+    // A message of which the answer got lost would come again.
+    have_states(&owner, &channel, &["delivered"]).await;
     // Its word survives a kill, too.
     lab.kill().await;
     let owner = owner.at(&lab);
