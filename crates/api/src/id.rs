@@ -101,6 +101,8 @@ ids! {
     NotificationChannelId;
     /// A person's login in one browser or program.
     SessionId;
+    /// A time in which failures are expected.
+    MaintenanceId;
     /// An offer to become a member of a workspace.
     InvitationId;
     /// A push event that was received for a project.

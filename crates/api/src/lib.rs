@@ -24,6 +24,7 @@ pub mod github;
 pub mod id;
 pub mod job;
 pub mod log;
+pub mod maintenance;
 pub mod member;
 pub mod metrics;
 pub mod name;
@@ -45,9 +46,9 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId, NoticeId,
-    NotificationChannelId, PaymentId, ProjectId, PushDeliveryId, SessionId, TopupId, TransactionId,
-    UserId, WorkspaceId,
+    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId,
+    MaintenanceId, NoticeId, NotificationChannelId, PaymentId, ProjectId, PushDeliveryId,
+    SessionId, TopupId, TransactionId, UserId, WorkspaceId,
 };
 pub use name::{
     BranchName, Email, EnvKey, Hostname, ImageRef, Port, RegistryHost, RepoPath, RepoUrl, Slug,

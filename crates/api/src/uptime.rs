@@ -19,8 +19,9 @@ pub struct SetUptime {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 86400))]
     pub check_interval_sec: Option<u32>,
-    /// What is asked: `http://` or `https://`, for TCP `tcp://HOST:PORT`. Members can read it. Empty, it is the project's
-    /// own host name with its health path, for TCP the port of a replica.
+    /// What is asked: `http://` or `https://`, for TCP `tcp://HOST:PORT`, for certificates
+    /// `tls://HOST:PORT`. Members can read it. Empty, it is the project's
+    /// own host name with its health path, for TCP the port of a replica. A heartbeat has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2000), regex(pattern = URL_PATTERN), extend("examples" = ["https://shop.example.com/health"]))]
     pub check_url: Option<String>,
@@ -48,9 +49,18 @@ pub struct SetUptime {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 254))]
     pub notify_email: Option<String>,
+    /// How many days before the end of the certificate that checks meet people are told; 0 for never. A check of the
+    /// kind `certificate` fails from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 365))]
+    pub certificate_warn_days: Option<u32>,
+    /// How many seconds later than its interval a heartbeat may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 86400))]
+    pub heartbeat_grace_sec: Option<u32>,
 }
 
-const URL_PATTERN: &str = "^((https?|tcp)://[!-~]+)?$";
+const URL_PATTERN: &str = "^((https?|tcp|tls)://[!-~]+)?$";
 const STATUS_PATTERN: &str = "^[1-5]([0-9]{2}|xx)(,[1-5]([0-9]{2}|xx)){0,19}$";
 
 /// How a project is checked.
@@ -61,6 +71,10 @@ pub enum MonitorKind {
     Http,
     /// By a connection, which is closed again.
     Tcp,
+    /// By a handshake of TLS, whose certificate is looked at.
+    Certificate,
+    /// Not at all: it calls this server again and again.
+    Heartbeat,
 }
 
 impl MonitorKind {
@@ -69,6 +83,8 @@ impl MonitorKind {
         match self {
             Self::Http => "http",
             Self::Tcp => "tcp",
+            Self::Certificate => "certificate",
+            Self::Heartbeat => "heartbeat",
         }
     }
 }
@@ -108,7 +124,7 @@ pub struct UptimeView {
     pub kind: MonitorKind,
     /// Seconds from one check to the next.
     pub check_interval_sec: u32,
-    /// What is asked.
+    /// What is asked; nothing where heartbeats are waited for.
     pub check_url: String,
     /// The status codes of a good answer.
     pub expected_status: String,
@@ -122,6 +138,14 @@ pub struct UptimeView {
     pub discord_webhook_url: Option<String>,
     /// Who gets a mail.
     pub notify_email: Option<String>,
+    /// How many days before the end of its certificate people are told; 0 for never.
+    pub certificate_warn_days: u32,
+    /// When the certificate that the last check met ends.
+    pub certificate_expires_at: Option<Timestamp>,
+    /// How many seconds later than its interval a heartbeat may come.
+    pub heartbeat_grace_sec: u32,
+    /// When the last heartbeat came.
+    pub last_heartbeat_at: Option<Timestamp>,
     /// How it is.
     pub status: UptimeStatus,
     /// Why it is down.
@@ -175,4 +199,20 @@ pub struct CheckView {
     pub response_ms: u32,
     /// Why it failed.
     pub reason: Option<String>,
+    /// Whether it was made during a maintenance, and so counts for nothing.
+    pub maintenance: bool,
+}
+
+/// Where a job sends its heartbeats. The token in it is in this answer only.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct HeartbeatUrl {
+    /// To be called, by GET, HEAD or POST, whenever the job has done its work; with `/fail` after it when it has not.
+    pub url: String,
+}
+
+/// That a heartbeat was taken down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeartbeatReceived {
+    /// When it came.
+    pub received_at: Timestamp,
 }

@@ -2,12 +2,16 @@
 //!
 //! Pure: the caller supplies the time. Not here: how a check is made, and where its outcome is kept.
 
+mod certificate;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use tose_api::Timestamp;
 use tose_api::uptime::UptimeStatus;
+
+pub use certificate::{CertificateNews, CertificateWatch, ends_within};
 
 /// How a project is, as far as its checks know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,9 +192,10 @@ pub fn share(good: u64, total: u64) -> Option<String> {
 }
 
 /// When the first check of a monitor is due within its interval: somewhere, so that those that begin at once do not
-/// go on together for ever.
-pub fn first_delay(interval: Duration, random: u8) -> Duration {
-    interval / 256 * u32::from(random)
+/// go on together for ever. Many monitors with one interval are spread evenly over it.
+pub fn first_delay(interval: Duration, random: u32) -> Duration {
+    let nanos = (interval.as_nanos() * u128::from(random)) >> u32::BITS;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// A time as people say it.
@@ -366,7 +371,13 @@ mod tests {
     fn first_checks_lie_within_the_interval() {
         let interval = Duration::from_secs(60);
         assert_eq!(first_delay(interval, 0), Duration::ZERO);
-        assert!(first_delay(interval, u8::MAX) < interval);
+        assert!(first_delay(interval, u32::MAX) < interval);
+        assert_eq!(first_delay(interval, 1 << 31), interval / 2);
+        let day = Duration::from_secs(86_400);
+        assert!(
+            first_delay(day, 1 << 12) > first_delay(day, 0),
+            "finer than a second"
+        );
     }
 
     #[test]

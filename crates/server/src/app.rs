@@ -24,11 +24,13 @@ mod expose;
 pub(crate) mod git;
 pub(crate) mod git_push;
 pub(crate) mod github;
+pub(crate) mod heartbeat;
 mod hook;
 pub(crate) mod idempotency;
 mod invitation;
 mod job;
 pub(crate) mod log;
+mod maintenance;
 mod member;
 pub(crate) mod meter;
 pub(crate) mod metrics;
@@ -151,6 +153,8 @@ pub(crate) struct Limits {
     pub(crate) logins: Limiter<String>,
     /// Deployments by project.
     pub(crate) deployments: Limiter<ProjectId>,
+    /// Heartbeats by project.
+    pub(crate) heartbeats: Limiter<ProjectId>,
     /// Payments that are asked for, by workspace.
     pub(crate) topups: Limiter<WorkspaceId>,
     /// Test messages by workspace.
@@ -169,6 +173,8 @@ const PUSH_EVENTS: usize = 4;
 /// How many pages of logs are looked for at once. Each may keep a processor busy for a second.
 const LOG_SEARCHES: usize = 2;
 
+/// The shortest interval of a heartbeat is 10 s.
+const HEARTBEATS_PER_MINUTE: u32 = 30;
 /// How many payments a workspace is asked for in the long run, and at once.
 const TOPUPS_PER_MINUTE: u32 = 1;
 const TOPUP_BURST: u32 = 10;
@@ -192,6 +198,12 @@ impl Limits {
                 "deployments of this project",
                 limits.deployments_per_minute,
                 limits.deployments_per_minute,
+                clock,
+            ),
+            heartbeats: Limiter::new(
+                "heartbeats of this project",
+                HEARTBEATS_PER_MINUTE,
+                HEARTBEATS_PER_MINUTE,
                 clock,
             ),
             topups: Limiter::new("top-ups", TOPUPS_PER_MINUTE, TOPUP_BURST, clock),
@@ -273,7 +285,7 @@ pub(crate) struct Signals {
     certificates: Notify,
     drains: Notify,
     backups: Notify,
-    uptime: Notify,
+    uptime: mpsc::UnboundedSender<UptimeCall>,
     wallets: Notify,
     notices: Notify,
 }
@@ -284,12 +296,37 @@ pub(crate) struct Wakes {
     pub(crate) projects: mpsc::UnboundedReceiver<ProjectId>,
     /// Projects with images that may not be kept.
     pub(crate) images: mpsc::UnboundedReceiver<ProjectId>,
+    /// What is new of monitors.
+    pub(crate) uptime: mpsc::UnboundedReceiver<UptimeCall>,
+}
+
+/// What is new of monitors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum UptimeCall {
+    /// Somebody changed this project's, or whether the project is to answer.
+    Monitor(ProjectId),
+    /// Somebody changed when there is maintenance.
+    Maintenance,
+    /// A heartbeat came.
+    Beat(Beat),
+}
+
+/// A heartbeat.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beat {
+    /// Whose.
+    pub(crate) project_id: ProjectId,
+    /// When it came.
+    pub(crate) at: Timestamp,
+    /// Whether the job says that it failed.
+    pub(crate) has_failed: bool,
 }
 
 impl Signals {
     pub(crate) fn new() -> (Self, Wakes) {
         let (projects, looked_at) = mpsc::unbounded_channel();
         let (images, collected) = mpsc::unbounded_channel();
+        let (uptime, heard) = mpsc::unbounded_channel();
         let signals = Self {
             projects,
             images,
@@ -297,13 +334,14 @@ impl Signals {
             certificates: Notify::new(),
             drains: Notify::new(),
             backups: Notify::new(),
-            uptime: Notify::new(),
+            uptime,
             wallets: Notify::new(),
             notices: Notify::new(),
         };
         let wakes = Wakes {
             projects: looked_at,
             images: collected,
+            uptime: heard,
         };
         (signals, wakes)
     }
@@ -350,14 +388,10 @@ impl Signals {
         self.backups.notified().await;
     }
 
-    /// Look which monitors there are.
-    pub(crate) fn uptime(&self) {
-        self.uptime.notify_one();
-    }
-
-    /// Until somebody calls [`Signals::uptime`].
-    pub(crate) async fn uptime_called(&self) {
-        self.uptime.notified().await;
+    /// Tells what is new of monitors.
+    pub(crate) fn uptime(&self, call: UptimeCall) {
+        // The receiver is gone only when the server is shutting down.
+        let _ = self.uptime.send(call);
     }
 
     /// Look what people are to be told.

@@ -6,6 +6,7 @@
 //! never reached. No redirect is followed and no proxy asked. A connection takes 10 s at most, an answer 30 s.
 //! Not here: what is sent.
 
+mod certificate;
 mod get;
 mod reach;
 
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig};
@@ -28,7 +30,8 @@ use tose_api::Timestamp;
 use tose_model::error::{BoxError, Error};
 
 use crate::config::DrainsConfig;
-pub(crate) use get::Via;
+pub(crate) use certificate::Met;
+pub(crate) use get::{Ask, Via};
 use reach::{Reach, is_public};
 
 /// How long a connection may take, a name's addresses and the handshake of TLS included.
@@ -85,6 +88,7 @@ pub(crate) struct Answer {
 pub(crate) struct Outgoing {
     client: reqwest::Client,
     tls: TlsConnector,
+    verifier: Arc<dyn ServerCertVerifier>,
     reach: Reach,
 }
 
@@ -96,7 +100,7 @@ impl Outgoing {
             true => Reach::Private,
             false => Reach::Public,
         };
-        let tls = tls_config(config)?;
+        let (tls, verifier) = tls_config(config)?;
         let client = reqwest::Client::builder()
             .redirect(Policy::none())
             .no_proxy()
@@ -109,7 +113,12 @@ impl Outgoing {
             .build()
             .map_err(|error| Error::internal("the client for drains cannot be made", error))?;
         let tls = TlsConnector::from(Arc::new(tls));
-        Ok(Self { client, tls, reach })
+        Ok(Self {
+            client,
+            tls,
+            verifier,
+            reach,
+        })
     }
 
     /// Whether private networks are reached.
@@ -223,7 +232,9 @@ fn bare(host: &str) -> &str {
     inner.unwrap_or(host)
 }
 
-fn tls_config(config: &DrainsConfig) -> tose_model::error::Result<ClientConfig> {
+fn tls_config(
+    config: &DrainsConfig,
+) -> tose_model::error::Result<(ClientConfig, Arc<dyn ServerCertVerifier>)> {
     let broken = |error: BoxError| Error::internal("the roots for drains cannot be used", error);
     let roots: Vec<CertificateDer<'static>> = match &config.ca_file {
         Some(path) => CertificateDer::pem_file_iter(path)
@@ -235,12 +246,14 @@ fn tls_config(config: &DrainsConfig) -> tose_model::error::Result<ClientConfig> 
     let verifier =
         rustls_platform_verifier::Verifier::new_with_extra_roots(roots, Arc::clone(&provider))
             .map_err(|error| broken(error.into()))?;
-    Ok(ClientConfig::builder_with_provider(provider)
+    let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verifier);
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| broken(error.into()))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(Arc::clone(&verifier))
+        .with_no_client_auth();
+    Ok((config, verifier))
 }
 
 /// Looks names up for the client of HTTP, and gives it no address but those that may be called.

@@ -77,7 +77,11 @@ impl Tasks {
         tasks.spawn(supervisor::run(Arc::clone(platform)));
         tasks.spawn(sweep::run(Arc::clone(platform)));
         tasks.spawn(sweep::listen(Arc::clone(platform)));
-        tasks.spawn(uptime::run(Arc::clone(platform), tasks.spawner()));
+        tasks.spawn(uptime::run(
+            Arc::clone(platform),
+            wakes.uptime,
+            tasks.spawner(),
+        ));
         tasks
     }
 

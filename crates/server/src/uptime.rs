@@ -10,12 +10,12 @@ use std::time::Duration;
 use reqwest::Url;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tose_api::ProjectId;
 use tose_api::uptime::MonitorKind;
+use tose_api::{ProjectId, Timestamp};
 use tose_model::driver::{Driver, ReplicaState, Scope};
-use tose_model::uptime::ExpectedStatus;
+use tose_model::uptime::{ExpectedStatus, ends_within};
 
-use crate::outgoing::{Outgoing, Unreachable, Via};
+use crate::outgoing::{Ask, Met, Outgoing, Unreachable, Via};
 
 /// The longest address that is checked.
 const MAX_URL: usize = 2000;
@@ -34,6 +34,15 @@ pub(crate) enum Target {
     Port { host: String, port: u16 },
     /// Whether a replica of the project accepts.
     Replica { project_id: ProjectId, port: u16 },
+    /// The certificate that somebody shows, which has to be good for so many days.
+    Certificate {
+        host: String,
+        port: u16,
+        via: Via,
+        days: u32,
+    },
+    /// Nothing: its heartbeats are waited for.
+    Heartbeat,
     /// Nothing: there is no way to it, for this reason.
     Nowhere(&'static str),
 }
@@ -46,6 +55,8 @@ pub(crate) struct Found {
     pub(crate) response_ms: u32,
     /// Why it failed, if it did.
     pub(crate) problem: Option<String>,
+    /// When the certificate that it met ends, if it met one.
+    pub(crate) certificate_expires_at: Option<Timestamp>,
 }
 
 /// Why there was no good answer, with its status code.
@@ -57,14 +68,27 @@ impl From<Unreachable> for Failure {
     }
 }
 
+/// The port of HTTPS.
+const TLS_PORT: u16 = 443;
+
+/// The host of an address that was read, and its port.
+pub(crate) fn host_and_port(url: &Url) -> (String, u16) {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let port = url.port_or_known_default().unwrap_or(match url.scheme() {
+        "tls" => TLS_PORT,
+        _ => 0,
+    });
+    (host, port)
+}
+
 /// Reads an address to be checked, and how it is.
 pub(crate) fn parse_url(text: &str) -> Result<(MonitorKind, Url), &'static str> {
-    const PROBLEM: &str =
-        "must be an address such as https://example.com/health or tcp://example.com:5432";
+    const PROBLEM: &str = "must be an address such as https://example.com/health, tcp://example.com:5432 or tls://example.com:443";
     let url: Url = text.parse().map_err(|_| PROBLEM)?;
     let kind = match url.scheme() {
         "http" | "https" => MonitorKind::Http,
         "tcp" => MonitorKind::Tcp,
+        "tls" => MonitorKind::Certificate,
         _ => return Err(PROBLEM),
     };
     if text.len() > MAX_URL || url.host_str().is_none_or(str::is_empty) {
@@ -95,9 +119,11 @@ pub(crate) async fn check(
     driver: &dyn Driver,
     target: &Target,
     time_limit: Duration,
+    now: Timestamp,
 ) -> Found {
     let begun = Instant::now();
-    let asked = timeout(time_limit, ask(outgoing, driver, target)).await;
+    let met = Met::default();
+    let asked = timeout(time_limit, ask(outgoing, driver, target, now, &met)).await;
     let (status_code, problem) = match asked {
         Ok(Ok(status)) => (status, None),
         Ok(Err(Failure(status, problem))) => (status, Some(problem)),
@@ -110,6 +136,7 @@ pub(crate) async fn check(
         status_code,
         response_ms: u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX),
         problem,
+        certificate_expires_at: met.expires_at(),
     }
 }
 
@@ -117,11 +144,30 @@ async fn ask(
     outgoing: &Outgoing,
     driver: &dyn Driver,
     target: &Target,
+    now: Timestamp,
+    met: &Met,
 ) -> Result<Option<u16>, Failure> {
     match target {
         Target::Nowhere(problem) => Err(Failure(None, (*problem).to_owned())),
         Target::Port { host, port } => {
             outgoing.connect(host, *port).await?;
+            Ok(None)
+        }
+        Target::Heartbeat => Ok(None),
+        Target::Certificate {
+            host,
+            port,
+            via,
+            days,
+        } => {
+            outgoing
+                .meet_certificate(host, *port, via, now, met)
+                .await?;
+            let ends = met.expires_at();
+            if ends.is_some_and(|at| ends_within(at, *days, now)) {
+                let problem = format!("its certificate ends in less than {days} days");
+                return Err(Failure(None, problem));
+            }
             Ok(None)
         }
         Target::Replica { project_id, port } => connect_replica(driver, *project_id, *port).await,
@@ -131,7 +177,13 @@ async fn ask(
             expected,
             keyword,
         } => {
-            let page = outgoing.get(url, *via, keyword.is_some()).await?;
+            let ask = Ask {
+                url,
+                via,
+                wants_body: keyword.is_some(),
+                now,
+            };
+            let page = outgoing.get(ask, met).await?;
             let status = page.status;
             if !expected.includes(status) {
                 return Err(Failure(Some(status), format!("it answered {status}")));
@@ -184,6 +236,8 @@ mod tests {
             ("http://example.com", MonitorKind::Http),
             ("https://example.com:8443/health?x=1", MonitorKind::Http),
             ("tcp://example.com:5432", MonitorKind::Tcp),
+            ("tls://example.com", MonitorKind::Certificate),
+            ("tls://example.com:8443", MonitorKind::Certificate),
         ] {
             assert_eq!(parse_url(text).expect(text).0, kind);
         }
@@ -194,6 +248,7 @@ mod tests {
             "file:///etc/passwd",
             "tcp://example.com",
             "tcp://:80",
+            "tls://",
             "https://user:secret@example.com",
             "https://user@example.com",
         ] {

@@ -136,6 +136,14 @@ async fn delete(
             false,
         ),
         (
+            in_deletion!("DELETE FROM maintenance_projects WHERE ", "project_id"),
+            false,
+        ),
+        (
+            in_deletion!("DELETE FROM status_page_projects WHERE ", "project_id"),
+            false,
+        ),
+        (
             in_deletion!("DELETE FROM databases WHERE ", "project_id"),
             false,
         ),

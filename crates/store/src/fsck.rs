@@ -122,6 +122,10 @@ const RULES: [(&str, &str); 26] = [
              <> (finished_at IS NOT NULL)",
     ),
     (
+        "a monitor that waits for no heartbeats has a token for them",
+        "SELECT project_id FROM monitors WHERE heartbeat_hash IS NOT NULL AND kind <> 'heartbeat'",
+    ),
+    (
         "a failed deployment does not say why",
         "SELECT id FROM deployments WHERE status = 'failed' AND COALESCE(error, '') = ''",
     ),

@@ -406,6 +406,18 @@ impl Store {
         found.map(ProjectRow::into_parts).transpose()
     }
 
+    /// The projects whose monitors are enabled, of every workspace.
+    pub async fn list_monitored_projects_for_task(&self) -> Result<Vec<(Project, ProjectFacts)>> {
+        let rows: Vec<ProjectRow> = sqlx::query_as(select_project!(
+            "WHERE p.deleted_at IS NULL
+               AND p.id IN (SELECT m.project_id FROM monitors m WHERE m.enabled = 1)"
+        ))
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list projects that are checked"))?;
+        rows.into_iter().map(ProjectRow::into_parts).collect()
+    }
+
     /// Keeps the hash of the project's deploy hook, or takes it away.
     pub async fn set_deploy_hook(
         &self,

@@ -5,16 +5,16 @@
 //! Not here: what was found over time (`uptime_history`).
 
 use tose_api::uptime::{MonitorKind, UptimeStatus};
-use tose_api::{Email, ProjectId, Timestamp, WorkspaceId};
+use tose_api::{Email, Hostname, ProjectId, Timestamp, WorkspaceId};
 use tose_model::access::WorkspaceScope;
 use tose_model::secret::Sealed;
-use tose_model::uptime::Condition;
+use tose_model::uptime::{CertificateWatch, Condition};
 
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::event::{self, NewEvent};
 use crate::row;
-use crate::uptime_history::close_incident;
+use crate::uptime_history::close_incident_unless_down;
 
 /// What somebody set of a monitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,10 @@ pub struct MonitorSettings {
     pub discord_origin: Option<String>,
     /// Who gets a mail.
     pub notify_email: Option<Email>,
+    /// How many days before the end of its certificate people are told; 0 for never.
+    pub certificate_warn_days: u32,
+    /// How much later than its interval a heartbeat may come.
+    pub heartbeat_grace_seconds: u32,
 }
 
 /// A project's monitor.
@@ -60,6 +64,10 @@ pub struct Monitor {
     pub last_checked_at: Option<Timestamp>,
     /// How long the last answer took.
     pub last_response_ms: Option<u32>,
+    /// What is known of the certificate that checks meet.
+    pub certificate: CertificateWatch,
+    /// When the last heartbeat came.
+    pub heartbeat_at: Option<Timestamp>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -84,6 +92,11 @@ struct MonitorRow {
     reason: Option<String>,
     last_checked_at: Option<i64>,
     last_response_ms: Option<i64>,
+    certificate_warn_days: i64,
+    certificate_expires_at: Option<i64>,
+    certificate_told: bool,
+    heartbeat_grace_seconds: i64,
+    heartbeat_at: Option<i64>,
 }
 
 /// Everything that a monitor is read from; a `WHERE` clause follows.
@@ -92,7 +105,8 @@ macro_rules! select_monitor {
         concat!(
             "SELECT project_id, workspace_id, enabled, kind, interval_seconds, check_url, expected_status, keyword,
                     timeout_ms, failures_before_down, discord_webhook, discord_origin, notify_email, revision,
-                    status, since, failures, reason, last_checked_at, last_response_ms
+                    status, since, failures, reason, last_checked_at, last_response_ms,
+                    certificate_warn_days, certificate_expires_at, certificate_told, heartbeat_grace_seconds, heartbeat_at
              FROM monitors ",
             $rest
         )
@@ -120,6 +134,14 @@ impl MonitorRow {
                 "monitors.notify_email",
                 self.notify_email.as_deref(),
             )?,
+            certificate_warn_days: number(
+                "monitors.certificate_warn_days",
+                self.certificate_warn_days,
+            )?,
+            heartbeat_grace_seconds: number(
+                "monitors.heartbeat_grace_seconds",
+                self.heartbeat_grace_seconds,
+            )?,
         };
         Ok(Monitor {
             project_id: row::parse("monitors.project_id", &self.project_id)?,
@@ -137,6 +159,11 @@ impl MonitorRow {
                 .last_response_ms
                 .map(|ms| number("monitors.last_response_ms", ms))
                 .transpose()?,
+            certificate: CertificateWatch {
+                expires_at: self.certificate_expires_at.map(row::to_time),
+                is_told: self.certificate_told,
+            },
+            heartbeat_at: self.heartbeat_at.map(row::to_time),
         })
     }
 }
@@ -159,6 +186,36 @@ impl Store {
         found.map(MonitorRow::into_monitor).transpose()
     }
 
+    /// A project's monitor, if it is enabled.
+    pub async fn find_monitor_for_task(&self, project_id: ProjectId) -> Result<Option<Monitor>> {
+        let found: Option<MonitorRow> =
+            sqlx::query_as(select_monitor!("WHERE project_id = $1 AND enabled = 1"))
+                .bind(project_id.to_string())
+                .fetch_optional(self.readers())
+                .await
+                .map_err(Error::query("read a monitor"))?;
+        found.map(MonitorRow::into_monitor).transpose()
+    }
+
+    /// The host names that lead to projects whose monitors are enabled.
+    pub async fn list_monitored_hosts_for_task(&self) -> Result<Vec<(ProjectId, Hostname)>> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT d.project_id, d.hostname FROM monitors m
+             JOIN domains d ON d.project_id = m.project_id AND d.status = 'active'
+             WHERE m.enabled = 1 AND m.kind IN ('http', 'certificate')",
+        )
+        .fetch_all(self.readers())
+        .await
+        .map_err(Error::query("list host names of monitors"))?;
+        let parse = |(id, hostname): (String, String)| {
+            Ok((
+                row::parse("domains.project_id", &id)?,
+                row::parse("domains.hostname", &hostname)?,
+            ))
+        };
+        rows.into_iter().map(parse).collect()
+    }
+
     /// The monitors that are enabled, of every workspace.
     pub async fn list_monitors_for_task(&self) -> Result<Vec<Monitor>> {
         let rows: Vec<MonitorRow> = sqlx::query_as(select_monitor!("WHERE enabled = 1"))
@@ -169,7 +226,8 @@ impl Store {
     }
 
     /// Keeps a monitor's settings in place of those that it was read with, if those still stand. One that is
-    /// disabled is `paused`, and its incident ends; one that is enabled again begins as `unknown`.
+    /// disabled is `paused`, and its incident ends; one that is enabled again begins as `unknown`, and so does one that
+    /// waits for heartbeats from now on, or no more.
     ///
     /// # Errors
     /// `NotFound` when there is no such project, `Conflict` when it was changed meanwhile.
@@ -184,9 +242,7 @@ impl Store {
         if !write(&mut tx, scope, monitor, now).await? {
             return Err(refusal(&mut tx, scope, monitor).await?);
         }
-        if !monitor.settings.is_enabled {
-            close_incident(&mut tx, monitor.project_id, now).await?;
-        }
+        close_incident_unless_down(&mut tx, monitor.project_id, now).await?;
         event::insert(&mut tx, scope.id(), event).await?;
         commit(tx).await
     }
@@ -207,17 +263,29 @@ async fn write(
     let done = sqlx::query(
         "INSERT INTO monitors (project_id, workspace_id, enabled, kind, interval_seconds, check_url,
              expected_status, keyword, timeout_ms, failures_before_down, discord_webhook, discord_origin,
-             notify_email, revision, status, since, failures, created_at, updated_at)
-         SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, 0, $15, $15
+             notify_email, revision, status, since, failures, created_at, updated_at, certificate_warn_days,
+             heartbeat_grace_seconds)
+         SELECT id, workspace_id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $15, 0, $15, $15, $17, $18
          FROM projects WHERE id = $1 AND workspace_id = $2 AND deleted_at IS NULL
          ON CONFLICT (project_id) DO UPDATE SET enabled = $3, kind = $4, interval_seconds = $5,
              check_url = $6, expected_status = $7, keyword = $8, timeout_ms = $9,
              failures_before_down = $10, discord_webhook = $11, discord_origin = $12, notify_email = $13,
              revision = monitors.revision + 1, updated_at = $15,
-             status = CASE WHEN monitors.enabled = $3 THEN monitors.status ELSE $14 END,
-             since = CASE WHEN monitors.enabled = $3 THEN monitors.since ELSE $15 END,
-             reason = CASE WHEN monitors.enabled = $3 THEN monitors.reason ELSE NULL END,
-             failures = CASE WHEN monitors.enabled = $3 THEN monitors.failures ELSE 0 END
+             status = CASE WHEN monitors.enabled = $3
+                 AND (monitors.kind = 'heartbeat') = ($4 = 'heartbeat') THEN monitors.status ELSE $14 END,
+             since = CASE WHEN monitors.enabled = $3
+                 AND (monitors.kind = 'heartbeat') = ($4 = 'heartbeat') THEN monitors.since ELSE $15 END,
+             reason = CASE WHEN monitors.enabled = $3
+                 AND (monitors.kind = 'heartbeat') = ($4 = 'heartbeat') THEN monitors.reason ELSE NULL END,
+             failures = CASE WHEN monitors.enabled = $3
+                 AND (monitors.kind = 'heartbeat') = ($4 = 'heartbeat') THEN monitors.failures ELSE 0 END,
+             certificate_warn_days = $17, heartbeat_grace_seconds = $18,
+             certificate_expires_at = CASE WHEN monitors.kind = $4
+                 AND COALESCE(monitors.check_url, '') = COALESCE($6, '') THEN monitors.certificate_expires_at END,
+             certificate_told = CASE WHEN monitors.kind = $4
+                 AND COALESCE(monitors.check_url, '') = COALESCE($6, '') THEN monitors.certificate_told ELSE 0 END,
+             heartbeat_hash = CASE WHEN $4 = 'heartbeat' THEN monitors.heartbeat_hash END,
+             heartbeat_at = CASE WHEN $4 = 'heartbeat' THEN monitors.heartbeat_at END
          WHERE monitors.revision = $16",
     )
     .bind(monitor.project_id.to_string())
@@ -236,6 +304,8 @@ async fn write(
     .bind(begins.as_str())
     .bind(now.as_nanos())
     .bind(i64::try_from(monitor.revision).unwrap_or(i64::MAX))
+    .bind(i64::from(settings.certificate_warn_days))
+    .bind(i64::from(settings.heartbeat_grace_seconds))
     .execute(&mut **tx)
     .await
     .map_err(Error::query("set a monitor"))?;

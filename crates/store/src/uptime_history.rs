@@ -9,7 +9,7 @@ use tose_api::envelope::Paging;
 use tose_api::uptime::{CheckView, IncidentView, UptimeStatus};
 use tose_api::{ProjectId, Timestamp};
 use tose_model::access::WorkspaceScope;
-use tose_model::uptime::Condition;
+use tose_model::uptime::{CertificateWatch, Condition};
 
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
@@ -32,6 +32,8 @@ pub struct CheckOutcome {
     pub check: Option<CheckView>,
     /// How it is since.
     pub condition: Condition,
+    /// What is known of its certificate since, if the check met one.
+    pub certificate: Option<CertificateWatch>,
     /// When.
     pub at: Timestamp,
 }
@@ -45,7 +47,7 @@ pub struct CheckSum {
     pub good: u64,
 }
 
-type CheckRow = (i64, bool, Option<i64>, i64, Option<String>);
+type CheckRow = (i64, bool, Option<i64>, i64, Option<String>, bool);
 
 impl Store {
     /// Notes what was found, in this order. Answers for each whether it counted: not if its monitor was changed or
@@ -84,7 +86,7 @@ impl Store {
             end.map_or(i64::MAX, Timestamp::as_nanos),
         );
         let rows: Vec<CheckRow> = sqlx::query_as(
-            "SELECT c.at, c.ok, c.status_code, c.response_ms, c.reason FROM checks c
+            "SELECT c.at, c.ok, c.status_code, c.response_ms, c.reason, c.in_maintenance FROM checks c
              JOIN monitors m ON m.project_id = c.project_id
              WHERE m.workspace_id = $1 AND c.project_id = $2 AND c.at >= $3 AND c.at < $4
              ORDER BY c.at DESC LIMIT $5 OFFSET $6",
@@ -207,7 +209,8 @@ fn hour_of(time: Timestamp) -> i64 {
     time.as_nanos().div_euclid(NANOS_PER_HOUR)
 }
 
-fn check_view((at, ok, status_code, response_ms, reason): CheckRow) -> Result<CheckView> {
+fn check_view(row: CheckRow) -> Result<CheckView> {
+    let (at, ok, status_code, response_ms, reason, maintenance) = row;
     let corrupt = Error::Corrupt {
         column: "checks.status_code",
     };
@@ -220,6 +223,7 @@ fn check_view((at, ok, status_code, response_ms, reason): CheckRow) -> Result<Ch
             .map_err(|_| corrupt)?,
         response_ms: row::to_u32("checks.response_ms", response_ms)?,
         reason,
+        maintenance,
     })
 }
 
@@ -227,7 +231,9 @@ async fn note_condition(tx: &mut Tx, outcome: &CheckOutcome) -> Result<bool> {
     let condition = &outcome.condition;
     let done = sqlx::query(
         "UPDATE monitors SET status = $3, since = $4, failures = $5, reason = $6,
-             last_checked_at = COALESCE($7, last_checked_at), last_response_ms = COALESCE($8, last_response_ms)
+             last_checked_at = COALESCE($7, last_checked_at), last_response_ms = COALESCE($8, last_response_ms),
+             certificate_expires_at = COALESCE($9, certificate_expires_at),
+             certificate_told = COALESCE($10, certificate_told)
          WHERE project_id = $1 AND revision = $2",
     )
     .bind(outcome.project_id.to_string())
@@ -238,6 +244,8 @@ async fn note_condition(tx: &mut Tx, outcome: &CheckOutcome) -> Result<bool> {
     .bind(condition.reason.as_deref())
     .bind(outcome.check.as_ref().map(|check| check.time.as_nanos()))
     .bind(outcome.check.as_ref().map(|check| i64::from(check.response_ms)))
+    .bind(outcome.certificate.and_then(|seen| seen.expires_at).map(Timestamp::as_nanos))
+    .bind(outcome.certificate.map(|seen| seen.is_told))
     .execute(&mut **tx)
     .await
     .map_err(Error::query("note how a project is"))?;
@@ -247,9 +255,10 @@ async fn note_condition(tx: &mut Tx, outcome: &CheckOutcome) -> Result<bool> {
 /// A check at a time that another one has already, after a clock went back, replaces that in the list alone.
 async fn insert_check(tx: &mut Tx, project_id: ProjectId, check: &CheckView) -> Result<()> {
     sqlx::query(
-        "INSERT INTO checks (project_id, at, ok, status_code, response_ms, reason)
-         VALUES ($1, $2, $3, $4, $5, $6)
-         ON CONFLICT (project_id, at) DO UPDATE SET ok = $3, status_code = $4, response_ms = $5, reason = $6",
+        "INSERT INTO checks (project_id, at, ok, status_code, response_ms, reason, in_maintenance)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (project_id, at) DO UPDATE SET ok = $3, status_code = $4, response_ms = $5, reason = $6,
+             in_maintenance = $7",
     )
     .bind(project_id.to_string())
     .bind(check.time.as_nanos())
@@ -257,9 +266,13 @@ async fn insert_check(tx: &mut Tx, project_id: ProjectId, check: &CheckView) -> 
     .bind(check.status_code.map(i64::from))
     .bind(i64::from(check.response_ms))
     .bind(check.reason.as_deref())
+    .bind(check.maintenance)
     .execute(&mut **tx)
     .await
     .map_err(Error::query("note a check"))?;
+    if check.maintenance {
+        return Ok(());
+    }
     sqlx::query(
         "INSERT INTO check_hours (project_id, hour, total, good) VALUES ($1, $2, 1, $3)
          ON CONFLICT (project_id, hour) DO UPDATE SET total = check_hours.total + 1,
@@ -291,12 +304,27 @@ async fn open_incident(tx: &mut Tx, outcome: &CheckOutcome, reason: &str) -> Res
     Ok(())
 }
 
-/// Ends a project's incident, if one is open.
-pub(crate) async fn close_incident(
+/// Ends a project's incident after its monitor was changed, if that made it another status than `down`.
+pub(crate) async fn close_incident_unless_down(
     tx: &mut Tx,
     project_id: ProjectId,
     now: Timestamp,
 ) -> Result<()> {
+    let is_down: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM monitors WHERE project_id = $1 AND status = 'down')",
+    )
+    .bind(project_id.to_string())
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(Error::query("look how a project is"))?;
+    match is_down {
+        true => Ok(()),
+        false => close_incident(tx, project_id, now).await,
+    }
+}
+
+/// Ends a project's incident, if one is open.
+async fn close_incident(tx: &mut Tx, project_id: ProjectId, now: Timestamp) -> Result<()> {
     sqlx::query("UPDATE incidents SET ended_at = $2 WHERE project_id = $1 AND ended_at IS NULL")
         .bind(project_id.to_string())
         .bind(now.as_nanos())

@@ -19,6 +19,7 @@ use tose_model::quota::Load;
 use tose_model::slug;
 use tose_store::{Listed, NewKind, NewProject, ProjectChanges, ProjectFacts, ProjectRecord};
 
+use crate::app::UptimeCall;
 use crate::app::{Platform, check_name};
 
 const DEFAULT_CPU_MILLI: u32 = 500;
@@ -254,7 +255,7 @@ impl Platform {
         self.close_logs(&current).await;
         self.signals.project(project.id);
         self.signals.builder();
-        self.signals.uptime();
+        self.signals.uptime(UptimeCall::Monitor(project.id));
         Ok(())
     }
 

@@ -9,18 +9,18 @@ use reqwest::Url;
 use tose_api::domain::DomainStatus;
 use tose_api::envelope::{Meta, Paging};
 use tose_api::uptime::{CheckView, MonitorKind, SetUptime, UptimeShares, UptimeStatus, UptimeView};
-use tose_api::{Email, Timestamp};
+use tose_api::{Email, Hostname, ProjectId, Timestamp};
 use tose_model::access::{Access, WorkspaceScope};
 use tose_model::error::{Error, Result};
 use tose_model::project::{DesiredState, Project, ProjectKind};
 use tose_model::secret::{Sealed, SecretString};
-use tose_model::uptime::{Condition, ExpectedStatus, share};
+use tose_model::uptime::{CertificateWatch, Condition, ExpectedStatus, share};
 use tose_store::{Monitor, MonitorSettings, ProjectFacts};
 
-use crate::app::{Platform, vault_error};
+use crate::app::{Platform, UptimeCall, vault_error};
 use crate::outgoing::{Unreachable, Via};
 use crate::secrets::Place;
-use crate::uptime::{Target, from_here, parse_url};
+use crate::uptime::{Target, from_here, host_and_port, parse_url};
 
 /// Seconds from one check to the next.
 const INTERVAL: u32 = 60;
@@ -31,6 +31,12 @@ const TIMEOUTS: RangeInclusive<u32> = 100..=30_000;
 /// After how many failures in a row a project is down.
 const FAILURES: u32 = 2;
 const FAILURE_COUNTS: RangeInclusive<u32> = 1..=10;
+/// How many days before a certificate's end people are told.
+const WARN_DAYS: u32 = 14;
+const WARN_DAYS_RANGE: RangeInclusive<u32> = 0..=365;
+/// Seconds that a heartbeat may be late.
+const GRACE: u32 = 60;
+const GRACES: RangeInclusive<u32> = 0..=86_400;
 /// The longest keyword, in characters.
 const MAX_KEYWORD: usize = 200;
 /// The longest address of a webhook.
@@ -84,7 +90,7 @@ impl Platform {
         self.store
             .set_monitor(access.scope(), &monitor, self.now(), &event)
             .await?;
-        self.signals.uptime();
+        self.signals.uptime(UptimeCall::Monitor(project.id));
         let monitor = self.monitor(access, &project).await?;
         self.uptime_view(access, &project, facts, monitor).await
     }
@@ -105,7 +111,7 @@ impl Platform {
     }
 
     /// The project's monitor, or the one that it has until somebody sets it.
-    async fn monitor(&self, access: &Access, project: &Project) -> Result<Monitor> {
+    pub(super) async fn monitor(&self, access: &Access, project: &Project) -> Result<Monitor> {
         let found = self.store.find_monitor(access.scope(), project.id).await?;
         Ok(found.unwrap_or_else(|| Monitor {
             project_id: project.id,
@@ -125,11 +131,15 @@ impl Platform {
                 discord_webhook: None,
                 discord_origin: None,
                 notify_email: None,
+                certificate_warn_days: WARN_DAYS,
+                heartbeat_grace_seconds: GRACE,
             },
             revision: 0,
             condition: Condition::new(self.now()),
             last_checked_at: None,
             last_response_ms: None,
+            certificate: CertificateWatch::default(),
+            heartbeat_at: None,
         }))
     }
 
@@ -169,6 +179,18 @@ impl Platform {
             discord_webhook,
             discord_origin,
             notify_email: self.notify_email(input.notify_email, old)?,
+            certificate_warn_days: within(
+                "certificate_warn_days",
+                input.certificate_warn_days,
+                old.certificate_warn_days,
+                WARN_DAYS_RANGE,
+            )?,
+            heartbeat_grace_seconds: within(
+                "heartbeat_grace_sec",
+                input.heartbeat_grace_sec,
+                old.heartbeat_grace_seconds,
+                GRACES,
+            )?,
         })
     }
 
@@ -194,18 +216,19 @@ impl Platform {
                 Some(_) => Ok((kind, None)),
                 None => Err(Error::invalid_field(
                     "kind",
-                    "a database has no address of HTTP; name one, or check it by tcp",
+                    "a database has no address of HTTP or of a certificate; name one, or check it by tcp",
                 )),
             };
         };
         let refuse = |problem: String| Error::invalid_field("check_url", problem);
         let (meant, url) = parse_url(text).map_err(|problem| refuse(problem.to_owned()))?;
         if input.kind.is_some_and(|kind| kind != meant) {
-            let problem = "must begin with http:// or https:// for http, with tcp:// for tcp";
+            let problem = "must begin with http:// or https:// for http, with tcp:// for tcp, with tls:// for certificate, and be empty for heartbeat";
             return Err(refuse(problem.to_owned()));
         }
         let is_new = input.check_url.is_some();
-        if is_new && !self.is_own_host(access.scope(), project, &url).await? {
+        let hosts = self.own_hosts(access.scope(), project.id).await?;
+        if is_new && !is_own_host(project, &url, &hosts) {
             self.check_reach(&url)
                 .await
                 .map_err(|problem| refuse(format!("cannot be used: {problem}")))?;
@@ -215,9 +238,8 @@ impl Platform {
 
     /// Looks whether an address may be called. A name that leads nowhere so far may be there later.
     async fn check_reach(&self, url: &Url) -> std::result::Result<(), Unreachable> {
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        match self.outgoing.check(host, port).await {
+        let (host, port) = host_and_port(url);
+        match self.outgoing.check(&host, port).await {
             Err(problem @ Unreachable::NotPublic) => Err(problem),
             _ => Ok(()),
         }
@@ -280,13 +302,22 @@ impl Platform {
         Ok(Some(opened))
     }
 
-    /// Where a project answers by itself; `None` for a database and HTTP.
+    /// Where a project answers by itself; `None` for a database and HTTP. Empty where it is not asked.
     fn own_url(&self, project: &Project, facts: ProjectFacts, kind: MonitorKind) -> Option<String> {
         match (kind, &project.kind) {
             (MonitorKind::Tcp, _) => {
                 Some(format!("tcp://{}:{}", project.slug, project.run.port.get()))
             }
-            (MonitorKind::Http, ProjectKind::Database) => None,
+            (MonitorKind::Heartbeat, _) => Some(String::new()),
+            (MonitorKind::Http | MonitorKind::Certificate, ProjectKind::Database) => None,
+            (MonitorKind::Certificate, ProjectKind::App | ProjectKind::Template(_)) => {
+                let port = self
+                    .config
+                    .https_addr
+                    .addr()
+                    .map_or(443, |addr| addr.port());
+                Some(format!("tls://{}:{port}", project.hostname))
+            }
             (MonitorKind::Http, ProjectKind::App | ProjectKind::Template(_)) => {
                 let path = project.run.health_check_path.as_deref().unwrap_or("/");
                 Some(format!("{}{path}", self.project_url(project, facts)))
@@ -294,32 +325,29 @@ impl Platform {
         }
     }
 
-    /// Whether it is a host name of the project itself, which its DNS led to this server.
-    async fn is_own_host(
+    /// The host names of a project itself, which their DNS led to this server.
+    pub(crate) async fn own_hosts(
         &self,
         scope: &WorkspaceScope,
-        project: &Project,
-        url: &Url,
-    ) -> Result<bool> {
-        let host = url.host_str().unwrap_or_default();
-        if !matches!(url.scheme(), "http" | "https") || project.kind == ProjectKind::Database {
-            return Ok(false);
-        }
-        let domains = self.store.list_domains(scope, project.id).await?;
-        Ok(domains.iter().any(|domain| {
-            domain.status == DomainStatus::Active && domain.hostname.as_str() == host
-        }))
+        project_id: ProjectId,
+    ) -> Result<Vec<Hostname>> {
+        let domains = self.store.list_domains(scope, project_id).await?;
+        let active = domains
+            .into_iter()
+            .filter(|domain| domain.status == DomainStatus::Active);
+        Ok(active.map(|domain| domain.hostname).collect())
     }
 
-    /// What is checked of a project.
-    pub(crate) async fn check_target(
+    /// What is checked of a project that has these host names.
+    pub(crate) fn check_target(
         &self,
-        scope: &WorkspaceScope,
         project: &Project,
         facts: ProjectFacts,
         settings: &MonitorSettings,
+        hosts: &[Hostname],
     ) -> Result<Target> {
         let text = match (&settings.check_url, settings.kind) {
+            (_, MonitorKind::Heartbeat) => return Ok(Target::Heartbeat),
             (Some(text), _) => text.clone(),
             (None, MonitorKind::Tcp) => {
                 return Ok(Target::Replica {
@@ -327,23 +355,28 @@ impl Platform {
                     port: project.run.port.get(),
                 });
             }
-            (None, MonitorKind::Http) => self
-                .own_url(project, facts, MonitorKind::Http)
-                .unwrap_or_default(),
+            (None, kind) => self.own_url(project, facts, kind).unwrap_or_default(),
         };
         let broken = |problem: &str| Error::internal("a monitor's settings are broken", problem);
         let (kind, url) = parse_url(&text).map_err(broken)?;
+        let (host, port) = host_and_port(&url);
         if kind == MonitorKind::Tcp {
-            return Ok(Target::Port {
-                host: url.host_str().unwrap_or_default().to_owned(),
-                port: url.port().unwrap_or_default(),
-            });
+            return Ok(Target::Port { host, port });
         }
-        let Some(via) = self.way_to(scope, project, &url).await? else {
+        let Some(via) = self.way_to(project, &url, hosts) else {
             return Ok(Target::Nowhere(
                 "this server's proxy does not listen for it",
             ));
         };
+        if kind == MonitorKind::Certificate {
+            let days = settings.certificate_warn_days;
+            return Ok(Target::Certificate {
+                host,
+                port,
+                via,
+                days,
+            });
+        }
         Ok(Target::Page {
             url,
             via,
@@ -352,21 +385,23 @@ impl Platform {
         })
     }
 
-    /// Which way an address of HTTP is reached; `None` if it is the project's own and there is no listener for it.
-    async fn way_to(
-        &self,
-        scope: &WorkspaceScope,
-        project: &Project,
-        url: &Url,
-    ) -> Result<Option<Via>> {
-        if !self.is_own_host(scope, project, url).await? {
-            return Ok(Some(Via::Name));
+    /// Which way an address is reached; `None` if it is the project's own and there is no listener for it.
+    fn way_to(&self, project: &Project, url: &Url, hosts: &[Hostname]) -> Option<Via> {
+        if !is_own_host(project, url, hosts) {
+            return Some(Via::Name);
         }
+        let config = &self.config;
         let listener = match url.scheme() {
-            "https" => self.config.https_addr.addr(),
-            _ => self.config.http_addr.addr(),
+            "https" | "tls" => config.https_addr.addr(),
+            _ => config.http_addr.addr(),
         };
-        Ok(listener.map(|listener| Via::Proxy(from_here(listener))))
+        Some(Via::Proxy {
+            listener: from_here(listener?),
+            headed: match config.proxy_protocol {
+                true => config.visitor_proxies.as_slice().into(),
+                false => [].into(),
+            },
+        })
     }
 
     async fn uptime_view(
@@ -401,6 +436,10 @@ impl Platform {
             timeout_ms: settings.timeout_ms,
             failures_before_down: settings.failures_before_down,
             notify_email: settings.notify_email.map(|email| email.to_string()),
+            certificate_warn_days: settings.certificate_warn_days,
+            certificate_expires_at: monitor.certificate.expires_at,
+            heartbeat_grace_sec: settings.heartbeat_grace_seconds,
+            last_heartbeat_at: monitor.heartbeat_at,
             status,
             reason: condition.reason.filter(|_| is_noted),
             since: is_noted.then_some(condition.since),
@@ -424,10 +463,15 @@ impl Platform {
     }
 }
 
-fn webhook_place(
-    workspace_id: tose_api::WorkspaceId,
-    project_id: tose_api::ProjectId,
-) -> Place<'static> {
+/// Whether an address is at one of the project's own host names.
+fn is_own_host(project: &Project, url: &Url, hosts: &[Hostname]) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    matches!(url.scheme(), "http" | "https" | "tls")
+        && project.kind != ProjectKind::Database
+        && hosts.iter().any(|own| own.as_str() == host)
+}
+
+fn webhook_place(workspace_id: tose_api::WorkspaceId, project_id: ProjectId) -> Place<'static> {
     Place::UptimeWebhook {
         workspace_id,
         project_id,

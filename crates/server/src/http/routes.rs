@@ -32,6 +32,7 @@ use tose_api::github::{
 };
 use tose_api::job::{CreateJob, JobView};
 use tose_api::log::{LogPage, LogStats};
+use tose_api::maintenance::{CreateMaintenance, MaintenanceView};
 use tose_api::member::*;
 use tose_api::metrics::MetricsView;
 use tose_api::notification::{
@@ -41,7 +42,7 @@ use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, Up
 use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::schedule::{ScheduleView, SetSchedule};
 use tose_api::template::{CreateInstance, DeployInstance, TemplateView};
-use tose_api::uptime::{CheckView, SetUptime, UptimeView};
+use tose_api::uptime::{CheckView, HeartbeatReceived, HeartbeatUrl, SetUptime, UptimeView};
 use tose_api::wallet::*;
 use tose_api::workspace::*;
 use tose_model::log::MAX_SEARCH_CHARS;
@@ -53,8 +54,9 @@ use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git, git_push,
-    github, hook, job, log, log_socket, member, metrics, notification, openapi, payment, project,
-    push, registry, schedule, system, template, uptime, wallet, workspace,
+    github, heartbeat, hook, job, log, log_socket, maintenance, member, metrics, notification,
+    openapi, payment, project, push, registry, schedule, system, template, uptime, wallet,
+    workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -108,6 +110,7 @@ pub(crate) fn routes() -> Vec<Route> {
     const SIGNED: &str = "Signed with a project's secret, it deploys that project. An unknown repository is nobody's: nothing happens.";
     const NO_PAYMENTS: (&str, &str) = ("no_payments", "this server takes none, or not in this way");
     const NOTICE: &str = "What is not signed as the provider documents is refused. Told of again, it changes nothing.";
+    const BEAT: &str = "The token is the proof. What is sent along is not read.";
     const NO_APP: (&str, &str) = ("no_github_app", "the server has no GitHub App");
     const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
     const QUOTA: (&str, &str) = ("quota_exceeded", "the workspace may not use that much");
@@ -178,6 +181,14 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/api/operator/payments", OPERATOR, get(payment::payments), doc("list_payments", "What providers told of, newest first").pages::<PaymentView>().query("status", "Only those that stand like this", json!({"type": "string", "enum": ["credited", "review", "resolved"]}))),
         route("POST", "/api/operator/payments/{id}/resolve", OPERATOR, post(payment::resolve), doc("resolve_payment", "Say what a payment in review is").takes::<ResolvePayment>().gives::<PaymentView>().conflict("conflict", "nobody has to look at it, or it was credited").conflict("wrong_currency", "its amount cannot be credited")),
 
+        route("GET", w("/maintenance"), MEMBER, get(maintenance::list), doc("list_maintenances", "Times in which failures are expected, the latest first").lists::<MaintenanceView>().text("Those that ended are kept for 90 days.")),
+        route("POST", w("/maintenance"), ADMIN, post(maintenance::create), doc("create_maintenance", "Say when failures are expected").takes::<CreateMaintenance>().creates::<MaintenanceView>().text("Checks go on meanwhile, but count for nothing: neither in percentages nor as incidents, and nobody is told of a failure.").conflict("too_many_maintenances", "100 of them have not ended")),
+        route("DELETE", w("/maintenance/{id}"), ADMIN, delete(maintenance::delete), doc("delete_maintenance", "Expect no failures any more").gives::<Deleted>()),
+        route("GET", "/api/heartbeats/{token}", ANYBODY, get(heartbeat::done), doc("get_heartbeat", "Say that a job has done its work").gives::<HeartbeatReceived>().text(BEAT)),
+        route("POST", "/api/heartbeats/{token}", ANYBODY, post(heartbeat::done), doc("send_heartbeat", "Say that a job has done its work").gives::<HeartbeatReceived>().text(BEAT)),
+        route("GET", "/api/heartbeats/{token}/fail", ANYBODY, get(heartbeat::failed), doc("get_failed_heartbeat", "Say that a job has failed").gives::<HeartbeatReceived>().text(BEAT)),
+        route("POST", "/api/heartbeats/{token}/fail", ANYBODY, post(heartbeat::failed), doc("send_failed_heartbeat", "Say that a job has failed").gives::<HeartbeatReceived>().text(BEAT)),
+
         route("GET", w("/projects"), MEMBER, get(project::list), doc("list_projects", "The projects").pages::<ProjectView>()).kept(),
         route("POST", w("/projects"), ADMIN, post(project::create), doc("create_project", "Make a project").takes::<CreateProject>().creates::<ProjectView>().costs().conflict("taken", "the slug is in use").conflict("one_replica_only", "a project with volumes has one replica")),
         route("GET", p(""), MEMBER, get(project::get), doc("get_project", "A project").gives::<ProjectView>()).kept(),
@@ -188,6 +199,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", p("/uptime"), MEMBER, get(uptime::get), doc("get_uptime", "How a project is checked, whether it is up, and how it has been").gives::<UptimeView>()),
         route("PUT", p("/uptime"), ADMIN, put(uptime::set), set_uptime(doc("set_uptime", "Check a project, or change how"))),
         route("GET", p("/uptime/checks"), MEMBER, get(uptime::checks), which_checks(doc("list_checks", "Its checks of the last seven days, the newest first"))),
+        route("POST", p("/uptime/heartbeat"), ADMIN, post(heartbeat::create), heartbeat_url(doc("create_heartbeat", "Make the address that a job calls, in place of the one there is"))),
         route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", p("/stop"), ADMIN, post(project::stop), doc("stop_project", "Stop a project, whatever it does").gives::<ProjectView>()),
         route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
@@ -255,6 +267,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", d("/uptime"), MEMBER, get(uptime::get), doc("get_database_uptime", "How a database is checked, whether it is up, and how it has been").gives::<UptimeView>()),
         route("PUT", d("/uptime"), ADMIN, put(uptime::set), set_uptime(doc("set_database_uptime", "Check a database, or change how"))),
         route("GET", d("/uptime/checks"), MEMBER, get(uptime::checks), which_checks(doc("list_database_checks", "Its checks of the last seven days, the newest first"))),
+        route("POST", d("/uptime/heartbeat"), ADMIN, post(heartbeat::create), heartbeat_url(doc("create_database_heartbeat", "Make the address that a job calls, in place of the one there is"))),
         route("POST", d("/exec"), ADMIN, post(exec::run), doc("exec_in_database", "Run a command beside its server").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "its server does not run")),
         socket(d("/exec"), ADMIN, get(exec::attach), attached(doc("attach_exec_in_database", "A command beside its server, with its input and output"))),
         socket(d("/connect"), ADMIN, get(exec::connect), doc("connect_database", "The database's own client, logged in, in a terminal").engine().query("cols", "The terminal's columns", json!({"type": "integer", "minimum": 1, "maximum": 1000})).query("rows", "The terminal's rows", json!({"type": "integer", "minimum": 1, "maximum": 1000})).text("Frames are those of commands. The password goes the server's own way: it is in no address and no argument.").conflict("not_running", "its server does not run")),
@@ -291,6 +304,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", t("/uptime"), MEMBER, get(uptime::get), doc("get_instance_uptime", "How an instance is checked, whether it is up, and how it has been").gives::<UptimeView>()),
         route("PUT", t("/uptime"), ADMIN, put(uptime::set), set_uptime(doc("set_instance_uptime", "Check an instance, or change how"))),
         route("GET", t("/uptime/checks"), MEMBER, get(uptime::checks), which_checks(doc("list_instance_checks", "Its checks of the last seven days, the newest first"))),
+        route("POST", t("/uptime/heartbeat"), ADMIN, post(heartbeat::create), heartbeat_url(doc("create_instance_heartbeat", "Make the address that a job calls, in place of the one there is"))),
         route("POST", t("/start"), MEMBER, post(project::start), doc("start_instance", "Start a stopped instance").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", t("/stop"), ADMIN, post(project::stop), doc("stop_instance", "Stop an instance").gives::<ProjectView>()),
         route("POST", t("/restart"), MEMBER, post(project::restart), doc("restart_instance", "Replace its replicas").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
@@ -406,6 +420,11 @@ fn over_time(doc: Doc) -> Doc {
 #[rustfmt::skip]
 fn set_uptime(doc: Doc) -> Doc {
     doc.takes::<SetUptime>().gives::<UptimeView>().text("What is not sent keeps its value. The project's own host names are asked for at this server's proxy; other addresses have to be public. After `failures_before_down` failures in a row it is down; its log, `notify_email` and the webhook are told then, and when it answers again.").conflict("conflict", "it was changed at the same moment").conflict("no_mail", "this server sends no mail")
+}
+
+#[rustfmt::skip]
+fn heartbeat_url(doc: Doc) -> Doc {
+    doc.creates::<HeartbeatUrl>().text("It is in this answer only. Called by GET, HEAD or POST it says that the job has done its work, with `/fail` after it that it has not. The monitor's kind has to be `heartbeat`: then it is down when none came within `check_interval_sec` and `heartbeat_grace_sec`.").conflict("not_heartbeat", "the monitor waits for no heartbeats")
 }
 
 #[rustfmt::skip]

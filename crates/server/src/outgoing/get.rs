@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
@@ -13,19 +14,41 @@ use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tose_api::Timestamp;
+use tose_api::domain_settings::IpRange;
 
-use super::{MAX_ANSWER, Outgoing, Unreachable};
+use super::{MAX_ANSWER, Met, Outgoing, Unreachable};
 
 /// Which way an address is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Via {
     /// Where its name leads, if that may be called.
     Name,
     /// This listener of the server's own proxy, which knows the name.
-    Proxy(SocketAddr),
+    Proxy {
+        listener: SocketAddr,
+        /// From which addresses the proxy wants each connection to begin with a header of the PROXY protocol.
+        headed: Arc<[IpRange]>,
+    },
 }
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// An address of HTTP or HTTPS.
+    pub(crate) url: &'a reqwest::Url,
+    /// How it is reached.
+    pub(crate) via: &'a Via,
+    /// Whether the body is read.
+    pub(crate) wants_body: bool,
+    /// The time by which its certificate is judged.
+    pub(crate) now: Timestamp,
+}
+
+/// A header of version 2 by which a proxy says that it speaks for itself, as its checks do.
+const LOCAL: [u8; 16] = *b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 /// What was answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,32 +60,44 @@ pub(crate) struct Page {
 }
 
 impl Outgoing {
-    /// Asks for an address of HTTP or HTTPS.
+    /// Asks for an address of HTTP or HTTPS. What is learned of its certificate is there also if it fails.
     ///
     /// # Errors
     /// When no answer came, or nobody vouches for the other side.
-    pub(crate) async fn get(
-        &self,
-        url: &reqwest::Url,
-        via: Via,
-        wants_body: bool,
-    ) -> Result<Page, Unreachable> {
+    pub(crate) async fn get(&self, ask: Ask<'_>, met: &Met) -> Result<Page, Unreachable> {
+        let url = ask.url;
         let host = url.host_str().ok_or(Unreachable::Unknown)?;
         let port = url.port_or_known_default().ok_or(Unreachable::Unknown)?;
         let request = request(url, host)?;
-        let is_secure = url.scheme() == "https";
-        let stream = match via {
-            Via::Proxy(addr) => TcpStream::connect(addr)
-                .await
-                .map_err(|_| Unreachable::NoConnection)?,
-            Via::Name => self.connect(host, port).await?,
-        };
-        if is_secure {
-            let stream = self.secure(host, stream).await?;
-            Box::pin(exchange(stream, request, wants_body)).await
+        let stream = self.reach_by(ask.via, host, port).await?;
+        if url.scheme() == "https" {
+            let stream = self.meet(host, stream, ask.now, met).await?;
+            Box::pin(exchange(stream, request, ask.wants_body)).await
         } else {
-            Box::pin(exchange(stream, request, wants_body)).await
+            Box::pin(exchange(stream, request, ask.wants_body)).await
         }
+    }
+
+    /// Connects without TLS, to where a host is or to the proxy that knows it.
+    ///
+    /// # Errors
+    /// When no connection came about.
+    pub(super) async fn reach_by(
+        &self,
+        via: &Via,
+        host: &str,
+        port: u16,
+    ) -> Result<TcpStream, Unreachable> {
+        let Via::Proxy { listener, headed } = via else {
+            return self.connect(host, port).await;
+        };
+        let lost = |_| Unreachable::NoConnection;
+        let mut stream = TcpStream::connect(listener).await.map_err(lost)?;
+        let from = stream.local_addr().map_err(lost)?.ip();
+        if headed.iter().any(|range| range.contains(from)) {
+            stream.write_all(&LOCAL).await.map_err(lost)?;
+        }
+        Ok(stream)
     }
 }
 

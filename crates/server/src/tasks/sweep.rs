@@ -110,6 +110,10 @@ async fn sweep(platform: &Platform) -> Result<()> {
         .store
         .forget_old_checks_for_task(platform.now())
         .await?;
+    platform
+        .store
+        .forget_old_maintenances_for_task(platform.now())
+        .await?;
     sweep_logs(platform).await
 }
 

@@ -50,7 +50,8 @@ fn routes() -> Vec<Route> {
 }
 
 /// Routes that answer nobody 200 without input, and what they answer instead.
-const OPEN_ROUTES: [(&str, u16); 9] = [
+const OPEN_ROUTES: [(&str, u16); 10] = [
+    ("/api/heartbeats/", 404),
     ("/api/auth/register", 415),
     ("/api/auth/login", 415),
     ("/api/auth/password/forgot", 415),

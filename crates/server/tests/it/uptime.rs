@@ -1,5 +1,8 @@
 //! Uptime: checks, what they make of a project, and who is told.
 
+mod certificate;
+mod heartbeat;
+mod maintenance;
 pub(crate) mod site;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use tose_api::uptime::{CheckView, MonitorKind, UptimeStatus};
 use tose_api::{ProjectId, Timestamp};
 use tose_model::IdGen;
 use tose_model::secret::Sealed;
-use tose_model::uptime::{Condition, Seen};
+use tose_model::uptime::{CertificateWatch, Condition, Seen};
 use tose_store::{CheckOutcome, CheckSum, Error, Monitor, MonitorSettings};
 
 use crate::harness::Lab;
@@ -28,11 +28,15 @@ fn monitor(lab: &Lab, project_id: ProjectId) -> Monitor {
             discord_webhook: Some(Sealed::from_bytes(vec![1, 2, 3])),
             discord_origin: Some("https://discord.com".to_owned()),
             notify_email: Some("ops@example.com".parse().expect("an address")),
+            certificate_warn_days: 14,
+            heartbeat_grace_seconds: 60,
         },
         revision: 0,
         condition: Condition::new(lab.now()),
         last_checked_at: None,
         last_response_ms: None,
+        certificate: CertificateWatch::default(),
+        heartbeat_at: None,
     }
 }
 
@@ -64,8 +68,10 @@ async fn found(lab: &Lab, id: ProjectId, seen: Seen, at: Timestamp) -> CheckOutc
             status_code: Some(200),
             response_ms: 7,
             reason,
+            maintenance: false,
         }),
         condition: monitor.condition.next(seen, 1, at).0,
+        certificate: None,
         at,
     }
 }
@@ -214,4 +220,37 @@ async fn it_all_goes_with_the_project() {
     let listed = lab.store.list_incidents(&lab.scope, id, 20).await;
     assert_eq!(listed.expect("a list"), []);
     assert_eq!(lab.store.check().await.expect("checked"), []);
+}
+
+#[tokio::test]
+async fn a_token_is_of_a_monitor_that_waits_for_heartbeats() {
+    let lab = Lab::new().await;
+    let id = lab.project("shop").await;
+    let mut wanted = monitor(&lab, id);
+    set(&lab, &wanted).await.expect("set");
+    let (hash, event) = ([7; 32], lab.event());
+    let token = async |event| {
+        lab.store
+            .set_heartbeat_token(&lab.scope, id, &hash, event)
+            .await
+    };
+    let refused = token(&event).await;
+    assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
+    wanted.revision = 1;
+    wanted.settings.kind = MonitorKind::Heartbeat;
+    set(&lab, &wanted).await.expect("set");
+    token(&event).await.expect("set");
+    let at = lab.in_seconds(9);
+    assert!(lab.store.note_heartbeat(&hash, at).await.expect("noted"));
+    // A clock that was set back takes nothing away.
+    let earlier = lab.store.note_heartbeat(&hash, lab.now()).await;
+    assert!(earlier.expect("noted"));
+    assert_eq!(read(&lab, id).await.heartbeat_at, Some(at));
+    assert_eq!(lab.store.check().await.expect("checked"), []);
+    wanted.revision = 2;
+    wanted.settings.kind = MonitorKind::Tcp;
+    set(&lab, &wanted).await.expect("set");
+    let found = lab.store.find_heartbeat(&hash).await.expect("asked");
+    assert_eq!(found, None);
+    assert_eq!(read(&lab, id).await.heartbeat_at, None);
 }

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use crate::harness::eventually;
 
@@ -36,6 +36,7 @@ struct State {
     /// Head and body of each request.
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    acceptor: Mutex<Option<TlsAcceptor>>,
 }
 
 /// A site.
@@ -55,23 +56,34 @@ impl Site {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
         let made = made.expect("a certificate");
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
-            .expect("a configuration");
-        Self::serve(Some(TlsAcceptor::from(Arc::new(config)))).await
+        Self::start_with_chain(vec![made.cert.der().clone()], key).await
     }
 
-    async fn serve(acceptor: Option<TlsAcceptor>) -> Self {
+    /// With this certificate and what vouches for it.
+    pub(super) async fn start_with_chain(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivatePkcs8KeyDer<'static>,
+    ) -> Self {
+        Self::serve(Some(acceptor(chain, key))).await
+    }
+
+    /// Shows another certificate from now on.
+    pub(super) fn renew(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivatePkcs8KeyDer<'static>,
+    ) {
+        *self.state.acceptor.lock().expect("no panic") = Some(acceptor(chain, key));
+    }
+
+    async fn serve(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("its address");
         let state = Arc::new(State {
             behaviour: Mutex::new(Behaviour::WELL),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
+            acceptor: Mutex::new(tls),
         });
         let mut serving = JoinSet::new();
         let shared = Arc::clone(&state);
@@ -79,7 +91,7 @@ impl Site {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                connections.spawn(accept(stream, acceptor.clone(), Arc::clone(&shared)));
+                connections.spawn(accept(stream, Arc::clone(&shared)));
             }
         });
         Self {
@@ -119,7 +131,19 @@ impl Site {
     }
 }
 
-async fn accept(stream: TcpStream, acceptor: Option<TlsAcceptor>, state: Arc<State>) {
+fn acceptor(chain: Vec<CertificateDer<'static>>, key: PrivatePkcs8KeyDer<'static>) -> TlsAcceptor {
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, key.into())
+        .expect("a configuration");
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn accept(stream: TcpStream, state: Arc<State>) {
+    let acceptor = state.acceptor.lock().expect("no panic").clone();
     // What the other side breaks off is its own matter.
     let _ = match acceptor {
         None => answer(stream, &state).await,
