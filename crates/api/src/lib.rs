@@ -34,6 +34,7 @@ pub mod project;
 pub mod quantity;
 pub mod registry;
 pub mod schedule;
+pub mod status_page;
 pub mod template;
 pub mod time;
 pub mod uptime;

@@ -46,6 +46,7 @@ mod reference;
 mod registry;
 pub(crate) mod schedule;
 pub(crate) mod status;
+pub(crate) mod status_page;
 mod template;
 mod topup;
 mod upload;
@@ -130,6 +131,8 @@ pub struct Platform {
     /// Until when the certificate of all names that the platform gives is good.
     pub(crate) wildcard: wildcard::GoodUntil,
     pub(crate) limits: Limits,
+    /// What everybody was shown lately.
+    pub(crate) status_pages: status_page::KeptPages,
     pub(crate) liveness: Liveness,
     pub(crate) next_due: NextDue,
     pub(crate) known_keys: KnownKeys,

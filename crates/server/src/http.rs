@@ -39,6 +39,7 @@ mod registry;
 mod reply;
 mod routes;
 mod schedule;
+mod status_page;
 mod system;
 mod template;
 mod uptime;

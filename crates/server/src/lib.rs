@@ -285,6 +285,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         certificates: tose_proxy::certificates::Folder::of(&config.data_dir),
         wildcard: Default::default(),
         limits: Limits::new(&config, &parts.clock),
+        status_pages: Default::default(),
         next_due: app::schedule::NextDue::default(),
         liveness: Default::default(),
         known_keys: Default::default(),

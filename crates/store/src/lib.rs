@@ -48,6 +48,7 @@ mod row;
 mod schedule;
 mod session;
 mod setting;
+mod status_page;
 mod uptime;
 mod uptime_history;
 mod usage;
@@ -93,6 +94,7 @@ pub use push::{NewPushDelivery, PushCandidate};
 pub use registry::RegistryLogin;
 pub use schedule::Run as ScheduleRun;
 pub use session::{NewSession, Session};
+pub use status_page::{ShownIncident, ShownProject, StatusPage};
 pub use uptime::{Monitor, MonitorSettings};
 pub use uptime_history::{CheckOutcome, CheckSum};
 pub use usage::{

@@ -205,7 +205,7 @@ impl Store {
     }
 }
 
-fn hour_of(time: Timestamp) -> i64 {
+pub(crate) fn hour_of(time: Timestamp) -> i64 {
     time.as_nanos().div_euclid(NANOS_PER_HOUR)
 }
 

@@ -58,6 +58,11 @@ const PLACES: [Place; 5] = [
                 "mails the owners of the workspace that a payment was credited to, which no caller has named",
             ),
             permit(
+                "crates/server/src/app/status_page.rs",
+                "public_page",
+                "is for everybody; what is read is of the workspace that shows it",
+            ),
+            permit(
                 "crates/server/src/app/payment.rs",
                 "note_refund",
                 "is for operators, who are members of no workspace",

@@ -236,7 +236,10 @@ pub(crate) async fn frame(
     span.in_scope(|| tracing::debug!(%method, path, route, status, elapsed_ms, "answered"));
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id_value);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What everybody may see says itself for how long it is good.
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

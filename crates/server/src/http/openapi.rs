@@ -279,6 +279,10 @@ fn path_parameter(name: &str) -> (&'static str, Value) {
             "The token",
             json!({"type": "string", "pattern": "^[0-9a-f]{40}$"}),
         ),
+        "badge" => (
+            "The slug of what the badge is of, and `.svg`",
+            json!({"type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?\\.svg$", "examples": ["shop.svg"]}),
+        ),
         "user_id" => ("The member's account", uuid),
         "key_id" => ("The key's id", uuid),
         "month" => (

@@ -41,6 +41,7 @@ use tose_api::notification::{
 use tose_api::project::{CreateProject, ProjectView, ScaleProject, StatusView, UpdateProject};
 use tose_api::registry::{RegistryView, SetRegistry};
 use tose_api::schedule::{ScheduleView, SetSchedule};
+use tose_api::status_page::{PublicStatus, SetStatusPage, StatusPageView};
 use tose_api::template::{CreateInstance, DeployInstance, TemplateView};
 use tose_api::uptime::{CheckView, HeartbeatReceived, HeartbeatUrl, SetUptime, UptimeView};
 use tose_api::wallet::*;
@@ -55,8 +56,8 @@ use crate::http::kept::{self, Kept};
 use crate::http::{
     accept, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git, git_push,
     github, heartbeat, hook, job, log, log_socket, maintenance, member, metrics, notification,
-    openapi, payment, project, push, registry, schedule, system, template, uptime, wallet,
-    workspace,
+    openapi, payment, project, push, registry, schedule, status_page, system, template, uptime,
+    wallet, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -184,6 +185,12 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", w("/maintenance"), MEMBER, get(maintenance::list), doc("list_maintenances", "Times in which failures are expected, the latest first").lists::<MaintenanceView>().text("Those that ended are kept for 90 days.")),
         route("POST", w("/maintenance"), ADMIN, post(maintenance::create), doc("create_maintenance", "Say when failures are expected").takes::<CreateMaintenance>().creates::<MaintenanceView>().text("Checks go on meanwhile, but count for nothing: neither in percentages nor as incidents, and nobody is told of a failure.").conflict("too_many_maintenances", "100 of them have not ended")),
         route("DELETE", w("/maintenance/{id}"), ADMIN, delete(maintenance::delete), doc("delete_maintenance", "Expect no failures any more").gives::<Deleted>()),
+        route("GET", w("/status-page"), MEMBER, get(status_page::get), doc("get_status_page", "What everybody is shown").gives::<StatusPageView>()),
+        route("PUT", w("/status-page"), ADMIN, put(status_page::set), doc("set_status_page", "Say what everybody is shown").takes::<SetStatusPage>().gives::<StatusPageView>().text("What is not sent keeps its value. Everybody sees how what is named is and has been, and the titles of maintenances; neither addresses nor reasons, and nothing of what is not named.")),
+        route("GET", "/status/{slug}", ANYBODY, get(status_page::html), doc("show_status", "A workspace's status page").raw("text/html").text("404 for a workspace that has none, as for one that is not there.")),
+        route("GET", "/api/status/{slug}", ANYBODY, get(status_page::json), doc("get_status_of_workspace", "What a workspace's status page shows").gives::<PublicStatus>()),
+        route("GET", "/api/status/{slug}/badge.svg", ANYBODY, get(status_page::badge), doc("get_badge", "How all of a status page is, as an image").raw("image/svg+xml")),
+        route("GET", "/api/status/{slug}/badge/{badge}", ANYBODY, get(status_page::project_badge), doc("get_project_badge", "How one thing on a status page is, as an image").raw("image/svg+xml")),
         route("GET", "/api/heartbeats/{token}", ANYBODY, get(heartbeat::done), doc("get_heartbeat", "Say that a job has done its work").gives::<HeartbeatReceived>().text(BEAT)),
         route("POST", "/api/heartbeats/{token}", ANYBODY, post(heartbeat::done), doc("send_heartbeat", "Say that a job has done its work").gives::<HeartbeatReceived>().text(BEAT)),
         route("GET", "/api/heartbeats/{token}/fail", ANYBODY, get(heartbeat::failed), doc("get_failed_heartbeat", "Say that a job has failed").gives::<HeartbeatReceived>().text(BEAT)),

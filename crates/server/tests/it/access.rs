@@ -37,6 +37,7 @@ fn routes() -> Vec<Route> {
                 .replace("{user_id}", ID)
                 .replace("{key_id}", ID)
                 .replace("{token}", &"0".repeat(40))
+                .replace("{badge}", "shop.svg")
                 .replace("{month}", "2026-01")
                 .replace("{key}", "A");
             Route {
@@ -50,7 +51,9 @@ fn routes() -> Vec<Route> {
 }
 
 /// Routes that answer nobody 200 without input, and what they answer instead.
-const OPEN_ROUTES: [(&str, u16); 10] = [
+const OPEN_ROUTES: [(&str, u16); 12] = [
+    ("/api/status/", 404),
+    ("/status/", 404),
     ("/api/heartbeats/", 404),
     ("/api/auth/register", 415),
     ("/api/auth/login", 415),

@@ -3,7 +3,9 @@
 mod certificate;
 mod heartbeat;
 mod maintenance;
+mod proxy;
 pub(crate) mod site;
+mod status_page;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

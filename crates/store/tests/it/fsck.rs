@@ -21,7 +21,7 @@ const GONE_REFERENCE: &str = "rows refer to others that are gone";
 const NOBODYS_LOGIN: &str = "a login or reset belongs to nobody";
 
 /// Statements that break a store of [`furnished`], and exactly what is found then.
-const BREACHES: [(&str, &[&str]); 18] = [
+const BREACHES: [(&str, &[&str]); 19] = [
     (
         "UPDATE members SET role = 'admin' WHERE role = 'owner'",
         &["a workspace has no owner"],
@@ -76,6 +76,13 @@ const BREACHES: [(&str, &[&str]); 18] = [
          SELECT id, workspace_id, 1, 'http', 60, '2xx', 500, 2, 1, 'down', 0, 2, 'it answered 500', 0, 0
              FROM projects WHERE slug = 'shop'",
         &["a project that is down has no open incident, or one that is not has one"],
+    ),
+    (
+        "INSERT INTO monitors (project_id, workspace_id, enabled, kind, interval_seconds, expected_status,
+             timeout_ms, failures_before_down, revision, status, since, failures, created_at, updated_at, heartbeat_hash)
+         SELECT id, workspace_id, 1, 'tcp', 60, '2xx', 500, 2, 1, 'up', 0, 2, 0, 0, x'00'
+             FROM projects WHERE slug = 'shop'",
+        &["a monitor that waits for no heartbeats has a token for them"],
     ),
     (
         "UPDATE projects SET generation = 0 WHERE slug = 'shop'",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::Connection;
+
 use tose_api::envelope::Paging;
 use tose_api::uptime::{CheckView, MonitorKind, UptimeStatus};
 use tose_api::{ProjectId, Timestamp};
@@ -253,4 +255,56 @@ async fn a_token_is_of_a_monitor_that_waits_for_heartbeats() {
     let found = lab.store.find_heartbeat(&hash).await.expect("asked");
     assert_eq!(found, None);
     assert_eq!(read(&lab, id).await.heartbeat_at, None);
+}
+
+/// A database as the versions before certificates and heartbeats left it.
+#[tokio::test]
+async fn monitors_of_before_there_were_other_kinds_keep_all_they_have() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("old.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true)
+        .foreign_keys(false);
+    let mut old = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .expect("a database");
+    let mut migrator = sqlx::migrate!("./migrations");
+    let before = migrator.migrations.iter().filter(|one| one.version < 23);
+    migrator.migrations = before.cloned().collect::<Vec<_>>().into();
+    migrator.run(&mut old).await.expect("migrated");
+    let id = "01890000-0000-7000-8000-000000000001";
+    for statement in [
+        format!(
+            "INSERT INTO monitors (project_id, workspace_id, enabled, kind, interval_seconds, expected_status,
+                 timeout_ms, failures_before_down, revision, status, since, failures, reason, created_at, updated_at)
+             VALUES ('{id}', '{id}', 1, 'tcp', 60, '2xx', 100, 2, 7, 'down', 1, 3, 'why', 1, 1)"
+        ),
+        format!("INSERT INTO incidents (project_id, started_at, reason) VALUES ('{id}', 1, 'why')"),
+        format!("INSERT INTO checks (project_id, at, ok, response_ms, reason) VALUES ('{id}', 1, 0, 5, 'why')"),
+        format!("INSERT INTO check_hours (project_id, hour, total, good) VALUES ('{id}', 0, 4, 3)"),
+    ] {
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement));
+        query.execute(&mut old).await.expect("written");
+    }
+    old.close().await.expect("closed");
+    let store = tose_store::Store::open(&path).await.expect("migrated");
+    let scope = tose_model::access::WorkspaceScope::for_task(id.parse().expect("an id"));
+    let id: ProjectId = id.parse().expect("an id");
+    let monitors = store.list_monitors_for_task().await.expect("a list");
+    assert_eq!(monitors.len(), 1);
+    assert_eq!(
+        (monitors[0].settings.kind, monitors[0].revision),
+        (MonitorKind::Tcp, 7)
+    );
+    assert_eq!(monitors[0].settings.certificate_warn_days, 14);
+    let incidents = store.list_incidents(&scope, id, 9).await.expect("a list");
+    assert_eq!((incidents.len(), incidents[0].ended_at), (1, None));
+    let paging = Paging::new(None, None).expect("a page");
+    let checks = store.list_checks(&scope, id, (None, None), paging).await;
+    assert_eq!(checks.expect("a list").1, 1);
+    let sums = store
+        .sum_checks(&scope, id, [Timestamp::from_nanos(0)])
+        .await;
+    assert_eq!(sums.expect("sums"), [CheckSum { total: 4, good: 3 }]);
 }
