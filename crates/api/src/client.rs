@@ -48,6 +48,7 @@ pub use log::{FindLogs, LogEvent, LogFilter, LogFormat, LogQuery, LogStream};
 pub use project::MetricsQuery;
 pub use server_url::{InvalidServerUrl, ServerUrl};
 pub use transport::Download;
+pub use uptime::ChecksQuery;
 pub use wallet::UsageQuery;
 
 use transport::Transport;

@@ -6,9 +6,9 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, db, deploy, deployments, domains, down, drains, env, exec, explain, generate, git,
-    github, init, jobs, keys, login, logs, members, open, registry, rollback, scale, schedules,
-    template, up, usage, wallet,
+    completions, db, deploy, deployments, domains, down, drains, env, events, exec, explain,
+    generate, git, github, init, jobs, keys, login, logs, members, metrics, open, registry,
+    rollback, scale, schedules, template, up, uptime, usage, wallet,
 };
 use crate::exit;
 
@@ -69,6 +69,10 @@ pub(crate) enum Command {
     Status,
     /// Show what the project's replicas write, or how a build went
     Logs(logs::LogsArgs),
+    /// Plot what the project used and served over time
+    Metrics(metrics::MetricsArgs),
+    /// Show whether the project answers and how it has been, and have it checked
+    Uptime(uptime::UptimeArgs),
     /// Say why a deployment failed, or what is wrong by what was written
     Explain(explain::ExplainArgs),
     /// List the services that get the project's log lines, add, test or remove one
@@ -114,6 +118,8 @@ pub(crate) enum Command {
     Keys(keys::KeysArgs),
     /// List and change the workspace's members
     Members(members::MembersArgs),
+    /// List who did what in the workspace, newest first
+    Events(events::EventsArgs),
     /// Show what the workspace's wallet has, and fill it
     Wallet(wallet::WalletArgs),
     /// Show what each project and database used, and was charged

@@ -9,6 +9,7 @@ pub(crate) mod domains;
 pub(crate) mod down;
 pub(crate) mod drains;
 pub(crate) mod env;
+pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;
 pub(crate) mod generate;
@@ -21,6 +22,7 @@ pub(crate) mod login;
 mod logout;
 pub(crate) mod logs;
 pub(crate) mod members;
+pub(crate) mod metrics;
 pub(crate) mod open;
 mod previews;
 pub(crate) mod registry;
@@ -32,6 +34,7 @@ mod start;
 mod status;
 pub(crate) mod template;
 pub(crate) mod up;
+pub(crate) mod uptime;
 pub(crate) mod usage;
 mod version;
 pub(crate) mod wallet;
@@ -66,6 +69,8 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Rollback(args) => rollback::run(ctx, args).await,
         Command::Status => status::run(ctx).await,
         Command::Logs(args) => logs::run(ctx, args).await,
+        Command::Metrics(args) => metrics::run(ctx, args).await,
+        Command::Uptime(args) => uptime::run(ctx, args).await,
         Command::Explain(args) => explain::run(ctx, args).await,
         Command::Drains(args) => drains::run(ctx, args).await,
         Command::Exec(args) => exec::run(ctx, args).await,
@@ -88,6 +93,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Start => start::run(ctx).await,
         Command::Keys(args) => keys::run(ctx, args).await,
         Command::Members(args) => members::run(ctx, args).await,
+        Command::Events(args) => events::run(ctx, args).await,
         Command::Wallet(args) => wallet::run(ctx, args).await,
         Command::Usage(args) => usage::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),

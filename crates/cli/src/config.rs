@@ -25,6 +25,8 @@ pub(crate) struct Environment {
     config_dir: Option<String>,
     home: Option<String>,
     pub(crate) no_color: bool,
+    /// The terminal shows plain text and nothing else.
+    pub(crate) is_dumb: bool,
 }
 
 impl Environment {
@@ -41,6 +43,7 @@ impl Environment {
             config_dir: variable("TOSE_CONFIG_DIR"),
             home: variable("HOME"),
             no_color: variable("NO_COLOR").is_some(),
+            is_dumb: variable("TERM").is_some_and(|term| term == "dumb"),
         }
     }
 }

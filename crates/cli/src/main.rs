@@ -14,10 +14,13 @@ mod exit;
 mod link;
 mod output;
 mod pages;
+mod plot;
 mod process;
 mod prompt;
 mod qr;
 mod replay;
+mod span;
+mod subject;
 mod terminal;
 mod text;
 mod wait;
@@ -35,9 +38,11 @@ fn main() -> ExitCode {
     let environment = Environment::read();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(stop) => return Output::default().usage(&stop, environment.no_color),
+        Err(stop) => {
+            return Output::default().usage(&stop, environment.no_color || environment.is_dumb);
+        }
     };
-    let output = Output::new(&cli.global, environment.no_color);
+    let output = Output::new(&cli.global, &environment);
     let result = Context::new(output.clone(), cli.global, environment)
         .and_then(|ctx| commands::run(&ctx, cli.command));
     match result {

@@ -20,6 +20,7 @@ use tose_api::client::{self, Refusal};
 use tose_api::{Failure, Kind};
 
 use crate::cli::GlobalArgs;
+use crate::config::Environment;
 use crate::error::Error;
 use crate::exit;
 
@@ -51,6 +52,7 @@ impl Style {
 pub(crate) struct Output {
     is_json: bool,
     is_quiet: bool,
+    is_dumb: bool,
     colors_stdout: bool,
     colors_stderr: bool,
     /// Whether the last line of the terminal is a status that the next text replaces.
@@ -58,11 +60,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new(global: &GlobalArgs, no_color: bool) -> Self {
-        let wants_color = !global.no_color && !no_color;
+    pub(crate) fn new(global: &GlobalArgs, environment: &Environment) -> Self {
+        let Environment {
+            no_color, is_dumb, ..
+        } = *environment;
+        let wants_color = !global.no_color && !no_color && !is_dumb;
         Self {
             is_json: global.json,
             is_quiet: global.quiet,
+            is_dumb,
             colors_stdout: wants_color && io::stdout().is_terminal(),
             colors_stderr: wants_color && io::stderr().is_terminal(),
             has_status: Rc::default(),
@@ -77,6 +83,11 @@ impl Output {
     /// Whether somebody sees results on a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// Whether results may be drawn: somebody sees them, on a terminal that can do more than text.
+    pub(crate) fn draws(&self) -> bool {
+        self.is_terminal() && !self.is_dumb && !self.is_json
     }
 
     /// Whether results have colours.

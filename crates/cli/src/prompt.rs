@@ -13,6 +13,8 @@ const CTRL_C: u8 = 0x03;
 const CTRL_D: u8 = 0x04;
 const BACKSPACE: u8 = 0x08;
 const DELETE: u8 = 0x7f;
+/// More than this on stdin is no secret.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// Whether there is a person to ask.
 pub(crate) fn is_possible(output: &Output) -> bool {
@@ -56,6 +58,20 @@ pub(crate) fn ask_secret(output: &Output, question: &str) -> Result<String> {
     drop(hidden);
     output.end_line();
     answer
+}
+
+/// Asks for a line that the terminal does not show; where nobody can be asked, takes all that stdin has, without the
+/// line's end. `what` names it, such as `the token`.
+pub(crate) fn ask_or_read(output: &Output, question: &str, what: &str) -> Result<String> {
+    if is_possible(output) {
+        return ask_secret(output, question);
+    }
+    let mut text = String::new();
+    let mut stdin = io::stdin().lock().take(MAX_SECRET_BYTES);
+    stdin
+        .read_to_string(&mut text)
+        .with_context(|| format!("cannot read {what} from stdin"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Reads keys up to the end of a line. The terminal hands them over one by one and does nothing

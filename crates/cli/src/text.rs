@@ -8,17 +8,24 @@ use tose_model::money::{Currency, Money};
 
 /// A table with a heading, its columns as wide as their widest cell.
 pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
-    let mut widths = heading.map(|cell| cell.chars().count());
+    let rows: Vec<_> = rows.iter().map(|row| row.to_vec()).collect();
+    table_of(&heading.map(str::to_owned), &rows)
+}
+
+/// The same for a number of columns that is known late; each row has as many as the heading.
+pub(crate) fn table_of(heading: &[String], rows: &[Vec<String>]) -> String {
+    let length = |cell: &String| cell.chars().count();
+    let mut widths: Vec<_> = heading.iter().map(length).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(length(cell));
         }
     }
     let mut text = String::new();
-    for row in std::iter::once(&heading.map(str::to_owned)).chain(rows) {
+    for row in std::iter::once(heading).chain(rows.iter().map(Vec::as_slice)) {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            let padding = " ".repeat(width - cell.chars().count() + 2);
+        for (cell, width) in row.iter().zip(&widths) {
+            let padding = " ".repeat(width - length(cell) + 2);
             line.push_str(cell);
             line.push_str(&padding);
         }
@@ -54,6 +61,17 @@ pub(crate) fn elapsed(duration: Duration) -> String {
         return format!("{} min {} s", seconds / 60, seconds % 60);
     }
     format!("{seconds}.{} s", duration.subsec_millis() / 100)
+}
+
+/// A duration to its two largest units: `42 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`.
+pub(crate) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
 }
 
 /// A number of bytes such as `17 B` or `4.2 MB`.
@@ -121,6 +139,19 @@ mod tests {
     fn durations_are_short() {
         for (millis, text) in [(0, "0.0 s"), (4_250, "4.2 s"), (60_000, "1 min 0 s")] {
             assert_eq!(elapsed(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (200, "3 min 20 s"),
+            (7_500, "2 h 5 min"),
+            (273_600, "3 d 4 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
         }
     }
 

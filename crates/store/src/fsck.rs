@@ -13,7 +13,7 @@ pub struct Finding {
 }
 
 /// Each statement answers the rows that break the rule before it.
-const RULES: [(&str, &str); 26] = [
+const RULES: [(&str, &str); 27] = [
     (
         "a workspace has no owner",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS

@@ -1,12 +1,32 @@
-//! Whether a project answers.
+//! Whether a project or a database answers.
 
-use reqwest::Method;
+use reqwest::{Method, Url};
 
 use super::transport::json;
-use super::{Client, Result};
-use crate::Slug;
-use crate::uptime::{SetUptime, UptimeView};
+use super::{Client, Page, Paging, Result};
+use crate::uptime::{CheckView, SetUptime, UptimeView};
+use crate::{Slug, Timestamp};
 
+/// Which checks are wanted: all that are kept, where neither end is given.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ChecksQuery {
+    /// From this time on.
+    pub start: Option<Timestamp>,
+    /// Before this time.
+    pub end: Option<Timestamp>,
+}
+
+impl ChecksQuery {
+    fn add_to(self, url: &mut Url) {
+        for (name, time) in [("start", self.start), ("end", self.end)] {
+            if let Some(time) = time {
+                url.query_pairs_mut().append_pair(name, &time.to_string());
+            }
+        }
+    }
+}
+
+/// Projects.
 impl Client {
     /// `GET P/uptime`.
     pub async fn get_uptime(&self, workspace: &Slug, project: &Slug) -> Result<UptimeView> {
@@ -24,5 +44,56 @@ impl Client {
     ) -> Result<UptimeView> {
         let url = self.project_url(workspace, project, &["uptime"]);
         self.transport.send(Method::PUT, url, json(body)).await
+    }
+
+    /// `GET P/uptime/checks`: newest first.
+    pub async fn list_checks(
+        &self,
+        workspace: &Slug,
+        project: &Slug,
+        query: ChecksQuery,
+        paging: Paging,
+    ) -> Result<Page<CheckView>> {
+        let mut url = self.project_url(workspace, project, &["uptime", "checks"]);
+        query.add_to(&mut url);
+        self.transport.get_page(url, paging).await
+    }
+}
+
+/// Databases.
+impl Client {
+    /// `GET D/uptime`.
+    pub async fn get_database_uptime(
+        &self,
+        workspace: &Slug,
+        database: &Slug,
+    ) -> Result<UptimeView> {
+        self.transport
+            .get(self.database_url(workspace, database, &["uptime"]))
+            .await
+    }
+
+    /// `PUT D/uptime`: what is not sent keeps its value.
+    pub async fn set_database_uptime(
+        &self,
+        workspace: &Slug,
+        database: &Slug,
+        body: &SetUptime,
+    ) -> Result<UptimeView> {
+        let url = self.database_url(workspace, database, &["uptime"]);
+        self.transport.send(Method::PUT, url, json(body)).await
+    }
+
+    /// `GET D/uptime/checks`: newest first.
+    pub async fn list_database_checks(
+        &self,
+        workspace: &Slug,
+        database: &Slug,
+        query: ChecksQuery,
+        paging: Paging,
+    ) -> Result<Page<CheckView>> {
+        let mut url = self.database_url(workspace, database, &["uptime", "checks"]);
+        query.add_to(&mut url);
+        self.transport.get_page(url, paging).await
     }
 }

@@ -1,9 +1,8 @@
 //! `tose drains`: outside services that get the project's log lines.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use tose_api::Slug;
 use tose_api::client::Client;
@@ -13,9 +12,6 @@ use crate::context::{Context, Target};
 use crate::error::Error;
 use crate::prompt;
 use crate::text;
-
-/// More than this on stdin is no token.
-const MAX_INPUT_BYTES: u64 = 64 * 1024;
 
 #[derive(Args)]
 pub(crate) struct DrainsArgs {
@@ -106,7 +102,7 @@ async fn list(ctx: &Context, client: &Client, target: &Target) -> Result<()> {
 
 async fn add(ctx: &Context, client: &Client, target: &Target, args: AddArgs) -> Result<()> {
     let token = match args.token {
-        true => Some(read_token(ctx)?),
+        true => Some(prompt::ask_or_read(&ctx.output, "Token:", "the token")?),
         false => None,
     };
     let headers: BTreeMap<String, String> = args.headers.into_iter().collect();
@@ -160,18 +156,6 @@ async fn find(client: &Client, target: &Target, name: &Slug) -> Result<DrainView
         list: "tose drains",
     };
     Ok(found.ok_or_else(missing)?)
-}
-
-fn read_token(ctx: &Context) -> Result<String> {
-    if prompt::is_possible(&ctx.output) {
-        return prompt::ask_secret(&ctx.output, "Token:");
-    }
-    let mut text = String::new();
-    let mut stdin = io::stdin().lock().take(MAX_INPUT_BYTES);
-    stdin
-        .read_to_string(&mut text)
-        .context("cannot read the token from stdin")?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn parse_header(text: &str) -> Result<(String, String), String> {

@@ -5,7 +5,6 @@
 //! need no following, so they are asked for page by page and as a download.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,11 +15,11 @@ use tose_api::client::{
 use tose_api::log::{LogLevel, LogLineView, LogPage, LogSource};
 use tose_api::{DeploymentId, Kind, Timestamp};
 
-use crate::clock;
 use crate::context::{Context, Target};
 use crate::download;
 use crate::error::Error;
 use crate::replay::{Replay, split_frame};
+use crate::span::Since;
 
 /// How many lines are shown when nothing else is said.
 const DEFAULT_TAIL: u32 = 100;
@@ -106,49 +105,6 @@ impl LinesArgs {
                 Source::System => LogSource::System,
             }),
             pod: self.pod.clone(),
-        }
-    }
-}
-
-/// A point in time as a person gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Since {
-    Ago(Duration),
-    At(Timestamp),
-}
-
-impl Since {
-    fn time(self) -> Timestamp {
-        match self {
-            Self::Ago(duration) => clock::now().saturating_sub(duration),
-            Self::At(time) => time,
-        }
-    }
-}
-
-impl FromStr for Since {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        if let Ok(time) = text.parse() {
-            return Ok(Self::At(time));
-        }
-        let split = text.len().saturating_sub(1);
-        let number = text
-            .get(..split)
-            .and_then(|number| number.parse::<u32>().ok());
-        let seconds = match text.get(split..) {
-            Some("s") => 1,
-            Some("m") => 60,
-            Some("h") => 60 * 60,
-            Some("d") => 24 * 60 * 60,
-            _ => 0,
-        };
-        match number {
-            Some(number) if seconds > 0 => {
-                Ok(Self::Ago(Duration::from_secs(u64::from(number) * seconds)))
-            }
-            _ => Err("a time is 30s, 10m, 2h, 1d or 2026-01-31T08:00:00Z"),
         }
     }
 }
@@ -418,32 +374,6 @@ fn time_of(frame: &str, format: LogFormat) -> Option<Timestamp> {
         LogFormat::Json => {
             let line: LogLineView = serde_json::from_str(frame).ok()?;
             Some(line.timestamp)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_points_or_durations() {
-        let ago = |seconds| Ok(Since::Ago(Duration::from_secs(seconds)));
-        for (text, seconds) in [
-            ("0s", 0),
-            ("30s", 30),
-            ("10m", 600),
-            ("2h", 7200),
-            ("1d", 86400),
-        ] {
-            assert_eq!(text.parse::<Since>(), ago(seconds));
-        }
-        assert_eq!(
-            "1970-01-01T00:00:00Z".parse(),
-            Ok(Since::At(Timestamp::from_nanos(0)))
-        );
-        for text in ["", "m", "10", "10x", "-1m", "1.5h", "10é", "é"] {
-            assert!(text.parse::<Since>().is_err(), "{text:?}");
         }
     }
 }

@@ -18,6 +18,12 @@ const COMMANDS: &[&str] = &[
     "status",
     "logs",
     "explain",
+    "metrics",
+    "uptime",
+    "uptime show",
+    "uptime on",
+    "uptime off",
+    "uptime checks",
     "drains",
     "drains list",
     "drains add",
@@ -102,6 +108,7 @@ const COMMANDS: &[&str] = &[
     "keys list",
     "keys create",
     "keys revoke",
+    "events",
     "wallet",
     "wallet show",
     "wallet topup",
@@ -135,7 +142,7 @@ fn the_help_of_each_command_is_known() {
 fn no_command_is_missing_above() {
     let sandbox = Sandbox::new();
     for parent in [
-        "", "db", "domains", "env", "keys", "members", "template", "wallet",
+        "", "db", "domains", "env", "keys", "members", "template", "uptime", "wallet",
     ] {
         let mut arguments: Vec<_> = parent.split_whitespace().collect();
         arguments.push("--help");

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 /// Both ends of a terminal: what a person has, and what a program has.
 pub(crate) fn terminal() -> (File, File) {
@@ -18,6 +19,17 @@ pub(crate) fn terminal() -> (File, File) {
         .open(path)
         .expect("a terminal");
     (person.into(), program)
+}
+
+/// Sets how many cells the terminal has.
+pub(crate) fn resize(person: &File, cols: u16, rows: u16) {
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: cols,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(person, size).expect("a terminal");
 }
 
 /// Reads from the terminal until `text` has come.

@@ -1,0 +1,249 @@
+//! What is measured: where each number stands in a point, and how it is written.
+
+use clap::ValueEnum;
+use tose_api::metrics::MetricsPoint;
+
+use crate::output::Style;
+
+/// What can be shown, as the command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Metric {
+    /// Cores
+    Cpu,
+    /// Memory
+    Memory,
+    /// Bytes received a second
+    Received,
+    /// Bytes sent a second
+    Sent,
+    /// Requests a second
+    Requests,
+    /// How long half of the requests took at most
+    P50,
+    /// How long 99 of 100 requests took at most
+    P99,
+    /// Answers with a status of 500 and above
+    #[value(name = "5xx")]
+    Errors,
+}
+
+/// What is told of all points together, besides the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Summary {
+    /// The lowest, the average and the highest.
+    Average,
+    /// The lowest and the highest: an average of percentiles says nothing.
+    Range,
+    /// The highest and the sum.
+    Sum,
+}
+
+/// One of the things that are measured.
+pub(super) struct Series {
+    pub(super) metric: Metric,
+    /// At the head of a plot.
+    pub(super) name: &'static str,
+    /// At the head of a column.
+    pub(super) heading: &'static str,
+    pub(super) style: Style,
+    pub(super) summary: Summary,
+    /// A number of this kind, for people.
+    pub(super) write: fn(u64) -> String,
+    /// The number of a point that stands for so many seconds.
+    pub(super) read: fn(&MetricsPoint, u32) -> Option<u64>,
+}
+
+impl Series {
+    /// Whether databases have it too, which serve no requests.
+    fn is_of_databases(&self) -> bool {
+        use Metric::{Cpu, Memory, Received, Sent};
+        matches!(self.metric, Cpu | Memory | Received | Sent)
+    }
+}
+
+static SERIES: [Series; 8] = [
+    Series {
+        metric: Metric::Cpu,
+        name: "cpu",
+        heading: "CPU",
+        style: Style::Good,
+        summary: Summary::Average,
+        write: cores,
+        read: |point, _| Some(point.cpu_milli),
+    },
+    Series {
+        metric: Metric::Memory,
+        name: "memory",
+        heading: "MEMORY",
+        style: Style::Good,
+        summary: Summary::Average,
+        write: bytes,
+        read: |point, _| Some(point.memory_bytes),
+    },
+    Series {
+        metric: Metric::Received,
+        name: "received",
+        heading: "RECEIVED",
+        style: Style::Good,
+        summary: Summary::Average,
+        write: rate,
+        read: |point, step| Some(point.network_received_bytes / u64::from(step.max(1))),
+    },
+    Series {
+        metric: Metric::Sent,
+        name: "sent",
+        heading: "SENT",
+        style: Style::Good,
+        summary: Summary::Average,
+        write: rate,
+        read: |point, step| Some(point.network_sent_bytes / u64::from(step.max(1))),
+    },
+    Series {
+        metric: Metric::Requests,
+        name: "requests",
+        heading: "REQUESTS",
+        style: Style::Good,
+        summary: Summary::Average,
+        write: frequency,
+        read: |point, _| Some(point.requests_per_second_milli),
+    },
+    Series {
+        metric: Metric::P50,
+        name: "p50",
+        heading: "P50",
+        style: Style::Busy,
+        summary: Summary::Range,
+        write: latency,
+        read: |point, _| point.p50_us,
+    },
+    Series {
+        metric: Metric::P99,
+        name: "p99",
+        heading: "P99",
+        style: Style::Busy,
+        summary: Summary::Range,
+        write: latency,
+        read: |point, _| point.p99_us,
+    },
+    Series {
+        metric: Metric::Errors,
+        name: "5xx",
+        heading: "5XX",
+        style: Style::Bad,
+        summary: Summary::Sum,
+        write: |number| number.to_string(),
+        read: |point, _| Some(point.errors_5xx),
+    },
+];
+
+/// Those that are named, or all, as far as the subject has them.
+pub(super) fn choose(only: &[Metric], is_database: bool) -> Vec<&'static Series> {
+    let is_wanted = |series: &&Series| {
+        (only.is_empty() || only.contains(&series.metric))
+            && (!is_database || series.is_of_databases())
+    };
+    SERIES.iter().filter(is_wanted).collect()
+}
+
+/// Thousandths of a core: `12m`, `1.25 cores`.
+fn cores(milli: u64) -> String {
+    match milli {
+        0..1000 => format!("{milli}m"),
+        _ => format!("{}.{:02} cores", milli / 1000, milli % 1000 / 10),
+    }
+}
+
+/// `512 B`, `6.4 MiB`, `120 GiB`.
+fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = u128::from(bytes) * 10 / 1024;
+    let mut unit = 0;
+    while size >= 10_240 && unit + 1 < UNITS.len() {
+        size /= 1024;
+        unit += 1;
+    }
+    format!("{} {}", tenths(size), UNITS[unit])
+}
+
+fn rate(bytes_per_second: u64) -> String {
+    format!("{}/s", bytes(bytes_per_second))
+}
+
+/// Thousandths of a request a second: `0.25/s`, `12.5/s`, `1250/s`.
+fn frequency(milli: u64) -> String {
+    match milli {
+        0 => "0/s".to_owned(),
+        1..1000 => format!("0.{:03}/s", milli),
+        _ => format!("{}/s", tenths(u128::from(milli / 100))),
+    }
+}
+
+/// Microseconds: `850 µs`, `12.3 ms`, `1.2 s`.
+fn latency(micros: u64) -> String {
+    match micros {
+        0..1000 => format!("{micros} µs"),
+        1000..1_000_000 => format!("{} ms", tenths(u128::from(micros / 100))),
+        _ => format!("{} s", tenths(u128::from(micros / 100_000))),
+    }
+}
+
+/// A number that was given in tenths; above 100 without them.
+fn tenths(number: u128) -> String {
+    match number {
+        1000.. => (number / 10).to_string(),
+        _ => format!("{}.{}", number / 10, number % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_the_unit_that_fits() {
+        let check = |write: fn(u64) -> String, numbers: &[(u64, &str)]| {
+            for (number, text) in numbers {
+                assert_eq!(write(*number), *text);
+            }
+        };
+        check(cores, &[(0, "0m"), (999, "999m"), (1250, "1.25 cores")]);
+        let memory = [
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (6_710_886, "6.3 MiB"),
+            (1_073_741_823, "1023 MiB"),
+            (128_849_018_880, "120 GiB"),
+            (u64::MAX, "16777215 TiB"),
+        ];
+        check(bytes, &memory);
+        check(rate, &[(2048, "2.0 KiB/s")]);
+        let requests = [
+            (0, "0/s"),
+            (50, "0.050/s"),
+            (12_500, "12.5/s"),
+            (1_250_000, "1250/s"),
+        ];
+        check(frequency, &requests);
+        let times = [
+            (850, "850 µs"),
+            (12_345, "12.3 ms"),
+            (999_999, "999 ms"),
+            (1_250_000, "1.2 s"),
+        ];
+        check(latency, &times);
+    }
+
+    #[test]
+    fn databases_serve_no_requests() {
+        let names = |only: &[Metric], is_database| {
+            let series = choose(only, is_database).into_iter();
+            series.map(|series| series.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[], true), ["cpu", "memory", "received", "sent"]);
+        assert_eq!(names(&[Metric::P99, Metric::Cpu], false), ["cpu", "p99"]);
+        assert!(names(&[Metric::P99], true).is_empty());
+    }
+}
