@@ -7,7 +7,7 @@ use tose_api::client::ServerUrl;
 
 use crate::commands::{
     completions, db, deploy, deployments, domains, down, drains, env, events, exec, explain,
-    generate, git, github, init, jobs, keys, login, logs, members, metrics, open, registry,
+    generate, git, github, init, jobs, keys, login, logs, members, metrics, notify, open, registry,
     rollback, scale, schedules, template, up, uptime, usage, wallet,
 };
 use crate::exit;
@@ -120,6 +120,8 @@ pub(crate) enum Command {
     Members(members::MembersArgs),
     /// List who did what in the workspace, newest first
     Events(events::EventsArgs),
+    /// List and change whom the workspace tells of what happens
+    Notify(notify::NotifyArgs),
     /// Show what the workspace's wallet has, and fill it
     Wallet(wallet::WalletArgs),
     /// Show what each project and database used, and was charged

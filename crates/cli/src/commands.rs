@@ -23,6 +23,7 @@ mod logout;
 pub(crate) mod logs;
 pub(crate) mod members;
 pub(crate) mod metrics;
+pub(crate) mod notify;
 pub(crate) mod open;
 mod previews;
 pub(crate) mod registry;
@@ -94,6 +95,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Keys(args) => keys::run(ctx, args).await,
         Command::Members(args) => members::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
+        Command::Notify(args) => notify::run(ctx, args).await,
         Command::Wallet(args) => wallet::run(ctx, args).await,
         Command::Usage(args) => usage::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),

@@ -12,6 +12,7 @@ mod download;
 mod error;
 mod exit;
 mod link;
+mod list;
 mod output;
 mod pages;
 mod plot;

@@ -109,6 +109,14 @@ const COMMANDS: &[&str] = &[
     "keys create",
     "keys revoke",
     "events",
+    "notify",
+    "notify list",
+    "notify add",
+    "notify show",
+    "notify edit",
+    "notify test",
+    "notify rm",
+    "notify deliveries",
     "wallet",
     "wallet show",
     "wallet topup",
@@ -142,7 +150,7 @@ fn the_help_of_each_command_is_known() {
 fn no_command_is_missing_above() {
     let sandbox = Sandbox::new();
     for parent in [
-        "", "db", "domains", "env", "keys", "members", "template", "uptime", "wallet",
+        "", "db", "domains", "env", "keys", "members", "notify", "template", "uptime", "wallet",
     ] {
         let mut arguments: Vec<_> = parent.split_whitespace().collect();
         arguments.push("--help");

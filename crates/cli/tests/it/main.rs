@@ -30,6 +30,7 @@ mod login;
 mod logs;
 mod members;
 mod metrics;
+mod notify;
 mod open;
 mod previews;
 mod project;
