@@ -41,6 +41,19 @@ pub struct MetricsPoint {
     pub errors_5xx: u64,
     /// Half of the requests took no longer than this, in microseconds; null without requests.
     pub p50_us: Option<u64>,
+    /// 90 of 100 requests took no longer than this, in microseconds; null without requests.
+    #[serde(default)]
+    pub p90_us: Option<u64>,
+    /// 95 of 100 requests took no longer than this, in microseconds; null without requests.
+    #[serde(default)]
+    pub p95_us: Option<u64>,
     /// 99 of 100 requests took no longer than this, in microseconds; null without requests.
     pub p99_us: Option<u64>,
+    /// The most bytes on the disk in this time: what replicas wrote, volumes, a database's data. Null where it is not
+    /// known.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
+    /// How often the engine started replicas again after a crash in this time.
+    #[serde(default)]
+    pub restarts: u64,
 }

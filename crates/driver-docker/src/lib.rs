@@ -217,6 +217,10 @@ impl Driver for DockerDriver {
         self.measure_usage(name).await
     }
 
+    async fn written_bytes(&self, name: &ReplicaName) -> DriverResult<u64> {
+        self.measure_written(name).await
+    }
+
     async fn listening(&self, name: &ReplicaName) -> DriverResult<Option<Vec<Listening>>> {
         self.list_listening(name).await
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use bollard::models::{ContainerMemoryStats, ContainerStatsResponse};
-use bollard::query_parameters::StatsOptionsBuilder;
+use bollard::query_parameters::{InspectContainerOptionsBuilder, StatsOptionsBuilder};
 use futures_util::StreamExt;
 use tose_api::Timestamp;
 use tose_model::driver::{DriverError, DriverResult, ReplicaName, Usage};
@@ -89,6 +89,26 @@ impl DockerDriver {
             cpu_milli: rate(before, start, now),
             ..usage
         })
+    }
+}
+
+impl DockerDriver {
+    /// The size of the container's own layer.
+    pub(crate) async fn measure_written(&self, name: &ReplicaName) -> DriverResult<u64> {
+        let gone = || DriverError::NotFound(format!("replica {name}"));
+        let id = self.find(name).await?.ok_or_else(gone)?.container.id;
+        let docker = self.engine.docker().await?;
+        let options = InspectContainerOptionsBuilder::default().size(true).build();
+        let looked = docker.inspect_container(&id, Some(options));
+        let operation = || format!("measure what replica {name} wrote");
+        match self.engine.within(looked).await {
+            Ok(container) => container
+                .size_rw
+                .and_then(|size| u64::try_from(size).ok())
+                .ok_or_else(|| refused(operation(), "the engine does not tell")),
+            Err(error) if has_status(&error, 404) => Err(gone()),
+            Err(error) => Err(self.engine.failed(operation(), error)),
+        }
     }
 }
 

@@ -581,6 +581,10 @@ pub trait Driver: Send + Sync {
     /// What a running replica uses.
     async fn usage(&self, name: &ReplicaName) -> DriverResult<Usage>;
 
+    /// How many bytes a replica has written beside its volumes. Nothing is said of what its image holds.
+    /// Costs the engine a look at each file that was written: not for every few seconds.
+    async fn written_bytes(&self, name: &ReplicaName) -> DriverResult<u64>;
+
     /// The sockets that a running replica listens on; `None` when that cannot be seen here.
     async fn listening(&self, name: &ReplicaName) -> DriverResult<Option<Vec<Listening>>>;
 

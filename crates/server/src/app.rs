@@ -92,12 +92,13 @@ use crate::limiter::Limiter;
 use crate::liveness::Liveness;
 use crate::log_tier::LogTier;
 use crate::mail::Mailer;
-use crate::metrics::MetricsStore;
+use crate::metrics::{MetricsStore, Rounds};
 use crate::outgoing::Outgoing;
 use crate::password::Passwords;
 use crate::payment_api::PaymentApi;
 use crate::routes::RouteBook;
 use crate::secrets::{Vault, VaultError};
+use crate::tasks::project_disk::ProjectDisks;
 use crate::telemetry::Telemetry;
 
 /// Everything that use cases and tasks work with. Shared by reference counting.
@@ -111,6 +112,10 @@ pub struct Platform {
     /// The bucket that old log lines are in, if there is one.
     pub(crate) log_tier: Option<Arc<LogTier>>,
     pub(crate) metrics: MetricsStore,
+    /// What the sampler saw last.
+    pub(crate) rounds: Rounds,
+    /// What projects keep on the disk.
+    pub(crate) disks: ProjectDisks,
     pub(crate) meter: meter::Meter,
     pub(crate) telemetry: Telemetry,
     pub(crate) vault: Arc<Vault>,

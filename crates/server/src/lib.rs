@@ -298,6 +298,8 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         routes: RouteBook::new(table),
         logs: data.logs,
         metrics: data.metrics,
+        rounds: Default::default(),
+        disks: Default::default(),
         meter: Default::default(),
         telemetry: Telemetry::new(),
         vault,

@@ -8,9 +8,11 @@
 //! (`app/metrics.rs`).
 
 mod ring;
+mod round;
 mod sample;
 mod store;
 
 pub(crate) use ring::Ring;
+pub(crate) use round::{Latest, Round, Rounds};
 pub(crate) use sample::Sample;
 pub(crate) use store::MetricsStore;

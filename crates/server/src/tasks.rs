@@ -19,6 +19,7 @@ mod meter;
 mod notices;
 mod payments;
 mod probe;
+pub(crate) mod project_disk;
 mod project_pass;
 mod proofs;
 mod reconciler;
@@ -71,6 +72,7 @@ impl Tasks {
         tasks.spawn(payments::run(Arc::clone(platform)));
         tasks.spawn(meter::run(Arc::clone(platform)));
         tasks.spawn(log_tier::run(Arc::clone(platform)));
+        tasks.spawn(project_disk::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));
         tasks.spawn(schedules::run(Arc::clone(platform)));
         tasks.spawn(storage::run(Arc::clone(platform)));

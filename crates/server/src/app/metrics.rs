@@ -166,7 +166,11 @@ fn point(begin: i64, step: i64, sample: &Sample, now: i64) -> MetricsPoint {
         ),
         errors_5xx: sample.errors_5xx,
         p50_us: quantile(500),
+        p90_us: quantile(900),
+        p95_us: quantile(950),
         p99_us: quantile(990),
+        disk_bytes: Some(sample.disk_bytes).filter(|bytes| *bytes > 0),
+        restarts: sample.restarts,
     }
 }
 
@@ -283,6 +287,8 @@ mod tests {
             requests: 61,
             errors_5xx: 1,
             sent_bytes: 1_000,
+            disk_bytes: 4_096,
+            restarts: 1,
             latency,
         };
         let plan = plan(asked(60, 90, Some(30)), timestamp(NOW)).expect("fine");
@@ -303,7 +309,11 @@ mod tests {
             requests_per_second_milli: 6_100,
             errors_5xx: 3,
             p50_us: Some(850),
+            p90_us: Some(970),
+            p95_us: Some(985),
             p99_us: Some(998),
+            disk_bytes: Some(4_096),
+            restarts: 3,
         };
         assert_eq!(view.points.len(), 2);
         assert_eq!(view.points[0], expected);

@@ -177,7 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::metrics::sample::tests::samples;
+    use crate::metrics::sample::tests::{encode_1, samples};
 
     const NOW: i64 = 1_767_225_600;
     const DAY: i64 = 86_400;
@@ -354,6 +354,28 @@ mod tests {
         assert_eq!(begins(), [0, 1]);
         std::fs::write(&path, "garbage").expect("written");
         assert_eq!(begins(), [0; 0]);
+    }
+
+    #[test]
+    fn a_file_of_format_1_is_read_and_goes_on() {
+        let (_dir, file) = file();
+        let offset = Ring::DAY.offset(Ring::DAY.index(NOW));
+        let old = encode_1(&requests(4), NOW);
+        file.0.write_all_at(&old, offset).expect("written");
+        let read = || file.slots(Ring::DAY, NOW..NOW + 20).expect("read");
+        assert_eq!(read(), [(NOW, requests(4))]);
+        let more = Sample {
+            restarts: 2,
+            disk_bytes: 7,
+            ..requests(1)
+        };
+        file.add(NOW + 3, &more).expect("written");
+        file.add(NOW + 10, &more).expect("written");
+        let both = Sample {
+            requests: 5,
+            ..more.clone()
+        };
+        assert_eq!(read(), [(NOW, both), (NOW + 10, more)]);
     }
 
     #[test]

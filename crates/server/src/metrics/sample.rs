@@ -1,18 +1,26 @@
 //! What was measured of a project: sums that can be added up, and how they lie in a slot.
 //!
 //! A slot is little-endian: a CRC-32 of what follows, `samples`, the time in seconds since 1970, the
-//! sums, the latency buckets as 32 bits each (saturating), and four bytes that are 0.
+//! wide sums as 64 bits each, the narrow ones and the latency buckets as 32 bits each (saturating).
+//! Slots of format 1, which knew neither disk nor restarts, are of the same size and are still read;
+//! one that is added to becomes one of format 2.
 
 use tose_model::traffic::{LATENCY_BUCKETS, Latency};
 
 /// The size of a slot.
 pub(super) const SLOT_BYTES: usize = 216;
-/// Part of every checksum: slots of another format read as absent.
-const FORMAT: &[u8] = b"tose metrics 1";
-const SUMS: usize = 8;
+/// Part of every checksum: slots of a format that is not known read as absent.
+const FORMAT: &[u8] = b"tose metrics 2";
+const FORMAT_1: &[u8] = b"tose metrics 1";
 const TIME_AT: usize = 8;
 const SUMS_AT: usize = 16;
-const LATENCY_AT: usize = SUMS_AT + SUMS * 8;
+const WIDE: usize = 7;
+const NARROW: usize = 3;
+const NARROW_AT: usize = SUMS_AT + WIDE * 8;
+const LATENCY_AT: usize = NARROW_AT + NARROW * 4;
+/// Format 1 had eight wide sums, and then the buckets.
+const SUMS_1: usize = 8;
+const LATENCY_AT_1: usize = SUMS_AT + SUMS_1 * 8;
 
 /// Measurements of one moment or of many. Adding saturates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +43,10 @@ pub(crate) struct Sample {
     pub(crate) errors_5xx: u64,
     /// Bytes that were sent to visitors.
     pub(crate) sent_bytes: u64,
+    /// The most bytes on the disk at any of the moments; 0 where that is not known. Not added up.
+    pub(crate) disk_bytes: u64,
+    /// How often the engine started replicas again after a crash.
+    pub(crate) restarts: u64,
     /// How long answers took.
     pub(crate) latency: Latency,
 }
@@ -48,10 +60,15 @@ impl Sample {
     /// Adds what was measured at other moments, or of another kind.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.samples = self.samples.saturating_add(other.samples);
-        let more = other.sums();
-        for (sum, more) in self.sums_mut().into_iter().zip(more) {
+        let disk_bytes = self.disk_bytes.max(other.disk_bytes);
+        let more = other.clone();
+        for (sum, more) in self.wide_mut().into_iter().zip(more.wide()) {
             *sum = sum.saturating_add(more);
         }
+        for (sum, more) in self.narrow_mut().into_iter().zip(more.narrow()) {
+            *sum = sum.saturating_add(more);
+        }
+        self.disk_bytes = disk_bytes;
         self.latency.merge(&other.latency);
     }
 
@@ -60,48 +77,82 @@ impl Sample {
         let mut bytes = [0; SLOT_BYTES];
         bytes[4..TIME_AT].copy_from_slice(&self.samples.to_le_bytes());
         bytes[TIME_AT..SUMS_AT].copy_from_slice(&time.to_le_bytes());
-        let sums = bytes[SUMS_AT..LATENCY_AT].chunks_exact_mut(8);
-        for (place, sum) in sums.zip(self.sums()) {
+        let wide = bytes[SUMS_AT..NARROW_AT].chunks_exact_mut(8);
+        for (place, sum) in wide.zip(self.wide()) {
             place.copy_from_slice(&sum.to_le_bytes());
         }
-        let buckets = bytes[LATENCY_AT..].chunks_exact_mut(4);
-        for (place, count) in buckets.zip(self.latency.buckets()) {
-            let count = u32::try_from(*count).unwrap_or(u32::MAX);
+        let narrow = self.narrow().into_iter().chain(*self.latency.buckets());
+        let places = bytes[NARROW_AT..].chunks_exact_mut(4);
+        for (place, count) in places.zip(narrow) {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
             place.copy_from_slice(&count.to_le_bytes());
         }
-        let checksum = checksum(&bytes);
+        let checksum = checksum(FORMAT, &bytes);
         bytes[..4].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
     /// What a slot holds, with its time; `None` if it was never written, or not to its end.
     pub(super) fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<(i64, Self)> {
-        if u32_at(bytes, 0) != checksum(bytes) {
-            return None;
-        }
+        let stored = u32_at(bytes, 0);
         let mut sample = Self {
             samples: u32_at(bytes, 4),
             ..Self::default()
         };
-        for (index, sum) in sample.sums_mut().into_iter().enumerate() {
-            *sum = u64_at(bytes, SUMS_AT + index * 8);
-        }
+        let latency_at = if stored == checksum(FORMAT, bytes) {
+            for (index, sum) in sample.wide_mut().into_iter().enumerate() {
+                *sum = u64_at(bytes, SUMS_AT + index * 8);
+            }
+            for (index, sum) in sample.narrow_mut().into_iter().enumerate() {
+                *sum = u64::from(u32_at(bytes, NARROW_AT + index * 4));
+            }
+            LATENCY_AT
+        } else if stored == checksum(FORMAT_1, bytes) {
+            for (index, sum) in sample.sums_1_mut().into_iter().enumerate() {
+                *sum = u64_at(bytes, SUMS_AT + index * 8);
+            }
+            LATENCY_AT_1
+        } else {
+            return None;
+        };
         let mut buckets = [0; LATENCY_BUCKETS];
         for (index, count) in buckets.iter_mut().enumerate() {
-            *count = u64::from(u32_at(bytes, LATENCY_AT + index * 4));
+            *count = u64::from(u32_at(bytes, latency_at + index * 4));
         }
         sample.latency = Latency::from_buckets(buckets);
         let time = u64_at(bytes, TIME_AT).cast_signed();
         Some((time, sample))
     }
 
-    fn sums(&self) -> [u64; SUMS] {
+    fn wide(&self) -> [u64; WIDE] {
         let mut copy = self.clone();
-        copy.sums_mut().map(|sum| *sum)
+        copy.wide_mut().map(|sum| *sum)
     }
 
-    /// The sums in the order in which they are stored.
-    fn sums_mut(&mut self) -> [&mut u64; SUMS] {
+    fn narrow(&self) -> [u64; NARROW] {
+        [self.replicas, self.errors_5xx, self.restarts]
+    }
+
+    /// The sums that need 64 bits, in the order in which they are stored.
+    fn wide_mut(&mut self) -> [&mut u64; WIDE] {
+        [
+            &mut self.cpu_milli,
+            &mut self.memory_bytes,
+            &mut self.network_received_bytes,
+            &mut self.network_sent_bytes,
+            &mut self.requests,
+            &mut self.sent_bytes,
+            &mut self.disk_bytes,
+        ]
+    }
+
+    /// Those that 32 bits hold for an hour, likewise.
+    fn narrow_mut(&mut self) -> [&mut u64; NARROW] {
+        [&mut self.replicas, &mut self.errors_5xx, &mut self.restarts]
+    }
+
+    /// The sums of format 1, likewise.
+    fn sums_1_mut(&mut self) -> [&mut u64; SUMS_1] {
         [
             &mut self.cpu_milli,
             &mut self.memory_bytes,
@@ -115,9 +166,9 @@ impl Sample {
     }
 }
 
-fn checksum(slot: &[u8; SLOT_BYTES]) -> u32 {
+fn checksum(format: &[u8], slot: &[u8; SLOT_BYTES]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(FORMAT);
+    hasher.update(format);
     hasher.update(&slot[4..]);
     hasher.finalize()
 }
@@ -142,15 +193,18 @@ pub(super) mod tests {
 
     /// Samples small enough that many of them can be added.
     pub(in crate::metrics) fn samples() -> impl Strategy<Value = Sample> {
-        let sums = [(); SUMS].map(|()| 0_u64..1_000_000);
+        let sums = [(); WIDE + NARROW].map(|()| 0_u64..1_000_000);
         let latency = proptest::collection::vec((0..LATENCY_BUCKETS, 0_u64..1_000), 0..5);
         (0_u32..10, sums, latency).prop_map(|(samples, sums, latency)| {
             let mut sample = Sample {
                 samples,
                 ..Sample::default()
             };
-            for (sum, value) in sample.sums_mut().into_iter().zip(sums) {
+            for (sum, value) in sample.wide_mut().into_iter().zip(sums) {
                 *sum = value;
+            }
+            for (sum, value) in sample.narrow_mut().into_iter().zip(&sums[WIDE..]) {
+                *sum = *value;
             }
             let mut buckets = [0; LATENCY_BUCKETS];
             for (index, count) in latency {
@@ -169,7 +223,40 @@ pub(super) mod tests {
 
     #[test]
     fn the_slot_has_room_for_everything_and_no_more() {
-        assert_eq!(LATENCY_AT + LATENCY_BUCKETS * 4 + 4, SLOT_BYTES);
+        assert_eq!(LATENCY_AT + LATENCY_BUCKETS * 4, SLOT_BYTES);
+        assert_eq!(LATENCY_AT_1 + LATENCY_BUCKETS * 4 + 4, SLOT_BYTES);
+    }
+
+    /// A slot as servers wrote it that knew neither disk nor restarts.
+    pub(in crate::metrics) fn encode_1(sample: &Sample, time: i64) -> [u8; SLOT_BYTES] {
+        let mut bytes = [0; SLOT_BYTES];
+        bytes[4..TIME_AT].copy_from_slice(&sample.samples.to_le_bytes());
+        bytes[TIME_AT..SUMS_AT].copy_from_slice(&time.to_le_bytes());
+        let mut sample = sample.clone();
+        for (index, sum) in sample.sums_1_mut().into_iter().enumerate() {
+            let at = SUMS_AT + index * 8;
+            bytes[at..at + 8].copy_from_slice(&sum.to_le_bytes());
+        }
+        for (index, count) in sample.latency.buckets().iter().enumerate() {
+            let at = LATENCY_AT_1 + index * 4;
+            let count = u32::try_from(*count).expect("a small count");
+            bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());
+        }
+        let checksum = checksum(FORMAT_1, &bytes);
+        bytes[..4].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn the_disk_is_not_added_up() {
+        let disk = |disk_bytes| Sample {
+            disk_bytes,
+            ..Sample::default()
+        };
+        let mut sample = disk(5);
+        sample.merge(&disk(9));
+        sample.merge(&disk(0));
+        assert_eq!(sample.disk_bytes, 9);
     }
 
     #[test]
@@ -193,6 +280,12 @@ pub(super) mod tests {
         #[test]
         fn a_sample_survives_the_way_into_a_slot_and_back(sample in samples(), time: i64) {
             prop_assert_eq!(Sample::decode(&sample.encode(time)), Some((time, sample)));
+        }
+
+        #[test]
+        fn a_slot_of_format_1_is_read_without_what_it_did_not_know(sample in samples(), time: i64) {
+            let known = Sample { disk_bytes: 0, restarts: 0, ..sample.clone() };
+            prop_assert_eq!(Sample::decode(&encode_1(&sample, time)), Some((time, known)));
         }
 
         #[test]

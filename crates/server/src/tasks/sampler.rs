@@ -1,7 +1,8 @@
 //! What projects use and serve, measured every ten seconds.
 //!
 //! Guarantees: what came before the first look is counted to nobody, and what came between two looks
-//! once. What cannot be learned is left out, never taken for nothing.
+//! once. What cannot be learned is left out, never taken for nothing. The newest
+//! round is kept in `metrics::Rounds`, also one in which something could not be learned.
 //! Caveat: counts that began anew between two looks and have grown beyond the old ones by then
 //! are taken for the old ones going on.
 
@@ -18,20 +19,31 @@ use tose_model::traffic::Traffic;
 
 use crate::app::Platform;
 use crate::app::metrics::seconds;
-use crate::metrics::Sample;
+use crate::metrics::{Latest, Round, Sample};
 
-/// How often is measured.
-const PERIOD: Duration = Duration::from_secs(10);
+/// How often is measured, in seconds.
+const PERIOD_SECONDS: i64 = 10;
+/// How often it is looked whether the time has come.
+const TICK: Duration = Duration::from_millis(250);
 /// How many replicas are measured at the same time.
 const AT_ONCE: usize = 8;
 /// How long one replica's measurement may take.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Samples = BTreeMap<ProjectId, Sample>;
+type Samples = BTreeMap<ProjectId, Latest>;
 
 pub(crate) async fn run(platform: Arc<Platform>) {
     let mut memory = Memory::default();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut newest = None;
     loop {
+        tick.tick().await;
+        // The clock decides and no timer, so that no slot is left empty by one that is late.
+        let slot = seconds(platform.now()).div_euclid(PERIOD_SECONDS);
+        if newest.replace(slot) == Some(slot) {
+            continue;
+        }
         let (at, began) = (platform.now(), tokio::time::Instant::now());
         match sample(&platform, &mut memory, at).await {
             Ok(()) => platform.telemetry.sampled(at, began.elapsed()),
@@ -40,42 +52,53 @@ pub(crate) async fn run(platform: Arc<Platform>) {
                 "projects were not measured completely"
             ),
         }
-        tokio::time::sleep(until_next(platform.now())).await;
     }
-}
-
-/// Until the middle of the next slot: a timer that is late does not leave a slot empty.
-fn until_next(now: Timestamp) -> Duration {
-    let period = i64::try_from(PERIOD.as_nanos()).unwrap_or(i64::MAX);
-    let past = now.as_nanos().rem_euclid(period);
-    PERIOD + PERIOD / 2 - Duration::from_nanos(past.unsigned_abs())
 }
 
 async fn sample(platform: &Platform, memory: &mut Memory, at: Timestamp) -> Result<()> {
-    let mut samples = Samples::new();
+    let mut latest = Samples::new();
     let measured = measure(platform.driver.as_ref()).await;
     let counted = platform.data_plane.traffic().await;
-    let measured = measured.map(|replicas| memory.add_usage(&mut samples, replicas, at));
-    let counted = counted.map(|traffic| memory.add_traffic(&mut samples, traffic));
-    samples.retain(|_, sample| !sample.is_empty());
-    if !samples.is_empty() {
-        let samples = samples.into_iter().collect();
-        platform.metrics.add(seconds(at), samples).await?;
+    let measured = measured.map(|replicas| memory.add_usage(&mut latest, replicas, at));
+    let counted = counted.map(|traffic| memory.add_traffic(&mut latest, traffic));
+    latest.retain(|_, one| !one.sample.is_empty());
+    for (id, one) in &mut latest {
+        if one.sample.samples > 0 {
+            one.sample.disk_bytes = platform.disks.bytes(*id);
+        }
     }
+    let samples: Vec<_> = latest
+        .iter()
+        .map(|(id, one)| (*id, one.sample.clone()))
+        .collect();
+    let written = match samples.is_empty() {
+        true => Ok(()),
+        false => platform.metrics.add(seconds(at), samples).await,
+    };
+    platform.rounds.publish(Round {
+        at: Some(at),
+        projects: latest,
+    });
+    written?;
     measured?;
     counted.map_err(|error| Error::internal("visitors' requests are not known", error))
 }
 
-/// A replica that runs, with what it uses if that could be learned.
+/// A replica, with what it uses if it runs and that could be learned.
 struct Measured {
     replica: ObservedReplica,
     usage: Option<Usage>,
 }
 
 async fn measure(driver: &dyn Driver) -> DriverResult<Vec<Measured>> {
-    let mut replicas = driver.observe(Scope::Installation).await?;
-    replicas.retain(|replica| replica.state == ReplicaState::Running);
+    let replicas = driver.observe(Scope::Installation).await?;
     let measurements = replicas.into_iter().map(async |replica| {
+        if replica.state != ReplicaState::Running {
+            return Measured {
+                replica,
+                usage: None,
+            };
+        }
         let usage = tokio::time::timeout(USAGE_TIMEOUT, driver.usage(&replica.name)).await;
         // Most that fail have ended in this moment.
         let usage = usage.ok().and_then(DriverResult::ok);
@@ -92,6 +115,8 @@ async fn measure(driver: &dyn Driver) -> DriverResult<Vec<Measured>> {
 struct Memory {
     looked_at: Option<Timestamp>,
     replicas: HashMap<ReplicaName, Totals>,
+    /// How often each replica that is there had been started again.
+    restarts: HashMap<ReplicaName, u32>,
     traffic: Option<BTreeMap<ProjectId, Traffic>>,
 }
 
@@ -106,7 +131,14 @@ struct Totals {
 impl Memory {
     fn add_usage(&mut self, samples: &mut Samples, measured: Vec<Measured>, at: Timestamp) {
         let mut seen = HashMap::with_capacity(measured.len());
+        let mut restarts = HashMap::with_capacity(measured.len());
         for Measured { replica, usage } in measured {
+            let restarted = self.restarted(&replica);
+            if restarted > 0 {
+                let latest = samples.entry(replica.key.project_id).or_default();
+                latest.sample.restarts = latest.sample.restarts.saturating_add(restarted);
+            }
+            restarts.insert(replica.name.clone(), replica.restarts);
             let before = self.replicas.remove(&replica.name);
             let Some(usage) = usage else {
                 seen.extend(before.map(|before| (replica.name, before)));
@@ -114,7 +146,10 @@ impl Memory {
             };
             let totals = totals(&replica, &usage, before);
             let base = self.base(before, &totals);
-            let sample = samples.entry(replica.key.project_id).or_default();
+            let latest = samples.entry(replica.key.project_id).or_default();
+            latest.cpu_limit_milli += replica.load.cpu_milli;
+            latest.memory_limit_bytes += (replica.load.ram_milli << 30) / 1000;
+            let sample = &mut latest.sample;
             sample.merge(&Sample {
                 // The project's replicas together are one measurement.
                 samples: u32::from(sample.samples == 0),
@@ -128,7 +163,20 @@ impl Memory {
             seen.insert(replica.name, totals);
         }
         self.replicas = seen;
+        self.restarts = restarts;
         self.looked_at = Some(at);
+    }
+
+    /// How often the engine started a replica again since the look before.
+    fn restarted(&self, replica: &ObservedReplica) -> u64 {
+        let now = replica.restarts;
+        let since = match (self.restarts.get(&replica.name), self.looked_at) {
+            // A number that went down began anew when somebody started it again.
+            (Some(before), _) => now.checked_sub(*before).unwrap_or(now),
+            (None, Some(_)) => now,
+            (None, None) => 0,
+        };
+        u64::from(since)
     }
 
     /// What a replica's totals are compared with.
@@ -157,7 +205,7 @@ impl Memory {
                     Some(before) => now.since(before),
                     None => now.clone(),
                 };
-                samples.entry(*id).or_default().merge(&Sample {
+                samples.entry(*id).or_default().sample.merge(&Sample {
                     requests: new.requests,
                     errors_5xx: new.by_class[4],
                     sent_bytes: new.sent_bytes,

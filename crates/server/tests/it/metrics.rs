@@ -50,7 +50,11 @@ async fn what_a_replica_uses_is_seen_and_outlives_a_restart() {
         "requests_per_second_milli": 0,
         "errors_5xx": 0,
         "p50_us": null,
+        "p90_us": null,
+        "p95_us": null,
         "p99_us": null,
+        "disk_bytes": null,
+        "restarts": 0,
     });
     assert_eq!(seen[0], expected);
 }

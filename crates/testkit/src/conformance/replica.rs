@@ -243,6 +243,7 @@ async fn removes(lab: &Lab) {
     lab.apply(&remove(&spec.name)).await;
     for error in [
         lab.driver.usage(&spec.name).await.err(),
+        lab.driver.written_bytes(&spec.name).await.err(),
         lab.driver.listening(&spec.name).await.err(),
         lab.driver.logs(&spec.name, None).await.err(),
     ] {

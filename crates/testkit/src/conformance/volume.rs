@@ -121,6 +121,8 @@ async fn goes(lab: &Lab) {
         lab.apply(&start(&spec)).await;
         lab.wait_line(&spec.name, "done").await;
         assert_eq!(found(lab, &spec).await, "/tmp/note is not there");
+        let written = lab.driver.written_bytes(&spec.name).await.expect("a size");
+        assert!(written >= 5, "{written} bytes");
     }
     assert_eq!(lab.driver.list_volumes().await.expect("list"), []);
 }

@@ -444,6 +444,13 @@ impl Driver for FakeDriver {
         })
     }
 
+    async fn written_bytes(&self, name: &ReplicaName) -> DriverResult<u64> {
+        self.call(|world, installation| {
+            let replica = world.find(installation, name).ok_or_else(|| gone(name))?;
+            Ok(replica.written_bytes())
+        })
+    }
+
     async fn listening(&self, name: &ReplicaName) -> DriverResult<Option<Vec<Listening>>> {
         self.call(|world, installation| {
             let replica = world.find(installation, name).ok_or_else(|| gone(name))?;

@@ -131,6 +131,11 @@ impl Replica {
         }
     }
 
+    /// What is in its own files: those of volumes are elsewhere.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.files.values().map(|text| text.len() as u64).sum()
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.state == ReplicaState::Running
     }

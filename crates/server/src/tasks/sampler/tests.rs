@@ -4,9 +4,11 @@ use tose_api::{Cpu, DeploymentId, Ram, WorkspaceId};
 use tose_model::driver::{EngineStep, ReplicaKey, ReplicaSpec};
 use tose_model::traffic::Latency;
 use tose_model::{Clock, IdGen};
-use tose_testkit::{FakeDriver, ManualClock, Program, SeededIds};
+use tose_testkit::{Act, FakeDriver, ManualClock, Program, SeededIds};
 
 use super::*;
+
+const PERIOD: Duration = Duration::from_secs(PERIOD_SECONDS.unsigned_abs());
 
 /// An engine with two replicas of one project.
 struct Lab {
@@ -101,7 +103,8 @@ impl Lab {
         let measured = measure(&self.driver).await.expect("the engine answers");
         self.memory
             .add_usage(&mut samples, measured, self.clock.now());
-        samples.remove(&self.spec.key.project_id)
+        let latest = samples.remove(&self.spec.key.project_id);
+        latest.map(|latest| latest.sample)
     }
 }
 
@@ -185,7 +188,7 @@ async fn a_replica_that_cannot_be_measured_is_skipped_and_remembered() {
     lab.memory
         .add_usage(&mut samples, measured, lab.clock.now());
     let sample = samples.remove(&lab.spec.key.project_id);
-    assert_eq!(sample.as_ref().map(|sample| sample.replicas), Some(1));
+    assert_eq!(sample.map(|latest| latest.sample.replicas), Some(1));
     assert_eq!(network(lab.look().await), (1, 2));
 }
 
@@ -208,7 +211,8 @@ fn visitors_count_by_difference_from_the_second_look_on() {
         let mut samples = Samples::new();
         let traffic = traffic.map(|traffic| (id, traffic)).into_iter().collect();
         memory.add_traffic(&mut samples, traffic);
-        samples.remove(&id).filter(|sample| !sample.is_empty())
+        let latest = samples.remove(&id).map(|latest| latest.sample);
+        latest.filter(|sample| !sample.is_empty())
     };
     let traffic = |requests, sent_bytes| {
         let mut latency = Latency::default();
@@ -241,10 +245,32 @@ fn visitors_count_by_difference_from_the_second_look_on() {
     assert_eq!(look(Some(traffic(6, 50))), sample(6, 3, 50));
 }
 
-#[test]
-fn the_next_look_is_in_the_middle_of_a_slot() {
-    for (now, wait) in [(0, 15_000), (5_000, 10_000), (9_999, 5_001), (-1, 5_001)] {
-        let now = Timestamp::from_nanos(now * 1_000_000);
-        assert_eq!(until_next(now), Duration::from_millis(wait));
+#[tokio::test]
+async fn each_restart_after_a_crash_is_counted_once() {
+    let mut lab = Lab::new().await;
+    let crashes = Program::new([Act::Crash { times: 2, code: 1 }]);
+    lab.driver.add_image("crash:1", crashes);
+    lab.look().await;
+    lab.spec.image = "crash:1".to_owned();
+    lab.start(2).await;
+    let mut restarts = 0;
+    for _ in 0..20 {
+        restarts += lab.look().await.expect("two others run").restarts;
     }
+    assert_eq!(restarts, 2);
+    // What was before the server's start is nobody's.
+    lab.memory = Memory::default();
+    assert_eq!(lab.look().await.expect("they run").restarts, 0);
+}
+
+#[tokio::test]
+async fn the_limits_are_those_of_the_replicas_that_were_measured() {
+    let mut lab = Lab::new().await;
+    let mut samples = Samples::new();
+    let measured = measure(&lab.driver).await.expect("the engine answers");
+    lab.memory
+        .add_usage(&mut samples, measured, lab.clock.now());
+    let latest = &samples[&lab.spec.key.project_id];
+    assert_eq!(latest.cpu_limit_milli, 1_000);
+    assert_eq!(latest.memory_limit_bytes, 2 * lab.spec.ram.bytes());
 }

@@ -1,0 +1,48 @@
+//! What the sampler saw last, for those who want the present rather than the past.
+//!
+//! Guarantee: a round is seen after it was written to the projects' files, as far as it could be.
+//! Caveat: lost with the process; the first round comes with the start.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tose_api::{ProjectId, Timestamp};
+
+use crate::metrics::Sample;
+
+/// One look at everything that runs.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    /// When; `None` before the first.
+    pub(crate) at: Option<Timestamp>,
+    /// What was seen of each project that ran, or was asked for.
+    pub(crate) projects: BTreeMap<ProjectId, Latest>,
+}
+
+/// What was seen of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Latest {
+    /// What it used, and what it did since the round before.
+    pub(crate) sample: Sample,
+    /// Thousandths of a core that the replicas in the sample may use together.
+    pub(crate) cpu_limit_milli: u64,
+    /// Bytes of memory that they may use together.
+    pub(crate) memory_limit_bytes: u64,
+}
+
+/// The newest round.
+#[derive(Default)]
+pub(crate) struct Rounds(RwLock<Arc<Round>>);
+
+impl Rounds {
+    /// Tells of a round that is over.
+    pub(crate) fn publish(&self, round: Round) {
+        let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *newest = Arc::new(round);
+    }
+
+    /// The newest round.
+    pub(crate) fn newest(&self) -> Arc<Round> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
