@@ -4,7 +4,7 @@ use reqwest::{Method, Url};
 
 use super::transport::json;
 use super::{Client, Page, Paging, Result};
-use crate::uptime::{CheckView, SetUptime, UptimeView};
+use crate::uptime::{CheckView, HeartbeatUrl, SetUptime, UptimeView};
 use crate::{Slug, Timestamp};
 
 /// Which checks are wanted: all that are kept, where neither end is given.
@@ -46,6 +46,12 @@ impl Client {
         self.transport.send(Method::PUT, url, json(body)).await
     }
 
+    /// `POST P/uptime/heartbeat`.
+    pub async fn create_heartbeat(&self, workspace: &Slug, project: &Slug) -> Result<HeartbeatUrl> {
+        let url = self.project_url(workspace, project, &["uptime", "heartbeat"]);
+        self.transport.send(Method::POST, url, None).await
+    }
+
     /// `GET P/uptime/checks`: newest first.
     pub async fn list_checks(
         &self,
@@ -82,6 +88,16 @@ impl Client {
     ) -> Result<UptimeView> {
         let url = self.database_url(workspace, database, &["uptime"]);
         self.transport.send(Method::PUT, url, json(body)).await
+    }
+
+    /// `POST D/uptime/heartbeat`.
+    pub async fn create_database_heartbeat(
+        &self,
+        workspace: &Slug,
+        database: &Slug,
+    ) -> Result<HeartbeatUrl> {
+        let url = self.database_url(workspace, database, &["uptime", "heartbeat"]);
+        self.transport.send(Method::POST, url, None).await
     }
 
     /// `GET D/uptime/checks`: newest first.

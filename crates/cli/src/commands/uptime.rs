@@ -6,7 +6,7 @@ mod show;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use tose_api::client::{self, ChecksQuery, Client, Page, Paging};
-use tose_api::uptime::{CheckView, SetUptime, UptimeView};
+use tose_api::uptime::{CheckView, HeartbeatUrl, SetUptime, UptimeView};
 
 use crate::context::Context;
 use crate::subject::{Subject, SubjectArgs};
@@ -27,6 +27,8 @@ enum UptimeCommand {
     On(Box<set::OnArgs>),
     /// Have it checked no more; what was set is kept
     Off,
+    /// Make the address that a job calls when it is done, in place of the one there is
+    Heartbeat,
     /// List its checks of the last seven days, newest first
     Checks(show::ChecksArgs),
 }
@@ -52,6 +54,14 @@ impl Uptime<'_> {
         match self.subject.is_database() {
             true => self.client.set_database_uptime(workspace, slug, body).await,
             false => self.client.set_uptime(workspace, slug, body).await,
+        }
+    }
+
+    async fn create_heartbeat(&self) -> client::Result<HeartbeatUrl> {
+        let (workspace, slug) = (self.subject.workspace(), self.subject.slug());
+        match self.subject.is_database() {
+            true => self.client.create_database_heartbeat(workspace, slug).await,
+            false => self.client.create_heartbeat(workspace, slug).await,
         }
     }
 
@@ -81,6 +91,7 @@ pub(crate) async fn run(ctx: &Context, args: UptimeArgs) -> Result<()> {
         UptimeCommand::Show => show::run(uptime).await,
         UptimeCommand::On(args) => set::on(uptime, *args).await,
         UptimeCommand::Off => set::off(uptime).await,
+        UptimeCommand::Heartbeat => set::heartbeat(uptime).await,
         UptimeCommand::Checks(args) => show::checks(uptime, &args).await,
     }
 }

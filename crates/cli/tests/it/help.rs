@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "uptime show",
     "uptime on",
     "uptime off",
+    "uptime heartbeat",
     "uptime checks",
     "drains",
     "drains list",

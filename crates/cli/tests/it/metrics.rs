@@ -28,7 +28,11 @@ fn hour() -> MetricsView {
             requests_per_second_milli: load * 100,
             errors_5xx: u64::from(minute == 59) * 3,
             p50_us: is_served.then_some(850 + load),
+            p90_us: is_served.then_some(8_000 + load * 10),
+            p95_us: is_served.then_some(9_000 + load * 20),
             p99_us: is_served.then_some(12_300 + load * 100),
+            disk_bytes: Some(3 << 20),
+            restarts: 0,
         }
     };
     let minutes = (0..60).filter(|minute| !(25..35).contains(minute));

@@ -35,6 +35,10 @@ fn monitor(status: UptimeStatus) -> UptimeView {
         failures_before_down: 2,
         discord_webhook_url: Some("https://discord.com/…".to_owned()),
         notify_email: Some("ops@example.com".to_owned()),
+        certificate_warn_days: 14,
+        certificate_expires_at: None,
+        heartbeat_grace_sec: 60,
+        last_heartbeat_at: None,
         status,
         reason: is_down.then(|| "it did not answer within 10000 ms".to_owned()),
         since: Some(time(86_400_000)),
@@ -131,6 +135,49 @@ fn only_what_is_named_is_set() {
 }
 
 #[test]
+fn a_job_gets_an_address_and_its_monitor_shows_when_it_called() {
+    let server = StandIn::start(|method, _, _| match method {
+        "POST" => success(json!({"url": "https://tose.example.com/api/heartbeats/tose_beat_1"})),
+        _ => success(UptimeView {
+            kind: MonitorKind::Heartbeat,
+            check_url: String::new(),
+            last_heartbeat_at: Some(time(86_420_000)),
+            certificate_expires_at: Some(time(86_400_000_000)),
+            ..monitor(UptimeStatus::Up)
+        }),
+    });
+    let arguments = ["uptime", "on", "--kind", "heartbeat", "--grace", "10m"];
+    assert_snapshot!(Sandbox::linked(&server).run(&arguments));
+    let expected = json!({"enabled": true, "kind": "heartbeat", "heartbeat_grace_sec": 600});
+    assert_eq!(sent(&server), expected);
+    let made = Sandbox::linked(&server).run(&["uptime", "heartbeat"]).ok();
+    assert_eq!(
+        made.stdout,
+        "https://tose.example.com/api/heartbeats/tose_beat_1\n"
+    );
+    let last = server.requests().pop().expect("a request");
+    let asked = (last.method.as_str(), last.path.as_str());
+    assert_eq!(
+        asked,
+        (
+            "POST",
+            "/api/workspaces/demo/projects/hello/uptime/heartbeat"
+        )
+    );
+    let arguments = ["uptime", "heartbeat", "--database", "orders"];
+    Sandbox::linked(&server).run(&arguments).ok();
+    let last = server.requests().pop().expect("a request");
+    assert_eq!(
+        last.path,
+        "/api/workspaces/demo/databases/orders/uptime/heartbeat"
+    );
+    let arguments = ["uptime", "on", "--kind", "certificate", "--warn-days", "0"];
+    Sandbox::linked(&server).run(&arguments).ok();
+    let expected = json!({"enabled": true, "kind": "certificate", "certificate_warn_days": 0});
+    assert_eq!(sent(&server), expected);
+}
+
+#[test]
 fn a_webhook_comes_from_stdin() {
     let server = server(|| monitor(UptimeStatus::Up));
     let arguments = ["uptime", "on", "--discord", "-", "--database", "orders"];
@@ -158,6 +205,7 @@ fn checks_are_listed_with_why_they_failed() {
             status_code,
             response_ms: 42,
             reason: reason.map(str::to_owned),
+            maintenance: false,
         };
         page(vec![
             check(60_000, None, Some(200)),

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tose_api::{ProjectId, TransactionId, WorkspaceId};
 use tose_model::driver::{ObservedReplica, ReplicaName, ReplicaState, Scope};
 use tose_model::error::Result;

@@ -19,7 +19,7 @@ pub(super) struct OnArgs {
     /// How long from one check to the next, 10s to 1d
     #[arg(long, value_name = "DURATION")]
     interval: Option<Seconds>,
-    /// What is asked: http://…, https://… or tcp://HOST:PORT; '' stands for its own address
+    /// What is asked: http://…, https://…, tcp://HOST:PORT or tls://HOST:PORT; '' stands for its own address
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The status codes of a good answer, such as 200 or 2xx,3xx
@@ -34,6 +34,12 @@ pub(super) struct OnArgs {
     /// After how many failures in a row it is down, 1 to 10
     #[arg(long, value_name = "N")]
     failures: Option<u32>,
+    /// How many days before its certificate ends people are told; 0 for never
+    #[arg(long, value_name = "DAYS")]
+    warn_days: Option<u32>,
+    /// How much later than its interval a heartbeat may come
+    #[arg(long, value_name = "DURATION")]
+    grace: Option<Seconds>,
     /// Who gets a mail when it goes down and comes back; '' for nobody
     #[arg(long, value_name = "EMAIL")]
     email: Option<String>,
@@ -48,6 +54,10 @@ enum Kind {
     Http,
     /// A connection
     Tcp,
+    /// A handshake of TLS whose certificate is looked at
+    Certificate,
+    /// Nothing: a job calls the server, see `tose uptime heartbeat`
+    Heartbeat,
 }
 
 pub(super) async fn on(uptime: &Uptime<'_>, args: OnArgs) -> Result<()> {
@@ -70,6 +80,8 @@ pub(super) async fn on(uptime: &Uptime<'_>, args: OnArgs) -> Result<()> {
         failures_before_down: args.failures,
         discord_webhook_url,
         notify_email: args.email,
+        certificate_warn_days: args.warn_days,
+        heartbeat_grace_sec: args.grace.map(|grace| grace.0),
     };
     let set = uptime.set(&body).await?;
     show::print(uptime, &set)?;
@@ -93,9 +105,19 @@ pub(super) async fn off(uptime: &Uptime<'_>) -> Result<()> {
     uptime.ctx.output.result(&set, &text)
 }
 
+pub(super) async fn heartbeat(uptime: &Uptime<'_>) -> Result<()> {
+    let made = uptime.create_heartbeat().await?;
+    let output = &uptime.ctx.output;
+    output.result(&made, &made.url)?;
+    output.note("it is shown this once; have the job call it when it is done, with /fail after it when it failed");
+    Ok(())
+}
+
 fn to_wire(kind: Kind) -> MonitorKind {
     match kind {
         Kind::Http => MonitorKind::Http,
         Kind::Tcp => MonitorKind::Tcp,
+        Kind::Certificate => MonitorKind::Certificate,
+        Kind::Heartbeat => MonitorKind::Heartbeat,
     }
 }

@@ -71,6 +71,12 @@ fn details(output: &Output, uptime: &Uptime<'_>, found: &UptimeView) -> String {
         }
         tell("last check", last);
     }
+    if let Some(time) = found.last_heartbeat_at {
+        tell("heartbeat", text::time(time));
+    }
+    if let Some(end) = found.certificate_expires_at {
+        tell("certificate", format!("until {}", text::time(end)));
+    }
     tell("uptime", shares(&found.uptime));
     if !found.incidents.is_empty() {
         let rows: Vec<_> = found.incidents.iter().map(incident).collect();
@@ -107,7 +113,11 @@ fn good(found: &UptimeView) -> String {
         let keyword = found.keyword.iter();
         parts.extend(keyword.map(|keyword| format!("with `{keyword}`")));
     }
-    parts.push(format!("within {} ms", found.timeout_ms));
+    if found.kind == MonitorKind::Heartbeat {
+        parts.push(format!("at most {} s late", found.heartbeat_grace_sec));
+    } else {
+        parts.push(format!("within {} ms", found.timeout_ms));
+    }
     let failures = match found.failures_before_down {
         1 => "1 failure".to_owned(),
         failures => format!("{failures} failures"),
