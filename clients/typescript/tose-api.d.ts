@@ -128,6 +128,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/heartbeats/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Say that a job has done its work
+         * @description The token is the proof. What is sent along is not read. Anybody may call it.
+         */
+        get: operations["get_heartbeat"];
+        put?: never;
+        /**
+         * Say that a job has done its work
+         * @description The token is the proof. What is sent along is not read. Anybody may call it.
+         */
+        post: operations["send_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/heartbeats/{token}/fail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Say that a job has failed
+         * @description The token is the proof. What is sent along is not read. Anybody may call it.
+         */
+        get: operations["get_failed_heartbeat"];
+        put?: never;
+        /**
+         * Say that a job has failed
+         * @description The token is the proof. What is sent along is not read. Anybody may call it.
+         */
+        post: operations["send_failed_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/invitations/{token}/accept": {
         parameters: {
             query?: never;
@@ -408,6 +456,66 @@ export interface paths {
          * @description Anybody may call it.
          */
         get: operations["get_pricing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/status/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a workspace's status page shows
+         * @description Anybody may call it.
+         */
+        get: operations["get_status_of_workspace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/status/{slug}/badge.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How all of a status page is, as an image
+         * @description Anybody may call it.
+         */
+        get: operations["get_badge"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/status/{slug}/badge/{badge}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How one thing on a status page is, as an image
+         * @description Anybody may call it.
+         */
+        get: operations["get_project_badge"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1120,6 +1228,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/databases/{database}/uptime/heartbeat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the address that a job calls, in place of the one there is
+         * @description It is in this answer only. Called by GET, HEAD or POST it says that the job has done its work, with `/fail` after it that it has not. The monitor's kind has to be `heartbeat`: then it is down when none came within `check_interval_sec` and `heartbeat_grace_sec`. Needs the role admin in the workspace.
+         */
+        post: operations["create_database_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/estimate": {
         parameters: {
             query?: never;
@@ -1268,6 +1396,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/maintenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Times in which failures are expected, the latest first
+         * @description Those that ended are kept for 90 days. Needs the role member in the workspace.
+         */
+        get: operations["list_maintenances"];
+        put?: never;
+        /**
+         * Say when failures are expected
+         * @description Checks go on meanwhile, but count for nothing: neither in percentages nor as incidents, and nobody is told of a failure. Needs the role admin in the workspace.
+         */
+        post: operations["create_maintenance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/maintenance/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Expect no failures any more
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_maintenance"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/members": {
         parameters: {
             query?: never;
@@ -1311,6 +1483,98 @@ export interface paths {
          * @description Everybody may leave; taking somebody else out needs admin and no lower role than theirs. Their keys end. Needs the role member in the workspace.
          */
         delete: operations["remove_member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who is told of what happens
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_notifications"];
+        put?: never;
+        /**
+         * Have somebody told of what happens
+         * @description By mail, Discord, Slack, Telegram, or a signed webhook. `events` and `projects` are the rule; an empty one stands for all. Each event is told once; what cannot be delivered is tried later and later, for a day. Events that come close together come as one message, and there are 20 messages in an hour at most. Addresses, tokens and secrets are kept sealed and never shown; a signing secret that the server made is in this answer only. Needs the role admin in the workspace.
+         */
+        post: operations["create_notification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/notifications/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A channel, and how its last message fared
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_notification"];
+        /**
+         * Change a channel
+         * @description What is left out stays. Its kind cannot be changed. What waits for a channel that is switched off is dropped. Needs the role admin in the workspace.
+         */
+        put: operations["update_notification"];
+        post?: never;
+        /**
+         * Tell it nothing any more
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_notification"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/notifications/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The newest 50 events that a channel was or is to be told
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_notification_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/notifications/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a message now
+         * @description Answers whether it was taken, and if not, why. Six a minute. Needs the role admin in the workspace.
+         */
+        post: operations["test_notification"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2492,6 +2756,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/projects/{project_slug}/uptime/heartbeat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the address that a job calls, in place of the one there is
+         * @description It is in this answer only. Called by GET, HEAD or POST it says that the job has done its work, with `/fail` after it that it has not. The monitor's kind has to be `heartbeat`: then it is down when none came within `check_interval_sec` and `heartbeat_grace_sec`. Needs the role admin in the workspace.
+         */
+        post: operations["create_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/projects/{project_slug}/webhooks/deploy": {
         parameters: {
             query?: never;
@@ -2534,6 +2818,30 @@ export interface paths {
          * @description The token is the proof. Anybody may call it.
          */
         post: operations["call_deploy_hook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/status-page": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What everybody is shown
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_status_page"];
+        /**
+         * Say what everybody is shown
+         * @description What is not sent keeps its value. Everybody sees how what is named is and has been, and the titles of maintenances; neither addresses nor reasons, and nothing of what is not named. Needs the role admin in the workspace.
+         */
+        put: operations["set_status_page"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3008,6 +3316,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/templates/{template_slug}/uptime/heartbeat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the address that a job calls, in place of the one there is
+         * @description It is in this answer only. Called by GET, HEAD or POST it says that the job has done its work, with `/fail` after it that it has not. The monitor's kind has to be `heartbeat`: then it is down when none came within `check_interval_sec` and `heartbeat_grace_sec`. Needs the role admin in the workspace.
+         */
+        post: operations["create_instance_heartbeat"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/wallet": {
         parameters: {
             query?: never;
@@ -3320,6 +3648,26 @@ export interface paths {
          * @description Anybody may call it.
          */
         get: operations["readyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/status/{slug}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A workspace's status page
+         * @description 404 for a workspace that has none, as for one that is not there. Anybody may call it.
+         */
+        get: operations["show_status"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3643,9 +3991,12 @@ export interface components {
             /** @description What the member may do from now on. */
             role: components["schemas"]["Role"];
         };
+        /** @description How a channel is spoken to. */
+        ChannelKind: "email" | "discord" | "slack" | "telegram" | "webhook";
         /**
          * @description A check.
          * @example {
+         *       "maintenance": true,
          *       "ok": true,
          *       "reason": "text",
          *       "response_ms": 0,
@@ -3654,6 +4005,8 @@ export interface components {
          *     }
          */
         CheckView: {
+            /** @description Whether it was made during a maintenance, and so counts for nothing. */
+            maintenance: boolean;
             /** @description Whether it was good. */
             ok: boolean;
             /** @description Why it failed. */
@@ -3925,6 +4278,86 @@ export interface components {
             timeout_seconds?: number | null;
         };
         /**
+         * @description Body of `POST W/maintenance`.
+         * @example {
+         *       "ends_at": "2026-01-31T08:00:00Z",
+         *       "projects": [
+         *         "my-app"
+         *       ],
+         *       "starts_at": "2026-01-31T08:00:00Z",
+         *       "title": "Move to a larger disk"
+         *     }
+         */
+        CreateMaintenance: {
+            /** @description When it ends: after it begins, not in the past, 31 days later at most. */
+            ends_at: components["schemas"]["Timestamp"];
+            /** @description The slugs of the projects, instances and databases that it is of; left out, all of the workspace. */
+            projects?: components["schemas"]["Slug"][] | null;
+            /** @description When it begins. */
+            starts_at: components["schemas"]["Timestamp"];
+            /**
+             * @description What it is; a public status page shows it.
+             * @example Move to a larger disk
+             */
+            title: string;
+        };
+        /**
+         * @description Body of `POST W/notifications`.
+         * @example {
+         *       "bot_token": "text",
+         *       "chat_id": "-1001234567890",
+         *       "email": "you@example.com",
+         *       "enabled": true,
+         *       "events": [
+         *         "*"
+         *       ],
+         *       "kind": "email",
+         *       "name": "Team chat",
+         *       "projects": [
+         *         "my-app"
+         *       ],
+         *       "secret": "text",
+         *       "url": "https://hooks.slack.com/services/…"
+         *     }
+         */
+        CreateNotification: {
+            /** @description For `telegram`: the bot's token. Kept sealed and never shown. */
+            bot_token?: string | null;
+            /**
+             * @description For `telegram`: the chat's number, or a channel's name such as `@news`.
+             * @example -1001234567890
+             */
+            chat_id?: string | null;
+            /** @description For `email`: who gets the mails. */
+            email?: components["schemas"]["Email"] | null;
+            /** @description Whether it is told; `true` when absent at its making. */
+            enabled?: boolean | null;
+            /** @description What it is told of; empty, or with `*`: everything. */
+            events?: components["schemas"]["EventRule"][] | null;
+            /** @description How it is spoken to. It stays so. */
+            kind: components["schemas"]["ChannelKind"];
+            /**
+             * @description Its name, unique in the workspace.
+             * @example Team chat
+             */
+            name: string;
+            /**
+             * @description The slugs of the projects, instances and databases it is told of; empty: all. What is of no project, such as the
+             *     wallet, always counts.
+             */
+            projects?: components["schemas"]["Slug"][] | null;
+            /**
+             * @description For `webhook`: what messages are signed with, 16 to 200 visible characters. Left out at its making, the server makes
+             *     one and shows it once. Kept sealed.
+             */
+            secret?: string | null;
+            /**
+             * @description For `discord`, `slack` and `webhook`: the address that is called. Kept sealed; only its origin is shown.
+             * @example https://hooks.slack.com/services/…
+             */
+            url?: string | null;
+        };
+        /**
          * @description Body of `POST W/projects`.
          * @example {
          *       "build": {
@@ -4161,6 +4594,8 @@ export interface components {
             /** @description What was deleted: its slug, key or id. */
             deleted: string;
         };
+        /** @description Where a delivery stands. */
+        DeliveryState: "waiting" | "delivered" | "failed" | "left_out";
         /**
          * @description Answer of `GET` and `POST P/webhooks/deploy`: the address that deploys the project when it is called.
          * @example {
@@ -4781,6 +5216,8 @@ export interface components {
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
          */
         EventId: string;
+        /** @description What a rule names: a kind of event, or all of them. */
+        EventRule: "*" | "uptime_down" | "uptime_up" | "deploy_failed" | "deploy_recovered" | "crash_loop" | "backup_failed" | "wallet_low" | "wallet_suspended" | "wallet_resumed" | "certificate_trouble" | "certificate_expiring" | "disk_full" | "alert_firing" | "alert_resolved" | "autoscaled";
         /**
          * @description Who did what to what, when, from where.
          * @example {
@@ -5113,6 +5550,26 @@ export interface components {
             reason: string;
         };
         /**
+         * @description That a heartbeat was taken down.
+         * @example {
+         *       "received_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        HeartbeatReceived: {
+            /** @description When it came. */
+            received_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description Where a job sends its heartbeats. The token in it is in this answer only.
+         * @example {
+         *       "url": "http://demo-shop.localhost"
+         *     }
+         */
+        HeartbeatUrl: {
+            /** @description To be called, by GET, HEAD or POST, whenever the job has done its work; with `/fail` after it when it has not. */
+            url: string;
+        };
+        /**
          * @description A host name in lower case
          * @example app.example.com
          */
@@ -5346,6 +5803,22 @@ export interface components {
             timeout_seconds: number;
         };
         /**
+         * @description How the last message to a channel fared.
+         * @example {
+         *       "at": "2026-01-31T08:00:00Z",
+         *       "ok": true,
+         *       "reason": "text"
+         *     }
+         */
+        LastDelivery: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Whether it was taken. */
+            ok: boolean;
+            /** @description Why not. */
+            reason: string | null;
+        };
+        /**
          * @description Answer of `POST P/logs/analyze`.
          * @example {
          *       "answer": "text",
@@ -5518,6 +5991,39 @@ export interface components {
             stored_bytes: number;
         };
         /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        MaintenanceId: string;
+        /**
+         * @description A maintenance.
+         * @example {
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "ends_at": "2026-01-31T08:00:00Z",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "projects": [
+         *         "my-app"
+         *       ],
+         *       "starts_at": "2026-01-31T08:00:00Z",
+         *       "title": "text"
+         *     }
+         */
+        MaintenanceView: {
+            /** @description When it was planned. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description When it ends. */
+            ends_at: components["schemas"]["Timestamp"];
+            /** @description Its id. */
+            id: components["schemas"]["MaintenanceId"];
+            /** @description The slugs of what it is of; `null` is all of the workspace. */
+            projects: components["schemas"]["Slug"][] | null;
+            /** @description When it begins. */
+            starts_at: components["schemas"]["Timestamp"];
+            /** @description What it is. */
+            title: string;
+        };
+        /**
          * @description Answer of `POST /api/invitations/:token/accept`.
          * @example {
          *       "role": "member",
@@ -5584,15 +6090,19 @@ export interface components {
          * @description One step of a [`MetricsView`]: averages over its time, unless said otherwise.
          * @example {
          *       "cpu_milli": 0,
+         *       "disk_bytes": 0,
          *       "errors_5xx": 0,
          *       "memory_bytes": 0,
          *       "network_received_bytes": 0,
          *       "network_sent_bytes": 0,
          *       "p50_us": 0,
+         *       "p90_us": 0,
+         *       "p95_us": 0,
          *       "p99_us": 0,
          *       "replicas": 0,
          *       "requests": 0,
          *       "requests_per_second_milli": 0,
+         *       "restarts": 0,
          *       "time": "2026-01-31T08:00:00Z"
          *     }
          */
@@ -5602,6 +6112,13 @@ export interface components {
              * @description Thousandths of a core, all replicas together.
              */
             cpu_milli: number;
+            /**
+             * Format: uint64
+             * @description The most bytes on the disk in this time: what replicas wrote, volumes, a database's data. Null where it is not
+             *     known.
+             * @default null
+             */
+            disk_bytes: number | null;
             /**
              * Format: uint64
              * @description Answers with a status of 500 and above in this time.
@@ -5629,6 +6146,18 @@ export interface components {
             p50_us: number | null;
             /**
              * Format: uint64
+             * @description 90 of 100 requests took no longer than this, in microseconds; null without requests.
+             * @default null
+             */
+            p90_us: number | null;
+            /**
+             * Format: uint64
+             * @description 95 of 100 requests took no longer than this, in microseconds; null without requests.
+             * @default null
+             */
+            p95_us: number | null;
+            /**
+             * Format: uint64
              * @description 99 of 100 requests took no longer than this, in microseconds; null without requests.
              */
             p99_us: number | null;
@@ -5647,6 +6176,12 @@ export interface components {
              * @description Requests a second, in thousandths.
              */
             requests_per_second_milli: number;
+            /**
+             * Format: uint64
+             * @description How often the engine started replicas again after a crash in this time.
+             * @default 0
+             */
+            restarts: number;
             /** @description When it begins. */
             time: components["schemas"]["Timestamp"];
         };
@@ -5657,15 +6192,19 @@ export interface components {
          *       "points": [
          *         {
          *           "cpu_milli": 0,
+         *           "disk_bytes": 0,
          *           "errors_5xx": 0,
          *           "memory_bytes": 0,
          *           "network_received_bytes": 0,
          *           "network_sent_bytes": 0,
          *           "p50_us": 0,
+         *           "p90_us": 0,
+         *           "p95_us": 0,
          *           "p99_us": 0,
          *           "replicas": 0,
          *           "requests": 0,
          *           "requests_per_second_milli": 0,
+         *           "restarts": 0,
          *           "time": "2026-01-31T08:00:00Z"
          *         }
          *       ],
@@ -5718,7 +6257,7 @@ export interface components {
             workspace: components["schemas"]["Slug"] | null;
         };
         /** @description How a project is checked. */
-        MonitorKind: "http" | "tcp";
+        MonitorKind: "http" | "tcp" | "certificate" | "heartbeat";
         /**
          * @description Body of `POST /api/operator/workspaces/:slug/refund`: notes money that an operator has sent back.
          * @example {
@@ -5738,6 +6277,127 @@ export interface components {
             provider: components["schemas"]["TopupProvider"];
             /** @description Why; the workspace sees it. */
             reason: string;
+        };
+        /**
+         * @description An event that a channel is told of.
+         * @example {
+         *       "at": "2026-01-31T08:00:00Z",
+         *       "attempts": 0,
+         *       "ended_at": "2026-01-31T08:00:00Z",
+         *       "event": "uptime_down",
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "next_at": "2026-01-31T08:00:00Z",
+         *       "project": "my-app",
+         *       "reason": "text",
+         *       "state": "waiting",
+         *       "title": "text"
+         *     }
+         */
+        NoticeDeliveryView: {
+            /** @description When it happened. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint32
+             * @description How often it was tried.
+             */
+            attempts: number;
+            /** @description When its delivery ended. */
+            ended_at: components["schemas"]["Timestamp"] | null;
+            /** @description What happened. */
+            event: components["schemas"]["NoticeEvent"];
+            /** @description The event's id. A webhook gets it too. */
+            id: components["schemas"]["NoticeId"];
+            /** @description When it is tried next, if it waits. */
+            next_at: components["schemas"]["Timestamp"] | null;
+            /** @description The project's slug, if it is of one. */
+            project: components["schemas"]["Slug"] | null;
+            /** @description Why the last attempt failed. */
+            reason: string | null;
+            /** @description Where its delivery stands. */
+            state: components["schemas"]["DeliveryState"];
+            /** @description What happened, in a line. */
+            title: string;
+        };
+        /** @description What people are told of. */
+        NoticeEvent: "uptime_down" | "uptime_up" | "deploy_failed" | "deploy_recovered" | "crash_loop" | "backup_failed" | "wallet_low" | "wallet_suspended" | "wallet_resumed" | "certificate_trouble" | "certificate_expiring" | "disk_full" | "alert_firing" | "alert_resolved" | "autoscaled";
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        NoticeId: string;
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        NotificationChannelId: string;
+        /**
+         * @description What became of a test.
+         * @example {
+         *       "delivered": true,
+         *       "reason": "text"
+         *     }
+         */
+        NotificationTest: {
+            /** @description Whether the message was taken. */
+            delivered: boolean;
+            /** @description Why not. */
+            reason: string | null;
+        };
+        /**
+         * @description A channel, without its secrets.
+         * @example {
+         *       "chat_id": "text",
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "email": "you@example.com",
+         *       "enabled": true,
+         *       "events": [
+         *         "uptime_down"
+         *       ],
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "kind": "email",
+         *       "last_delivery": {
+         *         "at": "2026-01-31T08:00:00Z",
+         *         "ok": true,
+         *         "reason": "text"
+         *       },
+         *       "name": "My app",
+         *       "projects": [
+         *         "my-app"
+         *       ],
+         *       "secret": "text",
+         *       "updated_at": "2026-01-31T08:00:00Z",
+         *       "url": "http://demo-shop.localhost"
+         *     }
+         */
+        NotificationView: {
+            /** @description The chat, if it is one of Telegram. */
+            chat_id: string | null;
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Who gets the mails, if that is what it does. */
+            email: string | null;
+            /** @description Whether it is told. */
+            enabled: boolean;
+            /** @description What it is told of; empty: everything. */
+            events: components["schemas"]["NoticeEvent"][];
+            /** @description Its id. */
+            id: components["schemas"]["NotificationChannelId"];
+            /** @description How it is spoken to. */
+            kind: components["schemas"]["ChannelKind"];
+            /** @description How the last message fared; `null` before the first. */
+            last_delivery: components["schemas"]["LastDelivery"] | null;
+            /** @description Its name. */
+            name: string;
+            /** @description Of which projects; empty: all. */
+            projects: components["schemas"]["Slug"][];
+            /** @description What messages are signed with: only in the answer to the call for which the server made it. */
+            secret?: string | null;
+            /** @description When it was changed last. */
+            updated_at: components["schemas"]["Timestamp"];
+            /** @description The origin of the address that is called, if it has one. */
+            url: string | null;
         };
         /**
          * @description A path that leads to another project.
@@ -6234,6 +6894,151 @@ export interface components {
             volumes: components["schemas"]["Volume"][];
             /** @description The workspace it belongs to. */
             workspace: components["schemas"]["Slug"];
+        };
+        /**
+         * @description How a day was.
+         * @example {
+         *       "date": "text",
+         *       "uptime": "text"
+         *     }
+         */
+        PublicDay: {
+            /** @description The day in UTC, such as `2026-01-31`. */
+            date: string;
+            /** @description How many of its checks were good, in percent with three digits; `null` where there were none. */
+            uptime: string | null;
+        };
+        /**
+         * @description A time in which something was down. Why is not told.
+         * @example {
+         *       "duration_sec": 0,
+         *       "ended_at": "2026-01-31T08:00:00Z",
+         *       "name": "My app",
+         *       "started_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        PublicIncident: {
+            /**
+             * Format: uint64
+             * @description How many seconds it lasted, or has lasted so far.
+             */
+            duration_sec: number;
+            /** @description When it answered again; `null` while it lasts. */
+            ended_at: components["schemas"]["Timestamp"] | null;
+            /** @description What it is called. */
+            name: string;
+            /** @description When it was found to be down. */
+            started_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description A time in which failures are expected.
+         * @example {
+         *       "ends_at": "2026-01-31T08:00:00Z",
+         *       "names": [
+         *         "text"
+         *       ],
+         *       "starts_at": "2026-01-31T08:00:00Z",
+         *       "title": "text"
+         *     }
+         */
+        PublicMaintenance: {
+            /** @description When it ends. */
+            ends_at: components["schemas"]["Timestamp"];
+            /** @description What of the page it is of. */
+            names: string[];
+            /** @description When it begins. */
+            starts_at: components["schemas"]["Timestamp"];
+            /** @description What it is. */
+            title: string;
+        };
+        /**
+         * @description How one thing is and has been.
+         * @example {
+         *       "days": [
+         *         {
+         *           "date": "text",
+         *           "uptime": "text"
+         *         }
+         *       ],
+         *       "name": "My app",
+         *       "status": "up",
+         *       "uptime": {
+         *         "d30": "text",
+         *         "d7": "text",
+         *         "d90": "text",
+         *         "h24": "text"
+         *       }
+         *     }
+         */
+        PublicProject: {
+            /** @description The last 90 days, the oldest first. */
+            days: components["schemas"]["PublicDay"][];
+            /** @description What it is called. */
+            name: string;
+            /** @description How it is. */
+            status: components["schemas"]["PublicState"];
+            /** @description How many checks were good. */
+            uptime: components["schemas"]["UptimeShares"];
+        };
+        /** @description How something is, as everybody may know. */
+        PublicState: "up" | "down" | "maintenance" | "unknown";
+        /**
+         * @description What a status page shows.
+         * @example {
+         *       "incidents": [
+         *         {
+         *           "duration_sec": 0,
+         *           "ended_at": "2026-01-31T08:00:00Z",
+         *           "name": "My app",
+         *           "started_at": "2026-01-31T08:00:00Z"
+         *         }
+         *       ],
+         *       "maintenance": [
+         *         {
+         *           "ends_at": "2026-01-31T08:00:00Z",
+         *           "names": [
+         *             "text"
+         *           ],
+         *           "starts_at": "2026-01-31T08:00:00Z",
+         *           "title": "text"
+         *         }
+         *       ],
+         *       "projects": [
+         *         {
+         *           "days": [
+         *             {
+         *               "date": "text",
+         *               "uptime": "text"
+         *             }
+         *           ],
+         *           "name": "My app",
+         *           "status": "up",
+         *           "uptime": {
+         *             "d30": "text",
+         *             "d7": "text",
+         *             "d90": "text",
+         *             "h24": "text"
+         *           }
+         *         }
+         *       ],
+         *       "status": "up",
+         *       "title": "text",
+         *       "updated_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        PublicStatus: {
+            /** @description Times of the last 90 days in which something was down: the newest 50. */
+            incidents: components["schemas"]["PublicIncident"][];
+            /** @description Maintenances that have not ended. */
+            maintenance: components["schemas"]["PublicMaintenance"][];
+            /** @description What is shown. */
+            projects: components["schemas"]["PublicProject"][];
+            /** @description How all of it is: the worst of what is shown. */
+            status: components["schemas"]["PublicState"];
+            /** @description What stands above it. */
+            title: string;
+            /** @description When this was put together; it may be some seconds old. */
+            updated_at: components["schemas"]["Timestamp"];
         };
         /**
          * Format: uuid
@@ -6785,6 +7590,27 @@ export interface components {
             timezone?: string | null;
         };
         /**
+         * @description Body of `PUT W/status-page`: what is not sent keeps its value.
+         * @example {
+         *       "enabled": true,
+         *       "projects": [
+         *         {
+         *           "name": "My app",
+         *           "slug": "my-app"
+         *         }
+         *       ],
+         *       "title": "text"
+         *     }
+         */
+        SetStatusPage: {
+            /** @description Whether everybody can see it; `false` until it is set. */
+            enabled?: boolean | null;
+            /** @description What is shown, in this order, in place of what was. */
+            projects?: components["schemas"]["StatusPageProject"][] | null;
+            /** @description What stands above it; the workspace's slug until it is set. */
+            title?: string | null;
+        };
+        /**
          * @description Body of `PUT W/wallet/threshold`.
          * @example {
          *       "threshold": 10000
@@ -6801,12 +7627,14 @@ export interface components {
         /**
          * @description Body of `PUT P/uptime`: what is not sent keeps its value.
          * @example {
+         *       "certificate_warn_days": 0,
          *       "check_interval_sec": 10,
          *       "check_url": "https://shop.example.com/health",
          *       "discord_webhook_url": "text",
          *       "enabled": true,
          *       "expected_status": "2xx,3xx",
          *       "failures_before_down": 1,
+         *       "heartbeat_grace_sec": 0,
          *       "keyword": "text",
          *       "kind": "http",
          *       "notify_email": "text",
@@ -6816,12 +7644,19 @@ export interface components {
         SetUptime: {
             /**
              * Format: uint32
+             * @description How many days before the end of the certificate that checks meet people are told; 0 for never. A check of the
+             *     kind `certificate` fails from then on.
+             */
+            certificate_warn_days?: number | null;
+            /**
+             * Format: uint32
              * @description Seconds from one check to the next.
              */
             check_interval_sec?: number | null;
             /**
-             * @description What is asked: `http://` or `https://`, for TCP `tcp://HOST:PORT`. Members can read it. Empty, it is the project's
-             *     own host name with its health path, for TCP the port of a replica.
+             * @description What is asked: `http://` or `https://`, for TCP `tcp://HOST:PORT`, for certificates
+             *     `tls://HOST:PORT`. Members can read it. Empty, it is the project's
+             *     own host name with its health path, for TCP the port of a replica. A heartbeat has none.
              * @example https://shop.example.com/health
              */
             check_url?: string | null;
@@ -6840,6 +7675,11 @@ export interface components {
              * @description After how many failures in a row it is down.
              */
             failures_before_down?: number | null;
+            /**
+             * Format: uint32
+             * @description How many seconds later than its interval a heartbeat may come.
+             */
+            heartbeat_grace_sec?: number | null;
             /** @description Text that has to be in the first 64 KiB of the answer. Empty, none has to. */
             keyword?: string | null;
             /** @description How it is checked. Left out along with a `check_url`, what the address says. */
@@ -6872,6 +7712,43 @@ export interface components {
         Slug: string;
         /** @description Where a project's image comes from. */
         Source: "git" | "image";
+        /**
+         * @description A project, instance or database that a status page shows.
+         * @example {
+         *       "name": "My app",
+         *       "slug": "my-app"
+         *     }
+         */
+        StatusPageProject: {
+            /** @description What it is called there; without it, its slug. */
+            name?: string | null;
+            /** @description Which. */
+            slug: components["schemas"]["Slug"];
+        };
+        /**
+         * @description A workspace's status page.
+         * @example {
+         *       "enabled": true,
+         *       "projects": [
+         *         {
+         *           "name": "My app",
+         *           "slug": "my-app"
+         *         }
+         *       ],
+         *       "title": "text",
+         *       "url": "http://demo-shop.localhost"
+         *     }
+         */
+        StatusPageView: {
+            /** @description Whether everybody can see it. */
+            enabled: boolean;
+            /** @description What is shown, in this order. */
+            projects: components["schemas"]["StatusPageProject"][];
+            /** @description What stands above it. */
+            title: string;
+            /** @description Where it is, while it is enabled. */
+            url: string;
+        };
         /**
          * @description The project of a [`StatusView`].
          * @example {
@@ -7190,6 +8067,56 @@ export interface components {
             name?: string | null;
         };
         /**
+         * @description Body of `PUT W/notifications/:id`: what is left out stays.
+         * @example {
+         *       "bot_token": "text",
+         *       "chat_id": "-1001234567890",
+         *       "email": "you@example.com",
+         *       "enabled": true,
+         *       "events": [
+         *         "*"
+         *       ],
+         *       "name": "My app",
+         *       "projects": [
+         *         "my-app"
+         *       ],
+         *       "secret": "text",
+         *       "url": "https://hooks.slack.com/services/…"
+         *     }
+         */
+        UpdateNotification: {
+            /** @description For `telegram`: the bot's token. Kept sealed and never shown. */
+            bot_token?: string | null;
+            /**
+             * @description For `telegram`: the chat's number, or a channel's name such as `@news`.
+             * @example -1001234567890
+             */
+            chat_id?: string | null;
+            /** @description For `email`: who gets the mails. */
+            email?: components["schemas"]["Email"] | null;
+            /** @description Whether it is told; `true` when absent at its making. */
+            enabled?: boolean | null;
+            /** @description What it is told of; empty, or with `*`: everything. */
+            events?: components["schemas"]["EventRule"][] | null;
+            /** @description Its name, unique in the workspace. */
+            name?: string | null;
+            /**
+             * @description The slugs of the projects, instances and databases it is told of; empty: all. What is of no project, such as the
+             *     wallet, always counts.
+             */
+            projects?: components["schemas"]["Slug"][] | null;
+            /**
+             * @description For `webhook`: what messages are signed with, 16 to 200 visible characters. Left out at its making, the server makes
+             *     one and shows it once. Kept sealed.
+             */
+            secret?: string | null;
+            /**
+             * @description For `discord`, `slack` and `webhook`: the address that is called. Kept sealed; only its origin is shown.
+             * @example https://hooks.slack.com/services/…
+             */
+            url?: string | null;
+        };
+        /**
          * @description Body of `PUT P`: what is not sent keeps its value.
          * @example {
          *       "build": {
@@ -7284,12 +8211,15 @@ export interface components {
         /**
          * @description How a project is checked, how it is and how it has been.
          * @example {
+         *       "certificate_expires_at": "2026-01-31T08:00:00Z",
+         *       "certificate_warn_days": 0,
          *       "check_interval_sec": 0,
          *       "check_url": "text",
          *       "discord_webhook_url": "text",
          *       "enabled": true,
          *       "expected_status": "text",
          *       "failures_before_down": 0,
+         *       "heartbeat_grace_sec": 0,
          *       "incidents": [
          *         {
          *           "ended_at": "2026-01-31T08:00:00Z",
@@ -7300,6 +8230,7 @@ export interface components {
          *       "keyword": "text",
          *       "kind": "http",
          *       "last_checked_at": "2026-01-31T08:00:00Z",
+         *       "last_heartbeat_at": "2026-01-31T08:00:00Z",
          *       "last_response_ms": 0,
          *       "notify_email": "text",
          *       "reason": "text",
@@ -7315,12 +8246,19 @@ export interface components {
          *     }
          */
         UptimeView: {
+            /** @description When the certificate that the last check met ends. */
+            certificate_expires_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: uint32
+             * @description How many days before the end of its certificate people are told; 0 for never.
+             */
+            certificate_warn_days: number;
             /**
              * Format: uint32
              * @description Seconds from one check to the next.
              */
             check_interval_sec: number;
-            /** @description What is asked. */
+            /** @description What is asked; nothing where heartbeats are waited for. */
             check_url: string;
             /** @description The webhook of Discord that is told, of which only the host is shown. */
             discord_webhook_url: string | null;
@@ -7333,6 +8271,11 @@ export interface components {
              * @description After how many failures in a row it is down.
              */
             failures_before_down: number;
+            /**
+             * Format: uint32
+             * @description How many seconds later than its interval a heartbeat may come.
+             */
+            heartbeat_grace_sec: number;
             /** @description When it was down: the newest 20. */
             incidents: components["schemas"]["IncidentView"][];
             /** @description Text that has to be in the answer. */
@@ -7341,6 +8284,8 @@ export interface components {
             kind: components["schemas"]["MonitorKind"];
             /** @description When it was checked last. */
             last_checked_at: components["schemas"]["Timestamp"] | null;
+            /** @description When the last heartbeat came. */
+            last_heartbeat_at: components["schemas"]["Timestamp"] | null;
             /**
              * Format: uint32
              * @description How long the last answer took, in milliseconds.
@@ -8123,6 +9068,204 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The token */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "received_at": "2026-01-31T08:00:00Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["HeartbeatReceived"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    send_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "received_at": "2026-01-31T08:00:00Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["HeartbeatReceived"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_failed_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The token */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "received_at": "2026-01-31T08:00:00Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["HeartbeatReceived"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    send_failed_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "received_at": "2026-01-31T08:00:00Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["HeartbeatReceived"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -9092,6 +10235,161 @@ export interface operations {
                 };
                 content?: never;
             };
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_status_of_workspace: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "incidents": [
+                     *           {
+                     *             "duration_sec": 0,
+                     *             "ended_at": "2026-01-31T08:00:00Z",
+                     *             "name": "My app",
+                     *             "started_at": "2026-01-31T08:00:00Z"
+                     *           }
+                     *         ],
+                     *         "maintenance": [
+                     *           {
+                     *             "ends_at": "2026-01-31T08:00:00Z",
+                     *             "names": [
+                     *               "text"
+                     *             ],
+                     *             "starts_at": "2026-01-31T08:00:00Z",
+                     *             "title": "text"
+                     *           }
+                     *         ],
+                     *         "projects": [
+                     *           {
+                     *             "days": [
+                     *               {
+                     *                 "date": "text",
+                     *                 "uptime": "text"
+                     *               }
+                     *             ],
+                     *             "name": "My app",
+                     *             "status": "up",
+                     *             "uptime": {
+                     *               "d30": "text",
+                     *               "d7": "text",
+                     *               "d90": "text",
+                     *               "h24": "text"
+                     *             }
+                     *           }
+                     *         ],
+                     *         "status": "up",
+                     *         "title": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["PublicStatus"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_badge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_project_badge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The slug of what the badge is of, and `.svg` */
+                badge: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            404: components["responses"]["404"];
             408: components["responses"]["408"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
@@ -11612,15 +12910,19 @@ export interface operations {
                      *         "points": [
                      *           {
                      *             "cpu_milli": 0,
+                     *             "disk_bytes": 0,
                      *             "errors_5xx": 0,
                      *             "memory_bytes": 0,
                      *             "network_received_bytes": 0,
                      *             "network_sent_bytes": 0,
                      *             "p50_us": 0,
+                     *             "p90_us": 0,
+                     *             "p95_us": 0,
                      *             "p99_us": 0,
                      *             "replicas": 0,
                      *             "requests": 0,
                      *             "requests_per_second_milli": 0,
+                     *             "restarts": 0,
                      *             "time": "2026-01-31T08:00:00Z"
                      *           }
                      *         ],
@@ -12318,12 +13620,15 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "certificate_expires_at": "2026-01-31T08:00:00Z",
+                     *         "certificate_warn_days": 0,
                      *         "check_interval_sec": 0,
                      *         "check_url": "text",
                      *         "discord_webhook_url": "text",
                      *         "enabled": true,
                      *         "expected_status": "text",
                      *         "failures_before_down": 0,
+                     *         "heartbeat_grace_sec": 0,
                      *         "incidents": [
                      *           {
                      *             "ended_at": "2026-01-31T08:00:00Z",
@@ -12334,6 +13639,7 @@ export interface operations {
                      *         "keyword": "text",
                      *         "kind": "http",
                      *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_heartbeat_at": "2026-01-31T08:00:00Z",
                      *         "last_response_ms": 0,
                      *         "notify_email": "text",
                      *         "reason": "text",
@@ -12392,12 +13698,14 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "certificate_warn_days": 0,
                  *       "check_interval_sec": 10,
                  *       "check_url": "https://shop.example.com/health",
                  *       "discord_webhook_url": "text",
                  *       "enabled": true,
                  *       "expected_status": "2xx,3xx",
                  *       "failures_before_down": 1,
+                 *       "heartbeat_grace_sec": 0,
                  *       "keyword": "text",
                  *       "kind": "http",
                  *       "notify_email": "text",
@@ -12419,12 +13727,15 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "certificate_expires_at": "2026-01-31T08:00:00Z",
+                     *         "certificate_warn_days": 0,
                      *         "check_interval_sec": 0,
                      *         "check_url": "text",
                      *         "discord_webhook_url": "text",
                      *         "enabled": true,
                      *         "expected_status": "text",
                      *         "failures_before_down": 0,
+                     *         "heartbeat_grace_sec": 0,
                      *         "incidents": [
                      *           {
                      *             "ended_at": "2026-01-31T08:00:00Z",
@@ -12435,6 +13746,7 @@ export interface operations {
                      *         "keyword": "text",
                      *         "kind": "http",
                      *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_heartbeat_at": "2026-01-31T08:00:00Z",
                      *         "last_response_ms": 0,
                      *         "notify_email": "text",
                      *         "reason": "text",
@@ -12523,6 +13835,7 @@ export interface operations {
                      * @example {
                      *       "data": [
                      *         {
+                     *           "maintenance": true,
                      *           "ok": true,
                      *           "reason": "text",
                      *           "response_ms": 0,
@@ -12552,6 +13865,74 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_database_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The database's slug, or its id */
+                database: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["HeartbeatUrl"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_heartbeat`: the monitor waits for no heartbeats; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -13122,6 +14503,200 @@ export interface operations {
             500: components["responses"]["500"];
         };
     };
+    list_maintenances: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole list, as one page. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "ends_at": "2026-01-31T08:00:00Z",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "projects": [
+                     *             "my-app"
+                     *           ],
+                     *           "starts_at": "2026-01-31T08:00:00Z",
+                     *           "title": "text"
+                     *         }
+                     *       ],
+                     *       "meta": {
+                     *         "has_more": true,
+                     *         "limit": 0,
+                     *         "page": 0,
+                     *         "total": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["MaintenanceView"][];
+                        meta: components["schemas"]["Meta"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_maintenance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ends_at": "2026-01-31T08:00:00Z",
+                 *       "projects": [
+                 *         "my-app"
+                 *       ],
+                 *       "starts_at": "2026-01-31T08:00:00Z",
+                 *       "title": "Move to a larger disk"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateMaintenance"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "ends_at": "2026-01-31T08:00:00Z",
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "projects": [
+                     *           "my-app"
+                     *         ],
+                     *         "starts_at": "2026-01-31T08:00:00Z",
+                     *         "title": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["MaintenanceView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `too_many_maintenances`: 100 of them have not ended; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_maintenance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
     list_members: {
         parameters: {
             query?: never;
@@ -13401,6 +14976,555 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_notifications: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "chat_id": "text",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "email": "you@example.com",
+                     *           "enabled": true,
+                     *           "events": [
+                     *             "uptime_down"
+                     *           ],
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "kind": "email",
+                     *           "last_delivery": {
+                     *             "at": "2026-01-31T08:00:00Z",
+                     *             "ok": true,
+                     *             "reason": "text"
+                     *           },
+                     *           "name": "My app",
+                     *           "projects": [
+                     *             "my-app"
+                     *           ],
+                     *           "secret": "text",
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "url": "http://demo-shop.localhost"
+                     *         }
+                     *       ],
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["NotificationView"][];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_notification: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "bot_token": "text",
+                 *       "chat_id": "-1001234567890",
+                 *       "email": "you@example.com",
+                 *       "enabled": true,
+                 *       "events": [
+                 *         "*"
+                 *       ],
+                 *       "kind": "email",
+                 *       "name": "Team chat",
+                 *       "projects": [
+                 *         "my-app"
+                 *       ],
+                 *       "secret": "text",
+                 *       "url": "https://hooks.slack.com/services/…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateNotification"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "chat_id": "text",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "email": "you@example.com",
+                     *         "enabled": true,
+                     *         "events": [
+                     *           "uptime_down"
+                     *         ],
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "kind": "email",
+                     *         "last_delivery": {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "ok": true,
+                     *           "reason": "text"
+                     *         },
+                     *         "name": "My app",
+                     *         "projects": [
+                     *           "my-app"
+                     *         ],
+                     *         "secret": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["NotificationView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: the workspace has a channel with this name; `too_many_notifications`: the workspace has twenty; `no_mail`: this server sends no mail; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_notification: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "chat_id": "text",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "email": "you@example.com",
+                     *         "enabled": true,
+                     *         "events": [
+                     *           "uptime_down"
+                     *         ],
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "kind": "email",
+                     *         "last_delivery": {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "ok": true,
+                     *           "reason": "text"
+                     *         },
+                     *         "name": "My app",
+                     *         "projects": [
+                     *           "my-app"
+                     *         ],
+                     *         "secret": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["NotificationView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    update_notification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "bot_token": "text",
+                 *       "chat_id": "-1001234567890",
+                 *       "email": "you@example.com",
+                 *       "enabled": true,
+                 *       "events": [
+                 *         "*"
+                 *       ],
+                 *       "name": "My app",
+                 *       "projects": [
+                 *         "my-app"
+                 *       ],
+                 *       "secret": "text",
+                 *       "url": "https://hooks.slack.com/services/…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateNotification"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "chat_id": "text",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "email": "you@example.com",
+                     *         "enabled": true,
+                     *         "events": [
+                     *           "uptime_down"
+                     *         ],
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "kind": "email",
+                     *         "last_delivery": {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "ok": true,
+                     *           "reason": "text"
+                     *         },
+                     *         "name": "My app",
+                     *         "projects": [
+                     *           "my-app"
+                     *         ],
+                     *         "secret": "text",
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["NotificationView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: another channel has this name; `no_mail`: this server sends no mail */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_notification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_notification_deliveries: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "attempts": 0,
+                     *           "ended_at": "2026-01-31T08:00:00Z",
+                     *           "event": "uptime_down",
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "next_at": "2026-01-31T08:00:00Z",
+                     *           "project": "my-app",
+                     *           "reason": "text",
+                     *           "state": "waiting",
+                     *           "title": "text"
+                     *         }
+                     *       ],
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["NoticeDeliveryView"][];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    test_notification: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "delivered": true,
+                     *         "reason": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["NotificationTest"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            409: components["responses"]["409"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -18811,15 +20935,19 @@ export interface operations {
                      *         "points": [
                      *           {
                      *             "cpu_milli": 0,
+                     *             "disk_bytes": 0,
                      *             "errors_5xx": 0,
                      *             "memory_bytes": 0,
                      *             "network_received_bytes": 0,
                      *             "network_sent_bytes": 0,
                      *             "p50_us": 0,
+                     *             "p90_us": 0,
+                     *             "p95_us": 0,
                      *             "p99_us": 0,
                      *             "replicas": 0,
                      *             "requests": 0,
                      *             "requests_per_second_milli": 0,
+                     *             "restarts": 0,
                      *             "time": "2026-01-31T08:00:00Z"
                      *           }
                      *         ],
@@ -20244,12 +22372,15 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "certificate_expires_at": "2026-01-31T08:00:00Z",
+                     *         "certificate_warn_days": 0,
                      *         "check_interval_sec": 0,
                      *         "check_url": "text",
                      *         "discord_webhook_url": "text",
                      *         "enabled": true,
                      *         "expected_status": "text",
                      *         "failures_before_down": 0,
+                     *         "heartbeat_grace_sec": 0,
                      *         "incidents": [
                      *           {
                      *             "ended_at": "2026-01-31T08:00:00Z",
@@ -20260,6 +22391,7 @@ export interface operations {
                      *         "keyword": "text",
                      *         "kind": "http",
                      *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_heartbeat_at": "2026-01-31T08:00:00Z",
                      *         "last_response_ms": 0,
                      *         "notify_email": "text",
                      *         "reason": "text",
@@ -20318,12 +22450,14 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "certificate_warn_days": 0,
                  *       "check_interval_sec": 10,
                  *       "check_url": "https://shop.example.com/health",
                  *       "discord_webhook_url": "text",
                  *       "enabled": true,
                  *       "expected_status": "2xx,3xx",
                  *       "failures_before_down": 1,
+                 *       "heartbeat_grace_sec": 0,
                  *       "keyword": "text",
                  *       "kind": "http",
                  *       "notify_email": "text",
@@ -20345,12 +22479,15 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "certificate_expires_at": "2026-01-31T08:00:00Z",
+                     *         "certificate_warn_days": 0,
                      *         "check_interval_sec": 0,
                      *         "check_url": "text",
                      *         "discord_webhook_url": "text",
                      *         "enabled": true,
                      *         "expected_status": "text",
                      *         "failures_before_down": 0,
+                     *         "heartbeat_grace_sec": 0,
                      *         "incidents": [
                      *           {
                      *             "ended_at": "2026-01-31T08:00:00Z",
@@ -20361,6 +22498,7 @@ export interface operations {
                      *         "keyword": "text",
                      *         "kind": "http",
                      *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_heartbeat_at": "2026-01-31T08:00:00Z",
                      *         "last_response_ms": 0,
                      *         "notify_email": "text",
                      *         "reason": "text",
@@ -20449,6 +22587,7 @@ export interface operations {
                      * @example {
                      *       "data": [
                      *         {
+                     *           "maintenance": true,
                      *           "ok": true,
                      *           "reason": "text",
                      *           "response_ms": 0,
@@ -20478,6 +22617,74 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["HeartbeatUrl"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_heartbeat`: the monitor waits for no heartbeats; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -20731,6 +22938,143 @@ export interface operations {
                     "application/json": components["schemas"]["Failure"];
                 };
             };
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_status_page: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "enabled": true,
+                     *         "projects": [
+                     *           {
+                     *             "name": "My app",
+                     *             "slug": "my-app"
+                     *           }
+                     *         ],
+                     *         "title": "text",
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["StatusPageView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_status_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "projects": [
+                 *         {
+                 *           "name": "My app",
+                 *           "slug": "my-app"
+                 *         }
+                 *       ],
+                 *       "title": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetStatusPage"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "enabled": true,
+                     *         "projects": [
+                     *           {
+                     *             "name": "My app",
+                     *             "slug": "my-app"
+                     *           }
+                     *         ],
+                     *         "title": "text",
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["StatusPageView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -22689,15 +25033,19 @@ export interface operations {
                      *         "points": [
                      *           {
                      *             "cpu_milli": 0,
+                     *             "disk_bytes": 0,
                      *             "errors_5xx": 0,
                      *             "memory_bytes": 0,
                      *             "network_received_bytes": 0,
                      *             "network_sent_bytes": 0,
                      *             "p50_us": 0,
+                     *             "p90_us": 0,
+                     *             "p95_us": 0,
                      *             "p99_us": 0,
                      *             "replicas": 0,
                      *             "requests": 0,
                      *             "requests_per_second_milli": 0,
+                     *             "restarts": 0,
                      *             "time": "2026-01-31T08:00:00Z"
                      *           }
                      *         ],
@@ -23309,12 +25657,15 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "certificate_expires_at": "2026-01-31T08:00:00Z",
+                     *         "certificate_warn_days": 0,
                      *         "check_interval_sec": 0,
                      *         "check_url": "text",
                      *         "discord_webhook_url": "text",
                      *         "enabled": true,
                      *         "expected_status": "text",
                      *         "failures_before_down": 0,
+                     *         "heartbeat_grace_sec": 0,
                      *         "incidents": [
                      *           {
                      *             "ended_at": "2026-01-31T08:00:00Z",
@@ -23325,6 +25676,7 @@ export interface operations {
                      *         "keyword": "text",
                      *         "kind": "http",
                      *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_heartbeat_at": "2026-01-31T08:00:00Z",
                      *         "last_response_ms": 0,
                      *         "notify_email": "text",
                      *         "reason": "text",
@@ -23383,12 +25735,14 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "certificate_warn_days": 0,
                  *       "check_interval_sec": 10,
                  *       "check_url": "https://shop.example.com/health",
                  *       "discord_webhook_url": "text",
                  *       "enabled": true,
                  *       "expected_status": "2xx,3xx",
                  *       "failures_before_down": 1,
+                 *       "heartbeat_grace_sec": 0,
                  *       "keyword": "text",
                  *       "kind": "http",
                  *       "notify_email": "text",
@@ -23410,12 +25764,15 @@ export interface operations {
                     /**
                      * @example {
                      *       "data": {
+                     *         "certificate_expires_at": "2026-01-31T08:00:00Z",
+                     *         "certificate_warn_days": 0,
                      *         "check_interval_sec": 0,
                      *         "check_url": "text",
                      *         "discord_webhook_url": "text",
                      *         "enabled": true,
                      *         "expected_status": "text",
                      *         "failures_before_down": 0,
+                     *         "heartbeat_grace_sec": 0,
                      *         "incidents": [
                      *           {
                      *             "ended_at": "2026-01-31T08:00:00Z",
@@ -23426,6 +25783,7 @@ export interface operations {
                      *         "keyword": "text",
                      *         "kind": "http",
                      *         "last_checked_at": "2026-01-31T08:00:00Z",
+                     *         "last_heartbeat_at": "2026-01-31T08:00:00Z",
                      *         "last_response_ms": 0,
                      *         "notify_email": "text",
                      *         "reason": "text",
@@ -23514,6 +25872,7 @@ export interface operations {
                      * @example {
                      *       "data": [
                      *         {
+                     *           "maintenance": true,
                      *           "ok": true,
                      *           "reason": "text",
                      *           "response_ms": 0,
@@ -23543,6 +25902,74 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_instance_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+                /** @description The instance's slug */
+                template_slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "url": "http://demo-shop.localhost"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["HeartbeatUrl"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `not_heartbeat`: the monitor waits for no heartbeats; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
             429: components["responses"]["429"];
             500: components["responses"]["500"];
         };
@@ -24567,6 +26994,35 @@ export interface operations {
             429: components["responses"]["429"];
             500: components["responses"]["500"];
             503: components["responses"]["503"];
+        };
+    };
+    show_status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
         };
     };
 }
