@@ -21,7 +21,7 @@ const GONE_REFERENCE: &str = "rows refer to others that are gone";
 const NOBODYS_LOGIN: &str = "a login or reset belongs to nobody";
 
 /// Statements that break a store of [`furnished`], and exactly what is found then.
-const BREACHES: [(&str, &[&str]); 20] = [
+const BREACHES: [(&str, &[&str]); 19] = [
     (
         "UPDATE members SET role = 'admin' WHERE role = 'owner'",
         &["a workspace has no owner"],
