@@ -702,3 +702,60 @@ async fn crash(lab: &mut Lab, meter: &mut Meter) {
     lab.store = Store::open(&lab.path()).await.expect("a store");
     meter.memory = None;
 }
+
+#[tokio::test]
+async fn hours_of_before_they_lay_by_time_are_kept_with_what_they_left() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("old.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true)
+        .foreign_keys(false);
+    let mut old = SqliteConnection::connect_with(&options)
+        .await
+        .expect("a database");
+    let mut migrator = sqlx::migrate!("./migrations");
+    let before = migrator.migrations.iter().filter(|one| one.version < 24);
+    migrator.migrations = before.cloned().collect::<Vec<_>>().into();
+    migrator.run(&mut old).await.expect("migrated");
+    let id = "01890000-0000-7000-8000-000000000001";
+    for statement in [
+        format!(
+            "INSERT INTO metered_resources (number, project_id, workspace_id, kind, slug)
+             VALUES (5, '{id}', '{id}', 'app', 'web'), (6, '{id}x', '{id}', 'app', 'new')"
+        ),
+        "INSERT INTO usage_hours (resource, hour, cpu, ram, storage, amount, discount, net_rest, discount_rest)
+         VALUES (5, 10, 1, 2, 3, 7, 0, 11, 12), (5, 12, 1, 2, 3, 8, 1, 13, 14),
+                (5, 13, 4, 5, 6, NULL, NULL, NULL, NULL), (6, 13, 7, 8, 9, NULL, NULL, NULL, NULL)"
+            .to_owned(),
+    ] {
+        let query = sqlx::query(sqlx::AssertSqlSafe(statement));
+        query.execute(&mut old).await.expect("written");
+    }
+    old.close().await.expect("closed");
+    let store = Store::open(&path).await.expect("migrated");
+    store.close().await;
+    let mut new = SqliteConnection::connect_with(&options)
+        .await
+        .expect("a database");
+    let hours: Vec<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT hour, resource, cpu, amount FROM usage_hours ORDER BY hour, resource",
+    )
+    .fetch_all(&mut new)
+    .await
+    .expect("hours");
+    let expected = [
+        (10, 5, 1, Some(7)),
+        (12, 5, 1, Some(8)),
+        (13, 5, 4, None),
+        (13, 6, 7, None),
+    ];
+    assert_eq!(hours, expected);
+    let rests: Vec<(i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT resource, first_hour, until_hour, net_rest, discount_rest FROM usage_rests",
+    )
+    .fetch_all(&mut new)
+    .await
+    .expect("rests");
+    assert_eq!(rests, [(5, 10, 13, 13, 14)]);
+}
