@@ -12,7 +12,8 @@ use tose_server::config::Config;
 use tose_testkit::{Act, Program};
 
 use crate::harness::{Client, Lab, eventually};
-use receiver::{HttpReceiver, SyslogReceiver};
+use crate::receiver::Receiver;
+use receiver::SyslogReceiver;
 
 const DRAINS: &str = "projects/shop/drains";
 const SECRET: &str = "t0ken-nobody-sees";
@@ -95,7 +96,7 @@ fn path_of(drain: &Value) -> String {
 async fn lines_arrive_once_in_order_with_their_numbers_and_from_now_on() {
     let lab = Lab::start_with(reach_loopback).await;
     let app = App::start(&lab).await;
-    let receiver = HttpReceiver::start().await;
+    let receiver = Receiver::start().await;
     app.print(&lab, &["before"]);
     app.has_logged(&lab, 1).await;
     let body = json!({
@@ -146,7 +147,7 @@ async fn many_lines_come_in_order_in_batches_of_a_thousand_at_most() {
     let program = Program::new([Act::Count { lines: 2500 }, Act::Serve { status: 200 }]);
     lab.driver.add_image("app:1", program);
     owner.project("shop", "app:1").await;
-    let receiver = HttpReceiver::start().await;
+    let receiver = Receiver::start().await;
     let body = json!({"name": "logs", "kind": "http", "url": receiver.url});
     assert_eq!(owner.post(DRAINS, body).await.status, 201);
     owner.deploy("shop").await;
@@ -162,7 +163,7 @@ async fn many_lines_come_in_order_in_batches_of_a_thousand_at_most() {
 async fn a_service_that_fails_loses_nothing_and_is_asked_later_and_later() {
     let lab = Lab::start_with(reach_loopback).await;
     let app = App::start(&lab).await;
-    let receiver = HttpReceiver::start().await;
+    let receiver = Receiver::start().await;
     app.create("logs", "http", &receiver.url).await;
     receiver.answer(500, None);
     receiver.answer(503, None);
@@ -188,7 +189,7 @@ async fn a_service_that_fails_loses_nothing_and_is_asked_later_and_later() {
 async fn a_service_that_asks_for_time_gets_it() {
     let lab = Lab::start_with(reach_loopback).await;
     let app = App::start(&lab).await;
-    let (busy, other) = (HttpReceiver::start().await, HttpReceiver::start().await);
+    let (busy, other) = (Receiver::start().await, Receiver::start().await);
     app.create("busy", "http", &busy.url).await;
     app.create("other", "http", &other.url).await;
     busy.answer(429, Some("600"));
@@ -210,7 +211,7 @@ async fn a_service_that_asks_for_time_gets_it() {
 async fn a_server_that_was_killed_goes_on_where_it_stood() {
     let mut lab = Lab::start_to_be_killed(reach_loopback).await;
     let app = App::start(&lab).await;
-    let receiver = HttpReceiver::start().await;
+    let receiver = Receiver::start().await;
     app.create("logs", "http", &receiver.url).await;
     app.print(&lab, &["one", "two"]);
     receiver.has_taken(&["one", "two"]).await;
@@ -240,7 +241,7 @@ async fn a_server_that_was_killed_goes_on_where_it_stood() {
 async fn an_hour_of_refusals_pauses_a_drain_until_a_test_succeeds() {
     let lab = Lab::start_with(reach_loopback).await;
     let app = App::start(&lab).await;
-    let receiver = HttpReceiver::start().await;
+    let receiver = Receiver::start().await;
     let drain = app.create("logs", "http", &receiver.url).await;
     receiver.answer_always(403);
     app.print(&lab, &["one"]);
@@ -276,7 +277,7 @@ async fn lines_that_were_removed_before_their_turn_are_counted_and_told_of() {
     })
     .await;
     let app = App::start(&lab).await;
-    let receiver = HttpReceiver::start().await;
+    let receiver = Receiver::start().await;
     app.create("logs", "http", &receiver.url).await;
     receiver.answer_always(500);
     let long = "x".repeat(1 << 20);
@@ -407,7 +408,7 @@ async fn syslog_over_tls_needs_a_certificate_that_somebody_vouches_for() {
 async fn loki_and_otlp_are_called_at_their_usual_paths() {
     let lab = Lab::start_with(reach_loopback).await;
     let app = App::start(&lab).await;
-    let (loki, otlp) = (HttpReceiver::start().await, HttpReceiver::start().await);
+    let (loki, otlp) = (Receiver::start().await, Receiver::start().await);
     app.create("loki", "loki", &loki.url).await;
     app.create("otlp", "otlp", &format!("{}/custom", otlp.url))
         .await;
@@ -428,7 +429,7 @@ async fn loki_and_otlp_are_called_at_their_usual_paths() {
 async fn what_is_kept_secret_stays_for_the_same_service_and_goes_to_no_other() {
     let lab = Lab::start_with(reach_loopback).await;
     let app = App::start(&lab).await;
-    let (receiver, other) = (HttpReceiver::start().await, HttpReceiver::start().await);
+    let (receiver, other) = (Receiver::start().await, Receiver::start().await);
     let body = |url: &str| json!({"name": "logs", "kind": "http", "url": url});
     let mut with_token = body(&receiver.url);
     with_token["token"] = json!(SECRET);
@@ -559,7 +560,7 @@ async fn what_cannot_be_a_drain_is_refused() {
 async fn a_drain_is_seen_by_its_own_project_only_and_ends_with_it() {
     let lab = Lab::start_with(reach_loopback).await;
     let app = App::start(&lab).await;
-    let receiver = HttpReceiver::start().await;
+    let receiver = Receiver::start().await;
     let drain = app.create("logs", "http", &receiver.url).await;
     app.owner.project("other", "app:1").await;
     let stranger = lab.owner("other").await;

@@ -37,6 +37,7 @@ mod process;
 mod project;
 mod push;
 mod quota;
+mod receiver;
 mod recipe;
 mod reference;
 mod registry;

@@ -1,6 +1,5 @@
 //! Notifications: who is told of what, how, how often, and what of it is seen.
 
-mod receiver;
 mod sources;
 
 use std::time::Duration;
@@ -13,8 +12,8 @@ use tose_server::config::{Config, Smtp, SmtpTls};
 use tose_testkit::Program;
 
 use crate::harness::{Client, Lab, eventually};
+use crate::receiver::{Call, Receiver};
 use crate::uptime::site::Mailbox;
-use receiver::{Call, Receiver};
 
 const CHANNELS: &str = "notifications";
 const SECRET: &str = "s1gning-secret-nobody-sees";

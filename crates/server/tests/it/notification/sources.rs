@@ -10,9 +10,9 @@ use tose_server::config::{AcmeConfig, Config, Listen, Smtp, SmtpTls};
 use tose_store::Defaults;
 use tose_testkit::Program;
 
-use super::receiver::{Call, Receiver};
 use super::{have_states, reach_loopback, webhook};
 use crate::harness::{Client, Lab, eventually};
+use crate::receiver::{Call, Receiver};
 use crate::uptime::site::{Behaviour, Mailbox, Site};
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,6 +1,7 @@
-//! A service that is told of events, on loopback.
+//! A service that is called by HTTP, on loopback.
 
 use std::collections::VecDeque;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
@@ -8,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::post};
+use flate2::read::GzDecoder;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -16,13 +18,27 @@ use crate::harness::eventually;
 
 /// A call that a service got.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) raw: Bytes,
-    pub(super) body: Value,
+pub(crate) struct Call {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) raw: Bytes,
+    pub(crate) body: Value,
     /// What it was answered.
-    pub(super) status: u16,
+    pub(crate) status: u16,
+}
+
+impl Call {
+    /// The lines of a plain batch: their numbers and texts.
+    fn lines(&self) -> Vec<(u64, String)> {
+        let lines = self.body.as_array().expect("an array");
+        lines
+            .iter()
+            .map(|line| {
+                let text = line["message"].as_str().expect("a text").to_owned();
+                (line["seq"].as_u64().expect("a number"), text)
+            })
+            .collect()
+    }
 }
 
 #[derive(Default)]
@@ -34,15 +50,15 @@ struct Script {
     calls: Mutex<Vec<Call>>,
 }
 
-/// A service.
-pub(super) struct Receiver {
-    pub(super) url: String,
+/// A service that is called by HTTP.
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     script: Arc<Script>,
     _serving: JoinSet<()>,
 }
 
 impl Receiver {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let script = Arc::new(Script::default());
         let router = Router::new()
             .route("/", post(take))
@@ -62,22 +78,29 @@ impl Receiver {
     }
 
     /// Says what the next call is answered that has no answer so far.
-    pub(super) fn answer(&self, status: u16, retry_after: Option<&'static str>) {
+    pub(crate) fn answer(&self, status: u16, retry_after: Option<&'static str>) {
         let mut answers = self.script.answers.lock().expect("no panic");
         answers.push_back((status, retry_after));
     }
 
     /// Says what calls are answered from now on.
-    pub(super) fn answer_always(&self, status: u16) {
+    pub(crate) fn answer_always(&self, status: u16) {
         *self.script.otherwise.lock().expect("no panic") = Some(status);
     }
 
-    pub(super) fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.script.calls.lock().expect("no panic").clone()
     }
 
+    /// The lines that it took, with their numbers.
+    pub(crate) fn taken(&self) -> Vec<(u64, String)> {
+        let calls = self.calls();
+        let taken = calls.iter().filter(|call| call.status == 200);
+        taken.flat_map(Call::lines).collect()
+    }
+
     /// Waits until so many calls came.
-    pub(super) async fn is_called(&self, count: usize) -> Vec<Call> {
+    pub(crate) async fn is_called(&self, count: usize) -> Vec<Call> {
         eventually(&format!("{count} calls"), async || {
             let calls = self.calls();
             match calls.len() >= count {
@@ -87,6 +110,19 @@ impl Receiver {
         })
         .await
     }
+
+    /// Waits until it has taken these lines and no others.
+    pub(crate) async fn has_taken(&self, expected: &[&str]) {
+        eventually("the lines are taken", async || {
+            let taken = self.taken();
+            let texts: Vec<&str> = taken.iter().map(|(_, text)| text.as_str()).collect();
+            match texts == expected {
+                true => Ok(()),
+                false => Err(format!("{texts:?}")),
+            }
+        })
+        .await;
+    }
 }
 
 async fn take(
@@ -95,14 +131,20 @@ async fn take(
     headers: HeaderMap,
     raw: Bytes,
 ) -> Response {
+    let mut plain = raw.to_vec();
+    if headers.contains_key("content-encoding") {
+        plain.clear();
+        let mut gzip = GzDecoder::new(raw.as_ref());
+        gzip.read_to_end(&mut plain).expect("gzip");
+    }
     let next = script.answers.lock().expect("no panic").pop_front();
     let otherwise = script.otherwise.lock().expect("no panic").unwrap_or(200);
     let (status, retry_after) = next.unwrap_or((otherwise, None));
     script.calls.lock().expect("no panic").push(Call {
         path: uri.path().to_owned(),
         headers,
-        body: serde_json::from_slice(&raw).expect("JSON"),
         raw,
+        body: serde_json::from_slice(&plain).expect("JSON"),
         status,
     });
     let status = StatusCode::from_u16(status).expect("a status");
