@@ -74,9 +74,14 @@ mod tests {
     async fn sh(script: &str) -> Result<(), String> {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("hook");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a file");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("a mode");
+        let (text, path) = (dir.path().join("text"), dir.path().join("hook"));
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).expect("a file");
+        std::fs::set_permissions(&text, std::fs::Permissions::from_mode(0o700)).expect("a mode");
+        // What this process wrote itself cannot be run while a program that another test starts just then has the
+        // file open, too.
+        let mut copy = command(Path::new("cp"));
+        let copied = copy.args([&text, &path]).status().await;
+        assert!(copied.expect("cp runs").success());
         run(&path, Action::Present, "_acme-challenge.example.com", "a b").await
     }
 
