@@ -128,8 +128,7 @@ async fn measure(
         add(platform.driver.written_bytes(&replica.name).await.ok());
     }
     if project.kind == ProjectKind::Database {
-        let databases = platform.store.list_databases_for_task().await?;
-        let database = databases.into_iter().find(|one| one.project_id == id);
+        let database = platform.store.find_database(scope, id).await?;
         add(database.and_then(|database| database.used_bytes));
         return Ok(sum);
     }
