@@ -167,7 +167,7 @@ impl Store {
         let now = Hour::of(look.mark.at).max(open);
         if open < now {
             let still_open = used.split_off(&(now, i64::MIN));
-            closing::close_hours(&mut tx, now, used, look, memory).await?;
+            closing::close_hours(&mut tx, open, now, used, look, memory).await?;
             used = still_open;
         }
         add_usages(&mut tx, used).await?;
@@ -480,13 +480,21 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The first hour that was not charged; before the first look, that of the look.
+/// The first hour that was not charged; before the first look, that of the look, or of a replica that ended before it.
 async fn open_hour(tx: &mut Tx, mark: &Mark) -> Result<Hour> {
     let open: Option<i64> = sqlx::query_scalar("SELECT open_hour FROM meter WHERE id = 1")
         .fetch_optional(&mut **tx)
         .await
         .map_err(Error::query("read the meter"))?;
-    Ok(open.map_or(Hour::of(mark.at), Hour::from_number))
+    if let Some(open) = open {
+        return Ok(Hour::from_number(open));
+    }
+    let ended: Option<i64> = sqlx::query_scalar("SELECT MIN(hour) FROM usage_hours")
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(Error::query("find the first hour"))?;
+    let look = Hour::of(mark.at);
+    Ok(ended.map_or(look, |hour| Hour::from_number(hour).min(look)))
 }
 
 /// What was used, by hour and by the resource's number, with the workspace that pays.

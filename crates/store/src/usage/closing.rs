@@ -37,12 +37,13 @@ struct Closed {
 /// Charges every hour before `end`, in order: what the store has of them, and what this look adds.
 pub(super) async fn close_hours(
     tx: &mut Tx,
+    open: Hour,
     end: Hour,
     used: Used,
     look: &MeterLook<'_>,
     memory: &mut MeterMemory,
 ) -> Result<()> {
-    let hours = open_hours(tx, end, used).await?;
+    let hours = open_hours(tx, open, end, used).await?;
     let mut closing = Closing::read(tx, &hours, &mut memory.rests).await?;
     for of_hour in
         hours.chunk_by(|one, next| one.workspace_id == next.workspace_id && one.hour == next.hour)
@@ -53,13 +54,13 @@ pub(super) async fn close_hours(
 }
 
 /// By workspace, hour and resource.
-async fn open_hours(tx: &mut Tx, end: Hour, mut used: Used) -> Result<Vec<OpenHour>> {
+async fn open_hours(tx: &mut Tx, open: Hour, end: Hour, mut used: Used) -> Result<Vec<OpenHour>> {
     let rows: Vec<(String, i64, i64, i64, i64, i64)> = sqlx::query_as(
         "SELECT r.workspace_id, u.resource, u.hour, u.cpu, u.ram, u.storage
          FROM usage_hours u JOIN metered_resources r ON r.number = u.resource
-         WHERE u.hour >= (SELECT open_hour FROM meter WHERE id = 1) AND u.hour < $1
-             AND u.amount IS NULL",
+         WHERE u.hour >= $1 AND u.hour < $2 AND u.amount IS NULL",
     )
+    .bind(open.number())
     .bind(end.number())
     .fetch_all(&mut **tx)
     .await

@@ -309,6 +309,27 @@ async fn a_replica_that_is_removed_is_metered_to_its_end_once() {
 }
 
 #[tokio::test]
+async fn what_ended_before_the_first_look_is_charged_by_it() {
+    let lab = Lab::new().await;
+    let mut meter = Meter::new(prices(0));
+    let app = resource(&lab);
+    let end = MeteredEnd {
+        replica: ReplicaName::from_label("web-1"),
+        started_at: Some(lab.now()),
+    };
+    lab.clock.advance(HOUR / 4);
+    let usages = used(&lab, app, HOUR / 4);
+    let mut memory = meter.memory(&lab).await.expect("read");
+    let ended = lab.store.meter_end_for_task(&end, &usages, &mut memory);
+    ended.await.expect("metered");
+    meter.memory = Some(memory);
+    lab.clock.advance(HOUR * 2);
+    meter.look(&lab, &Usages::default()).await.expect("a look");
+    assert_eq!(balance(&lab, &lab.scope).await, -250);
+    assert_clean(&lab.store).await;
+}
+
+#[tokio::test]
 async fn of_many_that_want_the_same_money_as_many_get_it_as_there_is_enough_for() {
     let lab = Lab::new().await;
     credit(&lab, 1_000, "credit/1").await;
