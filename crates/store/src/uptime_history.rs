@@ -1,42 +1,26 @@
 //! What checks found: single ones for seven days, their sums by the hour for ninety, and incidents.
 //!
-//! Guarantee: what was found of all monitors is written in one transaction, together with how each is since.
-//! Not here: monitors themselves (`uptime`).
+//! Not here: monitors themselves (`uptime`), and how what checks found is written (`outcome`).
+
+mod outcome;
 
 use std::time::Duration;
 
 use tose_api::envelope::Paging;
-use tose_api::uptime::{CheckView, IncidentView, UptimeStatus};
+use tose_api::uptime::{CheckView, IncidentView};
 use tose_api::{ProjectId, Timestamp};
 use tose_model::access::WorkspaceScope;
-use tose_model::uptime::{CertificateWatch, Condition};
 
 use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::row;
+pub use outcome::CheckOutcome;
 
 /// For how long single checks are kept.
 const CHECKS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// For how long sums and incidents that ended are kept.
 const HOURS_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
-
-/// What was found of a project, and how it is since.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckOutcome {
-    /// The project.
-    pub project_id: ProjectId,
-    /// See [`crate::Monitor::revision`].
-    pub revision: u64,
-    /// The check; `None` where it was only paused, or set going.
-    pub check: Option<CheckView>,
-    /// How it is since.
-    pub condition: Condition,
-    /// What is known of its certificate since, if the check met one.
-    pub certificate: Option<CertificateWatch>,
-    /// When.
-    pub at: Timestamp,
-}
 
 /// How many checks there were since a time, and how many of them were good.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,29 +34,6 @@ pub struct CheckSum {
 type CheckRow = (i64, bool, Option<i64>, i64, Option<String>, bool);
 
 impl Store {
-    /// Notes what was found, in this order. Answers for each whether it counted: not if its monitor was changed or
-    /// deleted meanwhile.
-    pub async fn note_outcomes(&self, outcomes: &[CheckOutcome]) -> Result<Vec<bool>> {
-        // Nothing that is kept of answers tells of it, so this moves no revision of a workspace.
-        let mut tx = self.begin().await?;
-        let mut counted = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            let is_current = note_condition(&mut tx, outcome).await?;
-            if is_current {
-                if let Some(check) = &outcome.check {
-                    insert_check(&mut tx, outcome.project_id, check).await?;
-                }
-                match &outcome.condition.reason {
-                    Some(reason) => open_incident(&mut tx, outcome, reason).await?,
-                    None => close_incident(&mut tx, outcome.project_id, outcome.at).await?,
-                }
-            }
-            counted.push(is_current);
-        }
-        commit(tx).await?;
-        Ok(counted)
-    }
-
     /// One page of a project's checks from `start` on and before `end`, newest first, and how many there are.
     pub async fn list_checks(
         &self,
@@ -225,83 +186,6 @@ fn check_view(row: CheckRow) -> Result<CheckView> {
         reason,
         maintenance,
     })
-}
-
-async fn note_condition(tx: &mut Tx, outcome: &CheckOutcome) -> Result<bool> {
-    let condition = &outcome.condition;
-    let done = sqlx::query(
-        "UPDATE monitors SET status = $3, since = $4, failures = $5, reason = $6,
-             last_checked_at = COALESCE($7, last_checked_at), last_response_ms = COALESCE($8, last_response_ms),
-             certificate_expires_at = COALESCE($9, certificate_expires_at),
-             certificate_told = COALESCE($10, certificate_told)
-         WHERE project_id = $1 AND revision = $2",
-    )
-    .bind(outcome.project_id.to_string())
-    .bind(i64::try_from(outcome.revision).unwrap_or(i64::MAX))
-    .bind(condition.status.as_str())
-    .bind(condition.since.as_nanos())
-    .bind(i64::from(condition.failures))
-    .bind(condition.reason.as_deref())
-    .bind(outcome.check.as_ref().map(|check| check.time.as_nanos()))
-    .bind(outcome.check.as_ref().map(|check| i64::from(check.response_ms)))
-    .bind(outcome.certificate.and_then(|seen| seen.expires_at).map(Timestamp::as_nanos))
-    .bind(outcome.certificate.map(|seen| seen.is_told))
-    .execute(&mut **tx)
-    .await
-    .map_err(Error::query("note how a project is"))?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// A check at a time that another one has already, after a clock went back, replaces that in the list alone.
-async fn insert_check(tx: &mut Tx, project_id: ProjectId, check: &CheckView) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO checks (project_id, at, ok, status_code, response_ms, reason, in_maintenance)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (project_id, at) DO UPDATE SET ok = $3, status_code = $4, response_ms = $5, reason = $6,
-             in_maintenance = $7",
-    )
-    .bind(project_id.to_string())
-    .bind(check.time.as_nanos())
-    .bind(check.ok)
-    .bind(check.status_code.map(i64::from))
-    .bind(i64::from(check.response_ms))
-    .bind(check.reason.as_deref())
-    .bind(check.maintenance)
-    .execute(&mut **tx)
-    .await
-    .map_err(Error::query("note a check"))?;
-    if check.maintenance {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO check_hours (project_id, hour, total, good) VALUES ($1, $2, 1, $3)
-         ON CONFLICT (project_id, hour) DO UPDATE SET total = check_hours.total + 1,
-             good = check_hours.good + excluded.good",
-    )
-    .bind(project_id.to_string())
-    .bind(hour_of(check.time))
-    .bind(i64::from(check.ok))
-    .execute(&mut **tx)
-    .await
-    .map_err(Error::query("sum a check"))?;
-    Ok(())
-}
-
-/// Opens an incident, unless one is open.
-async fn open_incident(tx: &mut Tx, outcome: &CheckOutcome, reason: &str) -> Result<()> {
-    debug_assert_eq!(outcome.condition.status, UptimeStatus::Down);
-    sqlx::query(
-        "INSERT INTO incidents (project_id, started_at, reason) SELECT $1, $2, $3
-         WHERE NOT EXISTS (SELECT 1 FROM incidents WHERE project_id = $1 AND ended_at IS NULL)
-         ON CONFLICT (project_id, started_at) DO UPDATE SET ended_at = NULL",
-    )
-    .bind(outcome.project_id.to_string())
-    .bind(outcome.at.as_nanos())
-    .bind(reason)
-    .execute(&mut **tx)
-    .await
-    .map_err(Error::query("open an incident"))?;
-    Ok(())
 }
 
 /// Ends a project's incident after its monitor was changed, if that made it another status than `down`.

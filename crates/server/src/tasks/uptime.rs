@@ -40,6 +40,8 @@ const OF_ONE_WORKSPACE: usize = 64;
 const TICK: Duration = Duration::from_millis(200);
 /// How often what was found is written.
 const FLUSH: Duration = Duration::from_secs(1);
+/// How soon it is written that people are to be told.
+const PROMPT: Duration = Duration::from_millis(100);
 /// How often it is looked which monitors there are, if nobody says that they changed.
 const PERIOD: Duration = Duration::from_secs(60);
 /// The most that waits to be written while the store takes nothing.
@@ -108,6 +110,8 @@ struct Watch {
     /// Maintenances that have not ended.
     windows: HashMap<WorkspaceId, Vec<Window>>,
     waiting: Vec<Waiting>,
+    /// Whether people are to be told of something that waits.
+    is_urgent: bool,
     flushed: Instant,
     /// When it was looked which monitors there are; `None` before the first time.
     loaded: Option<(Instant, Timestamp)>,
@@ -129,6 +133,7 @@ impl Watch {
             running_of: HashMap::new(),
             windows: HashMap::new(),
             waiting: Vec::new(),
+            is_urgent: false,
             flushed: Instant::now(),
             loaded: None,
         }
@@ -520,6 +525,7 @@ impl Watch {
             at,
         };
         let word = turn.map(|turn| watched.word(Some(turn), None));
+        self.is_urgent |= word.is_some();
         self.waiting.push(Waiting { outcome, word });
         if self.waiting.len() > MOST_WAITING {
             self.waiting.remove(0);
@@ -554,7 +560,8 @@ impl Watch {
     }
 
     async fn flush_if_due(&mut self) {
-        if self.flushed.elapsed() >= FLUSH {
+        let wait = if self.is_urgent { PROMPT } else { FLUSH };
+        if self.flushed.elapsed() >= wait {
             self.flush().await;
         }
     }
@@ -562,6 +569,7 @@ impl Watch {
     /// Writes what waits, and tells people what counted.
     async fn flush(&mut self) {
         self.flushed = Instant::now();
+        self.is_urgent = false;
         if self.waiting.is_empty() {
             return;
         }

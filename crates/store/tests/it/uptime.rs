@@ -202,6 +202,110 @@ async fn checks_are_listed_summed_and_forgotten_in_their_time() {
     assert_eq!(incidents.expect("a list"), []);
 }
 
+/// A round of checks: good ones, failures, monitors changed meanwhile, certificates, maintenances, and some twice.
+async fn round(lab: &Lab, ids: &[ProjectId], round: u64) -> Vec<CheckOutcome> {
+    let mut outcomes = Vec::new();
+    for (place, id) in (0..).zip(ids) {
+        let at = lab.in_seconds(60 * round);
+        let seen = match (place + round) % 5 {
+            0 => failed(),
+            _ => Seen::Good,
+        };
+        let mut outcome = found(lab, *id, seen, at).await;
+        if (place + round).is_multiple_of(7) {
+            outcome.revision += 1;
+        }
+        if place % 3 == 0 {
+            outcome.certificate = Some(CertificateWatch {
+                expires_at: Some(lab.in_seconds(9)),
+                is_told: true,
+            });
+        }
+        if let Some(check) = &mut outcome.check {
+            check.maintenance = place % 4 == 0;
+        }
+        if place % 11 == 0 {
+            let mut second = outcome.clone();
+            let later = lab.in_seconds(60 * round + 1);
+            (second.condition, _) = outcome.condition.next(Seen::Good, 1, later);
+            second.at = later;
+            second.check = None;
+            outcomes.extend([outcome, second]);
+        } else {
+            outcomes.push(outcome);
+        }
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn many_that_come_together_are_noted_as_one_after_the_other() {
+    let (together, single) = (Lab::new().await, Lab::new().await);
+    let mut ids = [Vec::new(), Vec::new()];
+    for (lab, ids) in [&together, &single].into_iter().zip(&mut ids) {
+        for number in 0..30 {
+            let id = lab.project(&format!("p{number}")).await;
+            set(lab, &monitor(lab, id)).await.expect("set");
+            ids.push(id);
+        }
+    }
+    for number in 1..12 {
+        let outcomes = round(&together, &ids[0], number).await;
+        let noted = together.store.note_outcomes(&outcomes).await;
+        let mut one_by_one = Vec::new();
+        for outcome in round(&single, &ids[1], number).await {
+            let noted = single.store.note_outcomes(&[outcome]).await.expect("noted");
+            one_by_one.extend(noted);
+        }
+        assert_eq!(noted.expect("noted"), one_by_one);
+        assert!(one_by_one.contains(&true) && one_by_one.contains(&false));
+        for (a, b) in ids[0].iter().zip(&ids[1]) {
+            assert_eq!(whole(&together, *a).await, whole(&single, *b).await);
+        }
+        assert_eq!(together.store.check().await.expect("checked"), []);
+    }
+}
+
+/// All that is kept of a project's checks.
+async fn whole(lab: &Lab, id: ProjectId) -> String {
+    let known = read(lab, id).await;
+    let paging = Paging::new(None, None).expect("a page");
+    let checks = lab.store.list_checks(&lab.scope, id, (None, None), paging);
+    let sums = lab.store.sum_checks(&lab.scope, id, [lab.now()]).await;
+    let incidents = lab.store.list_incidents(&lab.scope, id, 20).await;
+    format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        known.condition,
+        known.last_checked_at,
+        known.last_response_ms,
+        known.certificate,
+        checks.await.expect("checks"),
+        sums.expect("sums"),
+        incidents.expect("incidents"),
+    )
+}
+
+#[tokio::test]
+async fn more_are_noted_at_once_than_a_statement_takes() {
+    let lab = Lab::new().await;
+    let mut outcomes = Vec::new();
+    for number in 0..520 {
+        let id = lab.project(&format!("p{number}")).await;
+        set(&lab, &monitor(&lab, id)).await.expect("set");
+        note(&lab, id, Seen::Good, lab.in_seconds(1)).await;
+        outcomes.push(found(&lab, id, Seen::Good, lab.in_seconds(61)).await);
+    }
+    let counted = lab.store.note_outcomes(&outcomes).await.expect("noted");
+    assert!(counted.iter().all(|counts| *counts));
+    for outcome in &outcomes {
+        let sums = lab
+            .store
+            .sum_checks(&lab.scope, outcome.project_id, [lab.now()]);
+        let [sum] = sums.await.expect("sums");
+        assert_eq!(sum, CheckSum { total: 2, good: 2 });
+    }
+}
+
 #[tokio::test]
 async fn it_all_goes_with_the_project() {
     let lab = Lab::new().await;
