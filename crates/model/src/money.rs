@@ -22,6 +22,13 @@ pub enum Currency {
 }
 
 impl Currency {
+    /// Reads a code of ISO 4217, in upper or lower case.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Vnd, Self::Usd]
+            .into_iter()
+            .find(|currency| currency.code().eq_ignore_ascii_case(code))
+    }
+
     /// The code of ISO 4217.
     pub const fn code(self) -> &'static str {
         match self {

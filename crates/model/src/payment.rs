@@ -18,32 +18,7 @@ pub mod vnpay;
 use tose_api::Timestamp;
 
 use crate::error::{Error, UNAVAILABLE};
-
-/// The currency that a payment came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PaidCurrency {
-    /// Vietnamese đồng, which has no smaller unit.
-    Vnd,
-    /// United States dollars, counted in cents.
-    Usd,
-}
-
-impl PaidCurrency {
-    /// Reads a code of ISO 4217, in upper or lower case.
-    pub fn from_code(code: &str) -> Option<Self> {
-        [Self::Vnd, Self::Usd]
-            .into_iter()
-            .find(|currency| currency.code().eq_ignore_ascii_case(code))
-    }
-
-    /// The code of ISO 4217.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Vnd => "VND",
-            Self::Usd => "USD",
-        }
-    }
-}
+use crate::money::Currency;
 
 /// What says for which top-up a payment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +37,7 @@ pub struct Notice {
     /// How much, in the smallest unit of the currency: at least 1.
     pub amount: i64,
     /// What it is counted in.
-    pub currency: PaidCurrency,
+    pub currency: Currency,
     /// For which top-up. There may be none such: services send tests, and people pay unasked.
     pub reference: PaidReference,
     /// Who paid, as far as the service says.

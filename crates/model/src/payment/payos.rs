@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::signature::sha256;
 use super::value::{amount, code, id, json as parse, text, vietnam_time};
-use super::{Ignored, Notice, PaidCurrency, PaidReference, PaymentError, Received};
+use super::{Ignored, Notice, PaidReference, PaymentError, Received};
+use crate::money::Currency;
 use crate::secret::SecretString;
 
 /// The most that an order code may be.
@@ -82,7 +83,7 @@ fn notice(order: &str, transfer: &Value) -> Result<Notice, PaymentError> {
         external_id: format!("{order}/{reference}"),
         amount: amount(&transfer["amount"])
             .ok_or(PaymentError::Malformed("the amount is not a whole number"))?,
-        currency: PaidCurrency::Vnd,
+        currency: Currency::Vnd,
         reference: PaidReference::ByOrder(order.to_owned()),
         payer: text(&transfer["counterAccountName"]),
         paid_at: transfer["transactionDateTime"]
@@ -226,7 +227,7 @@ mod tests {
         Notice {
             external_id: "123/TF230204212323".to_owned(),
             amount: 3000,
-            currency: PaidCurrency::Vnd,
+            currency: Currency::Vnd,
             reference: PaidReference::ByOrder("123".to_owned()),
             payer: None,
             paid_at: "2023-02-04T11:25:00Z".parse().ok(),

@@ -9,7 +9,8 @@ use tose_api::Timestamp;
 
 use super::signature::{check_time, is_secret, sha256};
 use super::value::{amount, code, id, json, text, vietnam_time};
-use super::{Ignored, Notice, PaidCurrency, PaidReference, PaymentError, Received};
+use super::{Ignored, Notice, PaidReference, PaymentError, Received};
+use crate::money::Currency;
 use crate::secret::SecretString;
 
 /// What SePay wants to be answered, with status 200 or 201; else it says it again.
@@ -128,7 +129,7 @@ fn notice(
         external_id: id(&row["id"]).ok_or(PaymentError::Malformed("id is missing"))?,
         amount: amount(&row[amount_key])
             .ok_or(PaymentError::Malformed("the amount is not a whole number"))?,
-        currency: PaidCurrency::Vnd,
+        currency: Currency::Vnd,
         reference: PaidReference::ByMemo(words.join(" ")),
         payer: None,
         paid_at: row[date].as_str().and_then(vietnam_time),
@@ -176,7 +177,7 @@ mod tests {
         let expected = Notice {
             external_id: "92704".to_owned(),
             amount: 100_000,
-            currency: PaidCurrency::Vnd,
+            currency: Currency::Vnd,
             reference: PaidReference::ByMemo("DHTEST01 DHTEST01 nap tien".to_owned()),
             payer: None,
             paid_at: "2024-07-02T04:08:33Z".parse().ok(),

@@ -9,7 +9,8 @@ use tose_api::Timestamp;
 
 use super::signature::{check_time, sha256};
 use super::value::{amount, id, json, text};
-use super::{Ignored, Notice, PaidCurrency, PaidReference, PaymentError, Received};
+use super::{Ignored, Notice, PaidReference, PaymentError, Received};
+use crate::money::Currency;
 use crate::secret::SecretString;
 
 const NANOS: i64 = 1_000_000_000;
@@ -59,7 +60,7 @@ pub struct NewSession<'a> {
     /// How much, in the smallest unit of the currency.
     pub amount: i64,
     /// What it is counted in.
-    pub currency: PaidCurrency,
+    pub currency: Currency,
     /// What the page says is bought.
     pub product_name: &'a str,
     /// Who pays, as far as it is known: the page need not ask then.
@@ -169,7 +170,7 @@ fn notice(session: &Value, paid_at: Option<Timestamp>) -> Result<Notice, Payment
             "amount_total is not a whole number",
         ))?,
         currency: currency
-            .and_then(PaidCurrency::from_code)
+            .and_then(Currency::from_code)
             .ok_or(PaymentError::Malformed(
                 "the currency is none that is known",
             ))?,
@@ -278,7 +279,7 @@ mod tests {
             Ok(Received::Paid(Notice {
                 external_id: "cs_test_1".to_owned(),
                 amount: 1000,
-                currency: PaidCurrency::Usd,
+                currency: Currency::Usd,
                 reference: PaidReference::ByOrder("T1".to_owned()),
                 payer: Some("ann@example.com".to_owned()),
                 paid_at,

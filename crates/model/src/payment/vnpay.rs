@@ -10,7 +10,8 @@ use tose_api::Timestamp;
 
 use super::signature::sha512;
 use super::value::{amount, code, json, text, vietnam_digits, vietnam_time_of_digits};
-use super::{Ignored, Notice, PaidCurrency, PaidReference, PaymentError, Received};
+use super::{Ignored, Notice, PaidReference, PaymentError, Received};
+use crate::money::Currency;
 use crate::secret::SecretString;
 
 const VERSION: &str = "2.1.0";
@@ -97,7 +98,7 @@ fn read(status: [&str; 2], member: &dyn Fn(&str) -> Value) -> Result<Received, P
         external_id: number.ok_or(PaymentError::Malformed("vnp_TransactionNo is missing"))?,
         amount: whole.ok_or(PaymentError::Malformed("vnp_Amount is not a whole number"))?
             / AMOUNT_FACTOR,
-        currency: PaidCurrency::Vnd,
+        currency: Currency::Vnd,
         reference,
         payer: None,
         paid_at: date.as_deref().and_then(vietnam_time_of_digits),
@@ -167,7 +168,7 @@ pub fn payment_url(
         ("vnp_Command", "pay".to_owned()),
         ("vnp_TmnCode", merchant.tmn_code.to_owned()),
         ("vnp_Amount", hundredfold.to_string()),
-        ("vnp_CurrCode", PaidCurrency::Vnd.code().to_owned()),
+        ("vnp_CurrCode", Currency::Vnd.code().to_owned()),
         ("vnp_TxnRef", payment.order_code.to_owned()),
         ("vnp_OrderInfo", payment.order_info.to_owned()),
         ("vnp_OrderType", "other".to_owned()),
@@ -302,7 +303,7 @@ mod tests {
         Notice {
             external_id: "14226112".to_owned(),
             amount: 100_000,
-            currency: PaidCurrency::Vnd,
+            currency: Currency::Vnd,
             reference: PaidReference::ByOrder("DHTEST01".to_owned()),
             payer: None,
             paid_at: "2023-12-07T10:01:12Z".parse().ok(),

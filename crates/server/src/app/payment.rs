@@ -19,7 +19,7 @@ use tose_model::ledger::Entry;
 use tose_model::money::{Currency, MAX_AMOUNT, Money};
 use tose_model::payment::memo::find_memos;
 use tose_model::payment::vnpay::Query;
-use tose_model::payment::{Notice, PaidCurrency, PaidReference, Received};
+use tose_model::payment::{Notice, PaidReference, Received};
 use tose_store::{NewEntry, NewPayment, Payment, Settled, Topup, TopupKey};
 
 use crate::app::Platform;
@@ -75,10 +75,7 @@ impl Platform {
         notice: Notice,
     ) -> Result<Outcome> {
         let topup = self.find_topup(provider, &notice.reference).await?;
-        let currency = match notice.currency {
-            PaidCurrency::Vnd => Currency::Vnd,
-            PaidCurrency::Usd => Currency::Usd,
-        };
+        let currency = notice.currency;
         let received = Money::of(notice.amount);
         let credit = self.convert(received, currency);
         let is_asked = |topup: &Topup| (topup.amount, topup.currency) == (received, currency);

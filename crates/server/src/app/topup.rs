@@ -13,7 +13,6 @@ use tose_api::{Timestamp, TopupId};
 use tose_model::access::Access;
 use tose_model::error::{Error, Result};
 use tose_model::money::{Currency, Money};
-use tose_model::payment::PaidCurrency;
 use tose_model::payment::memo::Memo;
 use tose_model::payment::payos::{MAX_ORDER_CODE, NewLink};
 use tose_model::payment::stripe::NewSession;
@@ -206,7 +205,7 @@ impl Platform {
                 let session = NewSession {
                     order_code: &topup.memo,
                     amount: topup.amount.minor(),
-                    currency: PaidCurrency::Usd,
+                    currency: Currency::Usd,
                     product_name: &format!("Credit for {}", access.workspace()),
                     customer_email: email,
                     success_url: &back,

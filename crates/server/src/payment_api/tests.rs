@@ -6,7 +6,8 @@ use sha2::Sha512;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tose_api::Timestamp;
-use tose_model::payment::{Ignored, PaidCurrency, PaidReference};
+use tose_model::money::Currency;
+use tose_model::payment::{Ignored, PaidReference};
 use tose_model::secret::SecretString;
 
 use super::*;
@@ -214,7 +215,7 @@ async fn how_a_page_of_vnpay_fares_is_told_with_the_id_of_its_notice() {
     let expected = Notice {
         external_id: "9".to_owned(),
         amount: 100_000,
-        currency: PaidCurrency::Vnd,
+        currency: Currency::Vnd,
         reference: PaidReference::ByOrder("T1".to_owned()),
         payer: None,
         paid_at: Some(NOW),
@@ -227,7 +228,7 @@ async fn pages_are_made_by_stripe() {
     let session = NewSession {
         order_code: "T1",
         amount: 1_000,
-        currency: PaidCurrency::Usd,
+        currency: Currency::Usd,
         product_name: "TOSE credit",
         customer_email: Some("ann@example.com"),
         success_url: "https://tose.example/paid",
