@@ -215,6 +215,9 @@ async fn look_at_wildcard(
             state.failures = state.failures.saturating_add(1);
             state.reason = Some(error.to_string());
             platform.keep_wildcard_state(&state).await?;
+            if state.failures >= TROUBLE {
+                tell_operators_of_trouble(platform, &state).await?;
+            }
         }
     }
     Ok(())
@@ -364,6 +367,27 @@ async fn tell_of_trouble(platform: &Platform, one: &DueCertificate, reason: &str
         text: format!("The last time: {reason}. It is tried again, later and later."),
     };
     platform.notify(notice).await;
+}
+
+/// The same of the wildcard certificate, to operators.
+async fn tell_operators_of_trouble(platform: &Platform, state: &WildcardState) -> Result<()> {
+    let (base, failures) = (&platform.config.base_domain, state.failures);
+    let week = platform.now().as_nanos().div_euclid(WEEK);
+    let reason = state.reason.as_deref().unwrap_or_default();
+    let until = state.issued.as_ref().map_or_else(
+        || "There is none".to_owned(),
+        |issued| {
+            format!(
+                "The one in use is good until {}",
+                Timestamp::from_nanos(issued.not_after)
+            )
+        },
+    );
+    let key = format!("certificate/wildcard/{week}");
+    let title = format!("No wildcard certificate for {base}: {failures} orders in a row failed");
+    let text = format!("The last time: {reason}. {until}. It is tried again, later and later.");
+    let told = platform.notify_operators(NoticeEvent::CertificateTrouble, key, title, text);
+    told.await
 }
 
 /// Tells of certificates in use that expire in 21 days, 7 days and a day.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tose_model::Clock;
 use tose_model::driver::{Disk, ReplicaState, Spare};
 use tose_model::money::Money;
@@ -239,20 +239,74 @@ async fn has_database_status(owner: &Client, status: &str) {
     .await;
 }
 
+fn mail_to(port: u16) -> Smtp {
+    Smtp {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: SmtpTls::None,
+        credentials: None,
+        from: "TOSE <tose@example.com>".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn operators_get_a_mail_when_the_wildcard_certificate_cannot_be_had() {
+    let mailbox = Mailbox::start().await;
+    let port = mailbox.port;
+    let mut lab = Lab::start_with(move |config| {
+        https(config);
+        config.smtp = Some(mail_to(port));
+        config.base_domain = "apps.example.com".parse().expect("a name");
+        config.acme = Some(AcmeConfig {
+            email: "ops@example.com".to_owned(),
+            // Nobody listens there.
+            directory_url: "https://127.0.0.1:1/directory".to_owned(),
+            ca_file: None,
+            dns_hook: Some("/bin/false".into()),
+        });
+    })
+    .await;
+    lab.owner("demo").await;
+    lab.make_operator("demo@example.com").await;
+    for failures in 1..=4 {
+        wildcard_orders_failed(&lab, failures).await;
+        lab.clock.advance(2 * HOUR);
+        lab.restart().await;
+    }
+    let mail = mailbox.has(1).await.remove(0);
+    assert!(mail.contains("To: demo@example.com"), "{mail}");
+    let words = "No wildcard certificate for apps.example.com: 3 orders in a row";
+    assert!(mail.contains(words), "{mail}");
+    lab.clock.advance(7 * 24 * HOUR);
+    lab.restart().await;
+    assert_eq!(mailbox.has(2).await.len(), 2, "once a week");
+}
+
+async fn wildcard_orders_failed(lab: &Lab, count: u64) {
+    eventually(&format!("{count} orders failed"), async || {
+        let store = tose_server::open_store(&lab.data_dir().join("data")).await;
+        let store = store.expect("the store");
+        let state = store
+            .find_setting("wildcard_certificate apps.example.com")
+            .await;
+        store.close().await;
+        let state: Value = match state.expect("asked") {
+            Some(text) => serde_json::from_str(&text).expect("JSON"),
+            None => Value::Null,
+        };
+        match state["failures"].as_u64() {
+            Some(failures) if failures >= count => Ok(()),
+            _ => Err(state.to_string()),
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn operators_get_a_mail_when_the_disk_gets_full() {
     let mailbox = Mailbox::start().await;
     let port = mailbox.port;
-    let mut lab = Lab::start_with(move |config| {
-        config.smtp = Some(Smtp {
-            host: "127.0.0.1".to_owned(),
-            port,
-            tls: SmtpTls::None,
-            credentials: None,
-            from: "TOSE <tose@example.com>".to_owned(),
-        });
-    })
-    .await;
+    let mut lab = Lab::start_with(move |config| config.smtp = Some(mail_to(port))).await;
     lab.owner("demo").await;
     lab.make_operator("demo@example.com").await;
     lab.driver.set_spare(Spare {
