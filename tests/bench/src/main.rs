@@ -19,6 +19,7 @@ mod process;
 mod proxy;
 mod ratio;
 mod service;
+mod uptime;
 
 use clap::{Parser, Subcommand};
 
@@ -50,6 +51,8 @@ enum Bench {
     Meter(meter::Arguments),
     /// The proxy against HAProxy and nginx: HTTP, HTTPS, HTTP/2, handshakes, domains, WebSockets.
     Proxy(proxy::Arguments),
+    /// Uptime checks against HAProxy's: CPU a check, due times, how soon people are told.
+    Uptime(uptime::Arguments),
     /// The app behind the proxies; the proxy bench starts it.
     #[command(hide = true)]
     ServeApp(app::Arguments),
@@ -59,6 +62,9 @@ enum Bench {
     /// The log store behind HTTP; the logs bench starts it.
     #[command(hide = true)]
     ServeLogs(logs::store::Arguments),
+    /// Our server with an engine in memory; the uptime bench starts it.
+    #[command(hide = true)]
+    ServeUptime(uptime::server::Arguments),
     /// A load of fresh connections; the proxy bench starts it.
     #[command(hide = true)]
     ShakeHands(proxy::handshakes::Arguments),
@@ -76,6 +82,8 @@ fn main() -> anyhow::Result<()> {
         Bench::ServeLogs(arguments) => logs::store::serve(&arguments),
         Bench::Proxy(arguments) => proxy::run(&arguments),
         Bench::ServeApp(arguments) => app::serve(&arguments),
+        Bench::ServeUptime(arguments) => uptime::server::serve(&arguments),
+        Bench::Uptime(arguments) => uptime::run(&arguments),
         Bench::ServeProxy(arguments) => proxy::product::serve(&arguments),
         Bench::ShakeHands(arguments) => proxy::handshakes::shake(&arguments),
     }

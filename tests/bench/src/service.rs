@@ -139,7 +139,7 @@ impl Drop for Tosed {
 }
 
 /// An account that owns the other workspaces, logged in by cookie.
-fn register(addr: SocketAddr) -> Result<Caller> {
+pub(crate) fn register(addr: SocketAddr) -> Result<Caller> {
     let body = json!({"email": "others@example.com", "password": PASSWORD}).to_string();
     let head = "Content-Type: application/json\r\n";
     let answer = exchange(addr, "POST", "/api/auth/register", "localhost", head, &body)?;
@@ -245,7 +245,7 @@ fn log_in(addr: SocketAddr, collection: &str) -> Result<Caller> {
 }
 
 /// Does `work` for each number below `count`, some at a time.
-fn side_by_side(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+pub(crate) fn side_by_side(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
     let work = &work;
     thread::scope(|scope| {
         let seeders: Vec<_> = (0..SEEDERS)
