@@ -53,7 +53,8 @@ pub(crate) async fn run(ctx: &Context, args: MetricsArgs) -> Result<()> {
     let subject = args.subject.subject(ctx, &client).await?;
     let series = series::choose(&args.only, subject.is_database());
     if series.is_empty() {
-        let problem = "a database has cpu, memory, received and sent: name some of them";
+        let problem =
+            "a database has cpu, memory, received, sent, disk and restarts: name some of them";
         return Err(Error::Usage(problem.to_owned()).into());
     }
     match args.watch {

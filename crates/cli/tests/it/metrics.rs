@@ -31,8 +31,9 @@ fn hour() -> MetricsView {
             p90_us: is_served.then_some(8_000 + load * 10),
             p95_us: is_served.then_some(9_000 + load * 20),
             p99_us: is_served.then_some(12_300 + load * 100),
-            disk_bytes: Some(3 << 20),
-            restarts: 0,
+            // Not known before it was measured for the first time.
+            disk_bytes: (minute >= 5).then_some((3 + minute) << 20),
+            restarts: u64::from(minute == 40) * 2,
         }
     };
     let minutes = (0..60).filter(|minute| !(25..35).contains(minute));
@@ -75,10 +76,10 @@ fn what_is_no_terminal_gets_a_table() {
     let head: Vec<_> = shown.stdout.lines().take(4).collect();
     assert_eq!(shown.stdout.lines().count(), 51);
     assert_snapshot!(head.join("\n"), @"
-    TIME                  CPU   MEMORY    RECEIVED    SENT        REQUESTS  P50     P99      5XX
-    2026-01-01T00:00:00Z  5m    64.0 MiB  0 B/s       0 B/s       0/s       -       -        0
-    2026-01-01T00:01:00Z  55m   65.0 MiB  50.0 KiB/s  500 KiB/s   5.0/s     900 µs  17.3 ms  0
-    2026-01-01T00:02:00Z  105m  66.0 MiB  100 KiB/s   1000 KiB/s  10.0/s    950 µs  22.3 ms  0
+    TIME                  CPU   MEMORY    RECEIVED    SENT        DISK      RESTARTS  REQUESTS  P50     P99      5XX
+    2026-01-01T00:00:00Z  5m    64.0 MiB  0 B/s       0 B/s       -         0         0/s       -       -        0
+    2026-01-01T00:01:00Z  55m   65.0 MiB  50.0 KiB/s  500 KiB/s   -         0         5.0/s     900 µs  17.3 ms  0
+    2026-01-01T00:02:00Z  105m  66.0 MiB  100 KiB/s   1000 KiB/s  -         0         10.0/s    950 µs  22.3 ms  0
     ");
     let some = ["metrics", "--only", "p99,cpu", "--database", "orders"];
     let shown = Sandbox::linked(&server).run(&some).ok();
@@ -90,6 +91,39 @@ fn what_is_no_terminal_gets_a_table() {
     GET /api/workspaces/demo/projects/hello/metrics
     GET /api/workspaces/demo/databases/orders/metrics
     ");
+}
+
+#[test]
+fn the_disk_restarts_and_more_percentiles_are_shown() {
+    let server = server();
+    let arguments = ["metrics", "--only", "disk,restarts,p90,p95"];
+    let shown = Sandbox::linked(&server).run(&arguments).ok();
+    let row = |begin: &str| shown.stdout.lines().find(|line| line.starts_with(begin));
+    let rows = [
+        "TIME",
+        "2026-01-01T00:04",
+        "2026-01-01T00:05",
+        "2026-01-01T00:40",
+    ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(row)
+        .map(Option::unwrap_or_default)
+        .collect();
+    assert_snapshot!(rows.join("\n"), @"
+    TIME                  DISK      RESTARTS  P90      P95
+    2026-01-01T00:04:00Z  -         0         10.0 ms  13.0 ms
+    2026-01-01T00:05:00Z  8.0 MiB   0         10.5 ms  14.0 ms
+    2026-01-01T00:40:00Z  43.0 MiB  2         -        -
+    ");
+    let of_database = ["metrics", "--database", "orders", "--json"];
+    let shown = Sandbox::linked(&server).run(&of_database).ok();
+    let shown: MetricsView = serde_json::from_str(&shown.stdout).expect("metrics");
+    assert_eq!(shown.points[5].disk_bytes, Some(8 << 20));
+    let text = ["metrics", "--database", "orders"];
+    let shown = Sandbox::linked(&server).run(&text).ok();
+    let heading = shown.stdout.lines().next().expect("a heading");
+    assert!(heading.ends_with("DISK      RESTARTS"), "{heading}");
 }
 
 #[test]
@@ -155,7 +189,7 @@ fn a_time_without_measurements_is_told() {
     assert_snapshot!(sandbox.run(&["metrics"]), @"
     exit: 0
     ----- stdout -----
-    TIME  CPU  MEMORY  RECEIVED  SENT  REQUESTS  P50  P99  5XX
+    TIME  CPU  MEMORY  RECEIVED  SENT  DISK  RESTARTS  REQUESTS  P50  P99  5XX
 
     ----- stderr -----
     nothing was measured of demo/hello in this time
@@ -195,13 +229,15 @@ fn what_cannot_be_shown_is_told_before_anything_is_asked() {
     ----- stderr -----
     error: --watch needs a terminal: leave it out for a table, or for --json
     ");
-    assert_snapshot!(run(&["--only", "disk"]), @"
+    assert_snapshot!(run(&["--only", "gpu"]), @"
     exit: 2
     ----- stdout -----
 
     ----- stderr -----
-    error: invalid value 'disk' for '--only <METRIC>'
-      [possible values: cpu, memory, received, sent, requests, p50, p99, 5xx]
+    error: invalid value 'gpu' for '--only <METRIC>'
+      [possible values: cpu, memory, received, sent, disk, restarts, requests, p50, p90, p95, p99, 5xx]
+
+      tip: a similar value exists: 'cpu'
 
     For more information, try '--help'.
     ");
@@ -210,7 +246,7 @@ fn what_cannot_be_shown_is_told_before_anything_is_asked() {
     ----- stdout -----
 
     ----- stderr -----
-    error: a database has cpu, memory, received and sent: name some of them
+    error: a database has cpu, memory, received, sent, disk and restarts: name some of them
     ");
     assert_snapshot!(run(&["--step", "10"]), @"
     exit: 2

@@ -16,10 +16,18 @@ pub(super) enum Metric {
     Received,
     /// Bytes sent a second
     Sent,
+    /// Bytes on the disk: what replicas wrote, volumes, a database's data
+    Disk,
+    /// Starts of replicas after a crash
+    Restarts,
     /// Requests a second
     Requests,
     /// How long half of the requests took at most
     P50,
+    /// How long 90 of 100 requests took at most; only if it is named
+    P90,
+    /// How long 95 of 100 requests took at most; only if it is named
+    P95,
     /// How long 99 of 100 requests took at most
     P99,
     /// Answers with a status of 500 and above
@@ -32,7 +40,7 @@ pub(super) enum Metric {
 pub(super) enum Summary {
     /// The lowest, the average and the highest.
     Average,
-    /// The lowest and the highest: an average of percentiles says nothing.
+    /// The lowest and the highest: an average of percentiles, or of what only grows, says nothing.
     Range,
     /// The highest and the sum.
     Sum,
@@ -56,12 +64,20 @@ pub(super) struct Series {
 impl Series {
     /// Whether databases have it too, which serve no requests.
     fn is_of_databases(&self) -> bool {
-        use Metric::{Cpu, Memory, Received, Sent};
-        matches!(self.metric, Cpu | Memory | Received | Sent)
+        use Metric::{Cpu, Disk, Memory, Received, Restarts, Sent};
+        matches!(
+            self.metric,
+            Cpu | Memory | Received | Sent | Disk | Restarts
+        )
+    }
+
+    /// Whether it is shown where nothing is named: two percentiles are enough for a look.
+    fn is_usual(&self) -> bool {
+        !matches!(self.metric, Metric::P90 | Metric::P95)
     }
 }
 
-static SERIES: [Series; 8] = [
+static SERIES: [Series; 12] = [
     Series {
         metric: Metric::Cpu,
         name: "cpu",
@@ -99,6 +115,24 @@ static SERIES: [Series; 8] = [
         read: |point, step| Some(point.network_sent_bytes / u64::from(step.max(1))),
     },
     Series {
+        metric: Metric::Disk,
+        name: "disk",
+        heading: "DISK",
+        style: Style::Good,
+        summary: Summary::Range,
+        write: bytes,
+        read: |point, _| point.disk_bytes,
+    },
+    Series {
+        metric: Metric::Restarts,
+        name: "restarts",
+        heading: "RESTARTS",
+        style: Style::Bad,
+        summary: Summary::Sum,
+        write: |number| number.to_string(),
+        read: |point, _| Some(point.restarts),
+    },
+    Series {
         metric: Metric::Requests,
         name: "requests",
         heading: "REQUESTS",
@@ -115,6 +149,24 @@ static SERIES: [Series; 8] = [
         summary: Summary::Range,
         write: latency,
         read: |point, _| point.p50_us,
+    },
+    Series {
+        metric: Metric::P90,
+        name: "p90",
+        heading: "P90",
+        style: Style::Busy,
+        summary: Summary::Range,
+        write: latency,
+        read: |point, _| point.p90_us,
+    },
+    Series {
+        metric: Metric::P95,
+        name: "p95",
+        heading: "P95",
+        style: Style::Busy,
+        summary: Summary::Range,
+        write: latency,
+        read: |point, _| point.p95_us,
     },
     Series {
         metric: Metric::P99,
@@ -136,11 +188,14 @@ static SERIES: [Series; 8] = [
     },
 ];
 
-/// Those that are named, or all, as far as the subject has them.
+/// Those that are named, or the usual ones, as far as the subject has them.
 pub(super) fn choose(only: &[Metric], is_database: bool) -> Vec<&'static Series> {
     let is_wanted = |series: &&Series| {
-        (only.is_empty() || only.contains(&series.metric))
-            && (!is_database || series.is_of_databases())
+        let is_asked = match only {
+            [] => series.is_usual(),
+            _ => only.contains(&series.metric),
+        };
+        is_asked && (!is_database || series.is_of_databases())
     };
     SERIES.iter().filter(is_wanted).collect()
 }
@@ -242,8 +297,23 @@ mod tests {
             let series = choose(only, is_database).into_iter();
             series.map(|series| series.name).collect::<Vec<_>>()
         };
-        assert_eq!(names(&[], true), ["cpu", "memory", "received", "sent"]);
+        let of_databases = ["cpu", "memory", "received", "sent", "disk", "restarts"];
+        assert_eq!(names(&[], true), of_databases);
+        let disk = [Metric::Restarts, Metric::P90, Metric::Disk];
+        assert_eq!(names(&disk, true), ["disk", "restarts"]);
         assert_eq!(names(&[Metric::P99, Metric::Cpu], false), ["cpu", "p99"]);
         assert!(names(&[Metric::P99], true).is_empty());
+    }
+
+    #[test]
+    fn some_percentiles_are_shown_only_if_they_are_named() {
+        let names = |only: &[Metric]| {
+            let series = choose(only, false).into_iter();
+            series.map(|series| series.name).collect::<Vec<_>>()
+        };
+        let usual = names(&[]);
+        assert_eq!(usual.len(), SERIES.len() - 2);
+        assert!(!usual.contains(&"p90") && !usual.contains(&"p95"));
+        assert_eq!(names(&[Metric::P95, Metric::P90]), ["p90", "p95"]);
     }
 }
