@@ -26,6 +26,7 @@ mod github;
 mod hook;
 mod job;
 mod log;
+mod maintenance;
 mod member;
 mod notification;
 mod project;

@@ -7,8 +7,8 @@ use tose_api::client::ServerUrl;
 
 use crate::commands::{
     completions, db, deploy, deployments, domains, down, drains, env, events, exec, explain,
-    generate, git, github, init, jobs, keys, login, logs, members, metrics, notify, open, registry,
-    rollback, scale, schedules, template, up, uptime, usage, wallet,
+    generate, git, github, init, jobs, keys, login, logs, maintenance, members, metrics, notify,
+    open, registry, rollback, scale, schedules, template, up, uptime, usage, wallet,
 };
 use crate::exit;
 
@@ -122,6 +122,8 @@ pub(crate) enum Command {
     Events(events::EventsArgs),
     /// List and change whom the workspace tells of what happens
     Notify(notify::NotifyArgs),
+    /// List and plan times in which failures are expected
+    Maintenance(maintenance::MaintenanceArgs),
     /// Show what the workspace's wallet has, and fill it
     Wallet(wallet::WalletArgs),
     /// Show what each project and database used, and was charged

@@ -21,6 +21,7 @@ pub(crate) mod keys;
 pub(crate) mod login;
 mod logout;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod notify;
@@ -96,6 +97,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Members(args) => members::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
         Command::Notify(args) => notify::run(ctx, args).await,
+        Command::Maintenance(args) => maintenance::run(ctx, args).await,
         Command::Wallet(args) => wallet::run(ctx, args).await,
         Command::Usage(args) => usage::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),

@@ -118,6 +118,10 @@ const COMMANDS: &[&str] = &[
     "notify test",
     "notify rm",
     "notify deliveries",
+    "maintenance",
+    "maintenance list",
+    "maintenance add",
+    "maintenance remove",
     "wallet",
     "wallet show",
     "wallet topup",
@@ -151,7 +155,17 @@ fn the_help_of_each_command_is_known() {
 fn no_command_is_missing_above() {
     let sandbox = Sandbox::new();
     for parent in [
-        "", "db", "domains", "env", "keys", "members", "notify", "template", "uptime", "wallet",
+        "",
+        "db",
+        "domains",
+        "env",
+        "keys",
+        "maintenance",
+        "members",
+        "notify",
+        "template",
+        "uptime",
+        "wallet",
     ] {
         let mut arguments: Vec<_> = parent.split_whitespace().collect();
         arguments.push("--help");

@@ -28,6 +28,7 @@ mod init;
 mod keys;
 mod login;
 mod logs;
+mod maintenance;
 mod members;
 mod metrics;
 mod notify;
