@@ -32,6 +32,7 @@ mod notification;
 mod project;
 mod registry;
 mod schedule;
+mod status_page;
 mod template;
 mod uptime;
 mod wallet;

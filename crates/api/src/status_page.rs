@@ -48,6 +48,18 @@ pub struct StatusPageView {
     pub url: String,
 }
 
+impl StatusPageView {
+    /// Where the badge of all of the page is, or that of something that it shows; `None` if `url` is no address of a
+    /// status page.
+    pub fn badge_url(&self, slug: Option<&Slug>) -> Option<String> {
+        let (server, workspace) = self.url.rsplit_once("/status/")?;
+        Some(match slug {
+            None => format!("{server}/api/status/{workspace}/badge.svg"),
+            Some(slug) => format!("{server}/api/status/{workspace}/badge/{slug}.svg"),
+        })
+    }
+}
+
 /// How something is, as everybody may know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -137,4 +149,26 @@ pub struct PublicMaintenance {
     pub ends_at: Timestamp,
     /// What of the page it is of.
     pub names: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn badges_are_beside_the_page() {
+        let mut page = StatusPageView {
+            enabled: true,
+            title: "Demo".to_owned(),
+            projects: Vec::new(),
+            url: "https://tose.example.com:8700/status/demo".to_owned(),
+        };
+        let slug = "shop".parse().expect("a slug");
+        let all = "https://tose.example.com:8700/api/status/demo/badge.svg";
+        assert_eq!(page.badge_url(None).as_deref(), Some(all));
+        let one = "https://tose.example.com:8700/api/status/demo/badge/shop.svg";
+        assert_eq!(page.badge_url(Some(&slug)).as_deref(), Some(one));
+        page.url = "https://elsewhere.example.com".to_owned();
+        assert_eq!(page.badge_url(None), None);
+    }
 }

@@ -8,7 +8,7 @@ use tose_api::client::ServerUrl;
 use crate::commands::{
     completions, db, deploy, deployments, domains, down, drains, env, events, exec, explain,
     generate, git, github, init, jobs, keys, login, logs, maintenance, members, metrics, notify,
-    open, registry, rollback, scale, schedules, template, up, uptime, usage, wallet,
+    open, registry, rollback, scale, schedules, status_page, template, up, uptime, usage, wallet,
 };
 use crate::exit;
 
@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Notify(notify::NotifyArgs),
     /// List and plan times in which failures are expected
     Maintenance(maintenance::MaintenanceArgs),
+    /// Show and change what the workspace shows everybody of its projects
+    StatusPage(status_page::StatusPageArgs),
     /// Show what the workspace's wallet has, and fill it
     Wallet(wallet::WalletArgs),
     /// Show what each project and database used, and was charged

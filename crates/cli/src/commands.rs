@@ -34,6 +34,7 @@ pub(crate) mod scale;
 pub(crate) mod schedules;
 mod start;
 mod status;
+pub(crate) mod status_page;
 pub(crate) mod template;
 pub(crate) mod up;
 pub(crate) mod uptime;
@@ -98,6 +99,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Events(args) => events::run(ctx, args).await,
         Command::Notify(args) => notify::run(ctx, args).await,
         Command::Maintenance(args) => maintenance::run(ctx, args).await,
+        Command::StatusPage(args) => status_page::run(ctx, args).await,
         Command::Wallet(args) => wallet::run(ctx, args).await,
         Command::Usage(args) => usage::run(ctx, args).await,
         Command::Completions(args) => completions::run(ctx, args),

@@ -40,6 +40,7 @@ mod registry;
 mod rollback;
 mod scale;
 mod schedules;
+mod status_page;
 mod template;
 mod upload;
 mod uptime;
