@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::maintenance::MaintenanceRepeat;
 use crate::uptime::UptimeShares;
 use crate::{Slug, Timestamp};
 
@@ -99,7 +100,7 @@ pub struct PublicStatus {
     pub projects: Vec<PublicProject>,
     /// Times of the last 90 days in which something was down: the newest 50.
     pub incidents: Vec<PublicIncident>,
-    /// Maintenances that have not ended.
+    /// Maintenances that are under way or come next, the 50 that begin first.
     pub maintenance: Vec<PublicMaintenance>,
 }
 
@@ -143,10 +144,12 @@ pub struct PublicIncident {
 pub struct PublicMaintenance {
     /// What it is.
     pub title: String,
-    /// When it begins.
+    /// When it begins; where it repeats, the time that is under way or comes next.
     pub starts_at: Timestamp,
-    /// When it ends.
+    /// When that time ends.
     pub ends_at: Timestamp,
+    /// When it comes again; `null` where it is once.
+    pub repeat: Option<MaintenanceRepeat>,
     /// What of the page it is of.
     pub names: Vec<String>,
 }

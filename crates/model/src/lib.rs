@@ -21,6 +21,7 @@ pub mod error;
 pub mod job;
 pub mod ledger;
 pub mod log;
+pub mod maintenance;
 pub mod meter;
 pub mod money;
 pub mod notice;

@@ -5,8 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use tose_api::maintenance::{MaintenanceRepeat, MaintenanceTime};
 use tose_api::{MaintenanceId, ProjectId, Slug, Timestamp, WorkspaceId};
 use tose_model::access::WorkspaceScope;
+use tose_model::maintenance::MaintenanceTimes;
 
 use crate::database::{Store, commit};
 use crate::error::{Error, Result};
@@ -23,10 +25,8 @@ pub struct Maintenance {
     pub id: MaintenanceId,
     /// What people call it.
     pub title: String,
-    /// When it begins.
-    pub starts_at: Timestamp,
-    /// When it ends.
-    pub ends_at: Timestamp,
+    /// When it is.
+    pub times: MaintenanceTimes,
     /// Of which projects it is, by their slugs; `None` is all of the workspace.
     pub projects: Option<Vec<(ProjectId, Slug)>>,
     /// When it was made.
@@ -38,8 +38,7 @@ pub struct Maintenance {
 pub struct Window {
     /// Whose.
     pub workspace_id: WorkspaceId,
-    starts_at: Timestamp,
-    ends_at: Timestamp,
+    times: MaintenanceTimes,
     /// `None` is all of the workspace.
     projects: Option<HashSet<ProjectId>>,
 }
@@ -48,9 +47,7 @@ impl Window {
     /// Whether a check of a project of the workspace counts for nothing at this time.
     pub fn covers(&self, project_id: ProjectId, at: Timestamp) -> bool {
         let projects = self.projects.as_ref();
-        self.starts_at <= at
-            && at < self.ends_at
-            && projects.is_none_or(|projects| projects.contains(&project_id))
+        self.times.covers(at) && projects.is_none_or(|projects| projects.contains(&project_id))
     }
 }
 
@@ -61,15 +58,28 @@ struct MaintenanceRow {
     title: String,
     starts_at: i64,
     ends_at: i64,
+    repeats: Option<String>,
     is_of_all: bool,
     created_at: i64,
+}
+
+impl MaintenanceRow {
+    fn times(&self) -> Result<MaintenanceTimes> {
+        Ok(MaintenanceTimes {
+            first: MaintenanceTime {
+                starts_at: row::to_time(self.starts_at),
+                ends_at: row::to_time(self.ends_at),
+            },
+            repeat: row::parse_optional_enum("maintenance.repeats", self.repeats.clone())?,
+        })
+    }
 }
 
 impl Store {
     /// Makes a maintenance.
     ///
     /// # Errors
-    /// `Conflict` when the workspace has `most` that have not ended.
+    /// `Conflict` when the workspace has `most` that have not ended; those that repeat never do.
     pub async fn create_maintenance(
         &self,
         scope: &WorkspaceScope,
@@ -79,7 +89,8 @@ impl Store {
     ) -> Result<()> {
         let mut tx = self.begin_in(scope).await?;
         let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM maintenance WHERE workspace_id = $1 AND ends_at > $2",
+            "SELECT COUNT(*) FROM maintenance
+             WHERE workspace_id = $1 AND (ends_at > $2 OR repeats IS NOT NULL)",
         )
         .bind(scope.id().to_string())
         .bind(new.created_at.as_nanos())
@@ -90,14 +101,15 @@ impl Store {
             return Err(Error::Conflict("the workspace has too many maintenances"));
         }
         sqlx::query(
-            "INSERT INTO maintenance (id, workspace_id, title, starts_at, ends_at, is_of_all, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO maintenance (id, workspace_id, title, starts_at, ends_at, repeats, is_of_all, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(new.id.to_string())
         .bind(scope.id().to_string())
         .bind(&new.title)
-        .bind(new.starts_at.as_nanos())
-        .bind(new.ends_at.as_nanos())
+        .bind(new.times.first.starts_at.as_nanos())
+        .bind(new.times.first.ends_at.as_nanos())
+        .bind(new.times.repeat.map(MaintenanceRepeat::as_str))
         .bind(new.projects.is_none())
         .bind(new.created_at.as_nanos())
         .execute(&mut *tx)
@@ -120,7 +132,7 @@ impl Store {
         commit(tx).await
     }
 
-    /// The workspace's maintenances that have not ended before `since`, the latest first.
+    /// The workspace's maintenances that have not ended before `since`: those that repeat, then the latest first.
     pub async fn list_maintenances(
         &self,
         scope: &WorkspaceScope,
@@ -128,8 +140,9 @@ impl Store {
         most: u32,
     ) -> Result<Vec<Maintenance>> {
         let rows: Vec<MaintenanceRow> = sqlx::query_as(
-            "SELECT id, workspace_id, title, starts_at, ends_at, is_of_all, created_at FROM maintenance
-             WHERE workspace_id = $1 AND ends_at > $2 ORDER BY starts_at DESC, id DESC LIMIT $3",
+            "SELECT id, workspace_id, title, starts_at, ends_at, repeats, is_of_all, created_at FROM maintenance
+             WHERE workspace_id = $1 AND (ends_at > $2 OR repeats IS NOT NULL)
+             ORDER BY repeats IS NULL, starts_at DESC, id DESC LIMIT $3",
         )
         .bind(scope.id().to_string())
         .bind(since.as_nanos())
@@ -141,7 +154,7 @@ impl Store {
             "SELECT m.id, p.id, p.slug FROM maintenance m
              JOIN maintenance_projects mp ON mp.maintenance_id = m.id
              JOIN projects p ON p.id = mp.project_id
-             WHERE m.workspace_id = $1 AND m.ends_at > $2 ORDER BY p.slug",
+             WHERE m.workspace_id = $1 AND (m.ends_at > $2 OR m.repeats IS NOT NULL) ORDER BY p.slug",
         )
         .bind(scope.id().to_string())
         .bind(since.as_nanos())
@@ -158,9 +171,8 @@ impl Store {
             .map(|row| {
                 Ok(Maintenance {
                     id: row::parse("maintenance.id", &row.id)?,
+                    times: row.times()?,
                     title: row.title,
-                    starts_at: row::to_time(row.starts_at),
-                    ends_at: row::to_time(row.ends_at),
                     projects: match row.is_of_all {
                         true => None,
                         false => Some(projects.remove(&row.id).unwrap_or_default()),
@@ -198,8 +210,8 @@ impl Store {
     /// The windows of all workspaces that have not ended.
     pub async fn list_windows_for_task(&self, now: Timestamp) -> Result<Vec<Window>> {
         let rows: Vec<MaintenanceRow> = sqlx::query_as(
-            "SELECT id, workspace_id, title, starts_at, ends_at, is_of_all, created_at FROM maintenance
-             WHERE ends_at > $1",
+            "SELECT id, workspace_id, title, starts_at, ends_at, repeats, is_of_all, created_at FROM maintenance
+             WHERE ends_at > $1 OR repeats IS NOT NULL",
         )
         .bind(now.as_nanos())
         .fetch_all(self.readers())
@@ -210,7 +222,8 @@ impl Store {
         }
         let named: Vec<(String, String)> = sqlx::query_as(
             "SELECT m.id, mp.project_id FROM maintenance m
-             JOIN maintenance_projects mp ON mp.maintenance_id = m.id WHERE m.ends_at > $1",
+             JOIN maintenance_projects mp ON mp.maintenance_id = m.id
+             WHERE m.ends_at > $1 OR m.repeats IS NOT NULL",
         )
         .bind(now.as_nanos())
         .fetch_all(self.readers())
@@ -225,8 +238,7 @@ impl Store {
             .map(|row| {
                 Ok(Window {
                     workspace_id: row::parse("maintenance.workspace_id", &row.workspace_id)?,
-                    starts_at: row::to_time(row.starts_at),
-                    ends_at: row::to_time(row.ends_at),
+                    times: row.times()?,
                     projects: match row.is_of_all {
                         true => None,
                         false => Some(projects.remove(&row.id).unwrap_or_default()),
@@ -236,20 +248,21 @@ impl Store {
             .collect()
     }
 
-    /// Forgets maintenances of long ago.
+    /// Forgets maintenances that ended long ago.
     pub async fn forget_old_maintenances_for_task(&self, now: Timestamp) -> Result<()> {
         let before = now.saturating_sub(KEPT).as_nanos();
-        let is_old: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM maintenance WHERE ends_at < $1)")
-                .bind(before)
-                .fetch_one(self.readers())
-                .await
-                .map_err(Error::query("look for old maintenances"))?;
+        let is_old: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM maintenance WHERE ends_at < $1 AND repeats IS NULL)",
+        )
+        .bind(before)
+        .fetch_one(self.readers())
+        .await
+        .map_err(Error::query("look for old maintenances"))?;
         if !is_old {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM maintenance WHERE ends_at < $1")
+        sqlx::query("DELETE FROM maintenance WHERE ends_at < $1 AND repeats IS NULL")
             .bind(before)
             .execute(&mut *tx)
             .await

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use tose_api::maintenance::{CreateMaintenance, MaintenanceView};
+use tose_api::maintenance::{
+    CreateMaintenance, MaintenanceRepeat, MaintenanceTime, MaintenanceView,
+};
 use tose_api::{Slug, Timestamp};
 
 use crate::clock;
@@ -20,7 +22,7 @@ pub(crate) struct MaintenanceArgs {
 
 #[derive(Subcommand)]
 enum MaintenanceCommand {
-    /// List them, the latest first; so does `tose maintenance` alone
+    /// List them: those of each week, then the latest first; so does `tose maintenance` alone
     List,
     /// Say when failures are expected: they count for nothing then, and nobody is told of them
     Add(AddArgs),
@@ -37,6 +39,9 @@ struct AddArgs {
     from: Option<When>,
     #[command(flatten)]
     end: EndArgs,
+    /// Have it again each week at the same time in UTC, until it is removed; it takes less than a week
+    #[arg(long)]
+    weekly: bool,
     /// Of which projects, instances and databases: their slugs with commas between them; otherwise all of the workspace
     #[arg(long, value_name = "SLUGS", value_delimiter = ',')]
     projects: Vec<Slug>,
@@ -73,7 +78,7 @@ async fn list(ctx: &Context) -> Result<()> {
     let found = client.list_maintenances(&workspace).await?;
     let now = clock::now();
     let rows: Vec<_> = found.iter().map(|one| row(one, now)).collect();
-    let heading = ["ID", "STATE", "FROM", "UNTIL", "OF", "TITLE"];
+    let heading = ["ID", "STATE", "FROM", "UNTIL", "REPEAT", "OF", "TITLE"];
     ctx.output.result(&found, &text::table(heading, &rows))?;
     if found.is_empty() {
         ctx.output
@@ -82,19 +87,29 @@ async fn list(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-fn row(one: &MaintenanceView, now: Timestamp) -> [String; 6] {
+fn row(one: &MaintenanceView, now: Timestamp) -> [String; 7] {
+    let time = shown_time(one);
     [
         one.id.to_string(),
-        state(one, now).to_owned(),
-        text::time(one.starts_at),
-        text::time(one.ends_at),
+        state(time, now).to_owned(),
+        text::time(time.starts_at),
+        text::time(time.ends_at),
+        one.repeat.map_or("-", MaintenanceRepeat::as_str).to_owned(),
         of(one),
         text::first_line(&one.title, 60),
     ]
 }
 
-fn state(one: &MaintenanceView, now: Timestamp) -> &'static str {
-    match (one.starts_at <= now, one.ends_at <= now) {
+/// The time that is under way or comes next, or the only one that there was.
+fn shown_time(one: &MaintenanceView) -> MaintenanceTime {
+    one.next.unwrap_or(MaintenanceTime {
+        starts_at: one.starts_at,
+        ends_at: one.ends_at,
+    })
+}
+
+fn state(time: MaintenanceTime, now: Timestamp) -> &'static str {
+    match (time.starts_at <= now, time.ends_at <= now) {
         (_, true) => "over",
         (true, false) => "under way",
         (false, false) => "planned",
@@ -117,8 +132,13 @@ async fn add(ctx: &Context, args: AddArgs) -> Result<()> {
         None => format!("all of {workspace}"),
         Some(projects) => list::written(projects, "nothing"),
     };
-    let (from, until) = (text::time(made.starts_at), text::time(made.ends_at));
-    let text = format!("failures of {whose} count for nothing from {from} to {until}");
+    let time = shown_time(&made);
+    let (from, until) = (text::time(time.starts_at), text::time(time.ends_at));
+    let again = match made.repeat {
+        Some(MaintenanceRepeat::Weekly) => ", and so each week",
+        None => "",
+    };
+    let text = format!("failures of {whose} count for nothing from {from} to {until}{again}");
     ctx.output.result(&made, &text)?;
     let id = made.id;
     ctx.output
@@ -141,7 +161,8 @@ fn planned(ctx: &Context, args: AddArgs, now: Timestamp) -> Result<CreateMainten
         );
         return Err(Error::Usage(problem).into());
     }
-    if ends_at <= now {
+    // Of one that repeats, the first time may be long ago.
+    if ends_at <= now && !args.weekly {
         let problem = format!(
             "it would have ended at {} already: give times that are to come",
             text::time(ends_at)
@@ -155,6 +176,7 @@ fn planned(ctx: &Context, args: AddArgs, now: Timestamp) -> Result<CreateMainten
         title: args.title,
         starts_at,
         ends_at,
+        repeat: args.weekly.then_some(MaintenanceRepeat::Weekly),
         projects: (!projects.is_empty()).then_some(projects),
     })
 }

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use tose_api::maintenance::MaintenanceView;
+use tose_api::maintenance::{MaintenanceRepeat, MaintenanceTime, MaintenanceView};
 use tose_api::workspace::Deleted;
 
 use crate::harness::{Outcome, Sandbox};
@@ -30,6 +30,8 @@ fn maintenance(
         title: title.to_owned(),
         starts_at,
         ends_at,
+        repeat: None,
+        next: None,
         projects: projects.map(slugs),
         created_at: time(0),
     }
@@ -89,10 +91,10 @@ fn maintenances_are_listed_with_their_state() {
     assert_snapshot!(run(&server, &[]), @"
     exit: 0
     ----- stdout -----
-    ID                                    STATE      FROM                  UNTIL                 OF             TITLE
-    0198c0de-0000-7000-8000-0000000000d3  planned    2150-01-01T00:00:00Z  2150-01-02T00:00:00Z  hello, orders  Move
-    0198c0de-0000-7000-8000-0000000000d1  under way  2026-01-01T00:00:00Z  2150-01-01T00:00:00Z  all            A larger disk
-    0198c0de-0000-7000-8000-0000000000d2  over       2026-01-01T00:00:00Z  2026-01-01T02:00:00Z  nothing        Move
+    ID                                    STATE      FROM                  UNTIL                 REPEAT  OF             TITLE
+    0198c0de-0000-7000-8000-0000000000d3  planned    2150-01-01T00:00:00Z  2150-01-02T00:00:00Z  -       hello, orders  Move
+    0198c0de-0000-7000-8000-0000000000d1  under way  2026-01-01T00:00:00Z  2150-01-01T00:00:00Z  -       all            A larger disk
+    0198c0de-0000-7000-8000-0000000000d2  over       2026-01-01T00:00:00Z  2026-01-01T02:00:00Z  -       nothing        Move
 
     ----- stderr -----
     ");
@@ -103,7 +105,7 @@ fn maintenances_are_listed_with_their_state() {
     assert_snapshot!(run(&none, &[]), @"
     exit: 0
     ----- stdout -----
-    ID  STATE  FROM  UNTIL  OF  TITLE
+    ID  STATE  FROM  UNTIL  REPEAT  OF  TITLE
 
     ----- stderr -----
     none is planned: `tose maintenance add TITLE --for 1h` begins one
@@ -172,6 +174,50 @@ fn one_is_planned_from_now_on_and_for_so_long() {
         "title": "Move", "starts_at": FAR, "ends_at": "2150-01-02T00:00:00Z", "projects": ["shop"],
     });
     assert_eq!(sent(&server), expected, "--project names one as well");
+}
+
+/// One that comes each week, of which the server tells the next time.
+fn weekly() -> MaintenanceView {
+    let first = ["2026-01-04T22:00:00Z", "2026-01-05T00:00:00Z"];
+    MaintenanceView {
+        repeat: Some(MaintenanceRepeat::Weekly),
+        next: Some(MaintenanceTime {
+            starts_at: "2150-01-04T22:00:00Z".parse().expect("a time"),
+            ends_at: "2150-01-05T00:00:00Z".parse().expect("a time"),
+        }),
+        ..maintenance(ID, "Each Sunday", first, None)
+    }
+}
+
+#[test]
+fn one_comes_again_each_week() {
+    let server = StandIn::start(|method, _, _| match method {
+        "GET" => success(vec![weekly()]),
+        _ => success(weekly()),
+    });
+    let first = ["--from", "2026-01-04T22:00:00Z", "--for", "2h"];
+    let arguments = [&["add", "Each Sunday", "--weekly"], &first[..]].concat();
+    assert_snapshot!(run(&server, &arguments), @"
+    exit: 0
+    ----- stdout -----
+    failures of all of demo count for nothing from 2150-01-04T22:00:00Z to 2150-01-05T00:00:00Z, and so each week
+
+    ----- stderr -----
+    end it with: tose maintenance remove 0198c0de-0000-7000-8000-0000000000d1
+    ");
+    let expected = json!({
+        "title": "Each Sunday", "starts_at": "2026-01-04T22:00:00Z",
+        "ends_at": "2026-01-05T00:00:00Z", "repeat": "weekly",
+    });
+    assert_eq!(sent(&server), expected);
+    assert_snapshot!(run(&server, &[]), @"
+    exit: 0
+    ----- stdout -----
+    ID                                    STATE    FROM                  UNTIL                 REPEAT  OF   TITLE
+    0198c0de-0000-7000-8000-0000000000d1  planned  2150-01-04T22:00:00Z  2150-01-05T00:00:00Z  weekly  all  Each Sunday
+
+    ----- stderr -----
+    ");
 }
 
 #[test]

@@ -1,39 +1,40 @@
 //! Maintenances: times in which failures of projects are expected.
 //!
-//! Not here: leaving checks out of what counts (`tasks/uptime.rs`).
+//! Not here: when one is under way (`tose_model::maintenance`), leaving checks out of what counts (`tasks/uptime.rs`).
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tose_api::maintenance::{CreateMaintenance, MaintenanceView};
+use tose_api::maintenance::{CreateMaintenance, MaintenanceTime, MaintenanceView};
 use tose_api::workspace::Deleted;
-use tose_api::{MaintenanceId, ProjectId, Slug};
+use tose_api::{MaintenanceId, ProjectId, Slug, Timestamp};
 use tose_model::access::Access;
 use tose_model::error::{Error, Result};
+use tose_model::maintenance::MaintenanceTimes;
 use tose_store::Maintenance;
 
 use crate::app::{Platform, UptimeCall};
 
-/// The most maintenances of a workspace that have not ended.
-const MOST: u32 = 100;
+/// The most maintenances of a workspace that have not ended; those that repeat never do.
+pub(super) const MOST: u32 = 100;
 /// How many are shown.
 const SHOWN: u32 = 200;
 /// The most projects that one names.
 const MOST_PROJECTS: usize = 100;
 /// The longest title, in characters.
 const MAX_TITLE: usize = 100;
-const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 /// For how long those that ended are shown.
 const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 impl Platform {
     pub(crate) async fn list_maintenances(&self, access: &Access) -> Result<Vec<MaintenanceView>> {
-        let since = self.now().saturating_sub(KEPT);
+        let now = self.now();
+        let since = now.saturating_sub(KEPT);
         let listed = self
             .store
             .list_maintenances(access.scope(), since, SHOWN)
             .await?;
-        Ok(listed.into_iter().map(view).collect())
+        Ok(listed.into_iter().map(|one| view(one, now)).collect())
     }
 
     pub(crate) async fn create_maintenance(
@@ -43,16 +44,14 @@ impl Platform {
     ) -> Result<MaintenanceView> {
         let now = self.now();
         let title = plain_text("title", &input.title, MAX_TITLE)?;
-        let refuse = |problem: &str| Err(Error::invalid_field("ends_at", problem));
-        if input.ends_at <= input.starts_at {
-            return refuse("must be after starts_at");
-        }
-        if input.ends_at <= now {
-            return refuse("must be in the future");
-        }
-        if input.ends_at.since(input.starts_at) > LONGEST {
-            return refuse("must be at most 31 days after starts_at");
-        }
+        let times = MaintenanceTimes {
+            first: MaintenanceTime {
+                starts_at: input.starts_at,
+                ends_at: input.ends_at,
+            },
+            repeat: input.repeat,
+        };
+        times.check(now)?;
         let projects = match input.projects {
             None => None,
             Some(slugs) => Some(self.projects_of(access, &slugs).await?),
@@ -60,8 +59,7 @@ impl Platform {
         let new = Maintenance {
             id: MaintenanceId::from_uuid(self.ids.uuid()),
             title,
-            starts_at: input.starts_at,
-            ends_at: input.ends_at,
+            times,
             projects,
             created_at: now,
         };
@@ -76,7 +74,7 @@ impl Platform {
         }
         made?;
         self.signals.uptime(UptimeCall::Maintenance);
-        Ok(view(new))
+        Ok(view(new, now))
     }
 
     pub(crate) async fn delete_maintenance(&self, access: &Access, id: &str) -> Result<Deleted> {
@@ -123,13 +121,15 @@ pub(super) fn plain_text(field: &'static str, text: &str, most: usize) -> Result
     Ok(text.to_owned())
 }
 
-fn view(maintenance: Maintenance) -> MaintenanceView {
+fn view(maintenance: Maintenance, now: Timestamp) -> MaintenanceView {
     let slugs = |projects: Vec<(ProjectId, Slug)>| projects.into_iter().map(|(_, slug)| slug);
     MaintenanceView {
         id: maintenance.id,
         title: maintenance.title,
-        starts_at: maintenance.starts_at,
-        ends_at: maintenance.ends_at,
+        starts_at: maintenance.times.first.starts_at,
+        ends_at: maintenance.times.first.ends_at,
+        repeat: maintenance.times.repeat,
+        next: maintenance.times.next(now),
         projects: maintenance
             .projects
             .map(|projects| slugs(projects).collect()),

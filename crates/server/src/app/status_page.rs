@@ -19,7 +19,7 @@ use tose_model::uptime::share;
 use tose_store::{CheckSum, Maintenance, ShownProject, StatusPage};
 
 use crate::app::Platform;
-use crate::app::maintenance::plain_text;
+use crate::app::maintenance::{MOST as MOST_PLANNED, plain_text};
 
 /// How old a page may be.
 const FRESH: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 const DAYS: u32 = 90;
 /// How many incidents and maintenances are shown.
 const MOST_INCIDENTS: u32 = 50;
-const MOST_MAINTENANCES: u32 = 50;
+const MOST_MAINTENANCES: usize = 50;
 
 /// What everybody can see of a workspace, and the slugs by which its badges are named.
 #[derive(Debug)]
@@ -195,13 +195,13 @@ impl Platform {
         let days = self.store.sum_shown_days(scope, since).await?;
         let planned = self
             .store
-            .list_maintenances(scope, now, MOST_MAINTENANCES)
+            .list_maintenances(scope, now, MOST_PLANNED)
             .await?;
         let mut projects = Vec::with_capacity(page.projects.len());
         for shown in &page.projects {
             let is_maintained = planned
                 .iter()
-                .any(|one| one.starts_at <= now && now < one.ends_at && is_of(one, shown.id));
+                .any(|one| one.times.covers(now) && is_of(one, shown.id));
             projects.push(PublicProject {
                 name: name_of(shown),
                 status: match statuses.get(&shown.id) {
@@ -216,10 +216,12 @@ impl Platform {
                 days: bars(&days, shown.id, now),
             });
         }
-        let maintenance = planned
+        let mut maintenance: Vec<_> = planned
             .iter()
-            .filter_map(|one| public_maintenance(one, &page.projects))
+            .filter_map(|one| public_maintenance(one, &page.projects, now))
             .collect();
+        maintenance.sort_by_key(|one| one.starts_at);
+        maintenance.truncate(MOST_MAINTENANCES);
         let incidents = self
             .store
             .list_shown_incidents(scope, since, MOST_INCIDENTS)
@@ -269,14 +271,20 @@ fn is_of(maintenance: &Maintenance, project_id: ProjectId) -> bool {
     projects.is_none_or(|projects| projects.iter().any(|(id, _)| *id == project_id))
 }
 
-/// A maintenance with what of the page it is of; `None` if that is nothing.
-fn public_maintenance(one: &Maintenance, shown: &[ShownProject]) -> Option<PublicMaintenance> {
+/// A maintenance with what of the page it is of; `None` if that is nothing, or if it is over.
+fn public_maintenance(
+    one: &Maintenance,
+    shown: &[ShownProject],
+    now: Timestamp,
+) -> Option<PublicMaintenance> {
+    let next = one.times.next(now)?;
     let of_it = shown.iter().filter(|shown| is_of(one, shown.id));
     let names: Vec<_> = of_it.map(name_of).collect();
     (!names.is_empty()).then(|| PublicMaintenance {
         title: one.title.clone(),
-        starts_at: one.starts_at,
-        ends_at: one.ends_at,
+        starts_at: next.starts_at,
+        ends_at: next.ends_at,
+        repeat: one.times.repeat,
         names,
     })
 }

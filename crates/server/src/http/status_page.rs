@@ -15,6 +15,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tose_api::Timestamp;
+use tose_api::maintenance::MaintenanceRepeat;
 use tose_api::status_page::{
     PublicIncident, PublicMaintenance, PublicProject, PublicState, PublicStatus, SetStatusPage,
 };
@@ -197,11 +198,15 @@ fn maintenances(html: &mut String, planned: &[PublicMaintenance]) {
     for one in planned {
         put!(
             html,
-            "<li><b>{}</b> ({}): {} to {}</li>",
+            "<li><b>{}</b> ({}): {} to {}{}</li>",
             escape(&one.title),
             escape(&one.names.join(", ")),
             minute(one.starts_at),
-            minute(one.ends_at)
+            minute(one.ends_at),
+            match one.repeat {
+                Some(MaintenanceRepeat::Weekly) => ", every week",
+                None => "",
+            }
         );
     }
     html.push_str("</ul>");

@@ -15,6 +15,7 @@ mod harness;
 mod idempotency;
 mod invitation;
 mod lease;
+mod maintenance;
 mod managed_database;
 mod member;
 mod notice;

@@ -91,6 +91,10 @@ async fn what_cannot_be_a_maintenance_is_refused() {
             "ends_at",
         ),
         (
+            json!({"title": "x", "starts_at": begin, "ends_at": "2026-01-09T00:00:00Z", "repeat": "weekly"}),
+            "ends_at",
+        ),
+        (
             json!({"title": "x", "starts_at": begin, "ends_at": end, "projects": []}),
             "projects",
         ),
@@ -109,4 +113,67 @@ async fn what_cannot_be_a_maintenance_is_refused() {
     assert_eq!(member.get("maintenance").await.status, 200);
     let stranger = lab.owner("other").await.in_workspace("demo");
     assert_eq!(stranger.post("maintenance", body).await.status, 404);
+}
+
+/// The first of January 2026, when the tests' clock begins, is a Thursday.
+const WEEK: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
+
+#[tokio::test]
+async fn one_that_repeats_comes_again_at_the_same_time_of_the_next_week() {
+    let site = Site::start().await;
+    let (lab, owner) = shop(reach_loopback).await;
+    set(&owner, json!({"failures_before_down": 1})).await;
+    watch(&owner, &site.url()).await;
+    has_status(&owner, "up").await;
+    // Its first time was in the year before, so this is one of the later ones.
+    let body = json!({
+        "title": "Each Thursday", "starts_at": "2025-12-18T00:00:05Z",
+        "ends_at": "2025-12-18T00:00:15Z", "repeat": "weekly", "projects": ["shop"],
+    });
+    let made = owner.post("maintenance", body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.data()["repeat"], "weekly");
+    let next = json!({"starts_at": "2026-01-01T00:00:05Z", "ends_at": "2026-01-01T00:00:15Z"});
+    assert_eq!(made.data()["next"], next);
+    site.behave(Behaviour::SICK);
+    lab.clock.advance(INTERVAL);
+    let newest = checks(&owner, 2).await.remove(0);
+    assert_eq!(newest["maintenance"], json!(true), "{newest}");
+    assert_eq!(owner.get(super::UPTIME).await.data()["status"], "up");
+    site.behave(Behaviour::WELL);
+    lab.clock.advance(INTERVAL);
+    let newest = checks(&owner, 3).await.remove(0);
+    assert_eq!(newest["maintenance"], json!(false), "{newest}");
+    // A week after the failure that counted for nothing, another one does.
+    site.behave(Behaviour::SICK);
+    lab.clock.advance(WEEK - INTERVAL);
+    let newest = newest_at(&owner, "2026-01-08T00:00:10Z").await;
+    assert_eq!(newest["ok"], json!(false));
+    assert_eq!(newest["maintenance"], json!(true), "{newest}");
+    let view = owner.get(super::UPTIME).await.data().clone();
+    assert_eq!(
+        (&view["status"], &view["incidents"]),
+        (&json!("up"), &json!([]))
+    );
+    assert_eq!(log_lines(&lab, &owner, "is down").await, 0);
+    lab.clock.advance(INTERVAL);
+    let down = has_status(&owner, "down").await;
+    assert_eq!(down["since"], "2026-01-08T00:00:20Z", "it is over");
+    let listed = owner.get("maintenance").await;
+    let next = json!({"starts_at": "2026-01-15T00:00:05Z", "ends_at": "2026-01-15T00:00:15Z"});
+    assert_eq!(listed.data()[0]["next"], next);
+    assert_eq!(lab.fsck().await, Vec::<String>::new());
+}
+
+/// The newest check, once that is of this time.
+async fn newest_at(owner: &crate::harness::Client, at: &str) -> serde_json::Value {
+    crate::harness::eventually(&format!("a check at {at}"), async || {
+        let answer = owner.get(super::CHECKS).await;
+        let newest = answer.data()[0].clone();
+        match newest["time"] == at {
+            true => Ok(newest),
+            false => Err(newest.to_string()),
+        }
+    })
+    .await
 }

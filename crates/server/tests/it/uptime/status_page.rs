@@ -1,5 +1,7 @@
 //! Status pages: what everybody sees, and what nobody does.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::site::{Behaviour, Site};
@@ -103,6 +105,50 @@ async fn what_is_chosen_is_shown_and_nothing_else() {
     let json: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(json["data"]["incidents"][0]["duration_sec"], json!(10));
     assert_eq!(lab.fsck().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_maintenance_that_repeats_is_shown_with_its_next_time() {
+    let (lab, owner) = shop(|_| {}).await;
+    let page = json!({"enabled": true, "projects": [{"slug": "shop"}]});
+    assert_eq!(owner.put("status-page", page).await.status, 200);
+    // Fifty that are far away, and one that comes each week and whose first time is over.
+    for day in 1..=50 {
+        let body = json!({
+            "title": format!("Far {day}"), "starts_at": format!("2026-03-01T00:{:02}:00Z", day),
+            "ends_at": "2026-03-02T00:00:00Z",
+        });
+        assert_eq!(owner.post("maintenance", body).await.status, 201);
+    }
+    let body = json!({
+        "title": "Each Thursday", "starts_at": "2025-12-25T00:00:00Z",
+        "ends_at": "2025-12-25T01:00:00Z", "repeat": "weekly",
+    });
+    assert_eq!(owner.post("maintenance", body).await.status, 201);
+    let read = async || {
+        let text = look(&lab, "/api/status/demo").await.2;
+        serde_json::from_str::<Value>(&text).expect("JSON")["data"].clone()
+    };
+    let data = read().await;
+    assert_eq!(data["status"], "maintenance");
+    assert_eq!(data["projects"][0]["status"], "maintenance");
+    let planned = data["maintenance"].as_array().expect("a list");
+    assert_eq!(planned.len(), 50, "the last of them is left out");
+    let first = json!({
+        "title": "Each Thursday", "starts_at": "2026-01-01T00:00:00Z",
+        "ends_at": "2026-01-01T01:00:00Z", "repeat": "weekly", "names": ["shop"],
+    });
+    assert_eq!(planned[0], first);
+    let html = look(&lab, "/status/demo").await.2;
+    let words = "Each Thursday</b> (shop): 2026-01-01 00:00 to 2026-01-01 01:00, every week</li>";
+    assert!(html.contains(words), "{html}");
+    lab.clock.advance(Duration::from_secs(3600));
+    let data = read().await;
+    assert_eq!(
+        data["projects"][0]["status"], "unknown",
+        "it is over for this week"
+    );
+    assert_eq!(data["maintenance"][0]["starts_at"], "2026-01-08T00:00:00Z");
 }
 
 #[tokio::test]
