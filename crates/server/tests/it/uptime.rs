@@ -2,6 +2,7 @@
 
 mod certificate;
 mod heartbeat;
+mod limits;
 mod maintenance;
 mod proxy;
 pub(crate) mod site;

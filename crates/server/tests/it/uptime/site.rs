@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -36,6 +37,7 @@ struct State {
     /// Head and body of each request.
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    hung_up: Notify,
     acceptor: Mutex<Option<TlsAcceptor>>,
 }
 
@@ -83,6 +85,7 @@ impl Site {
             behaviour: Mutex::new(Behaviour::WELL),
             requests: Mutex::default(),
             connections: AtomicUsize::new(0),
+            hung_up: Notify::new(),
             acceptor: Mutex::new(tls),
         });
         let mut serving = JoinSet::new();
@@ -116,6 +119,22 @@ impl Site {
     /// How often anybody connected, whether a request came or not.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// Breaks off everybody who waits for an answer of a site that says nothing.
+    pub(crate) fn hang_up(&self) {
+        self.state.hung_up.notify_waiters();
+    }
+
+    /// Waits until somebody connected so often.
+    pub(crate) async fn is_connected_to(&self, count: usize) {
+        eventually(&format!("{count} connections"), async || {
+            match self.connections() {
+                found if found >= count => Ok(()),
+                found => Err(format!("{found}")),
+            }
+        })
+        .await;
     }
 
     /// Waits until so many requests came.
@@ -184,7 +203,10 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> s
             );
             stream.write_all(text.as_bytes()).await
         }
-        Behaviour::Silent => stream.read_u8().await.map(drop),
+        Behaviour::Silent => tokio::select! {
+            read = stream.read_u8() => read.map(drop),
+            () = state.hung_up.notified() => Ok(()),
+        },
         Behaviour::HangUp => Ok(()),
         Behaviour::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
