@@ -91,6 +91,8 @@ ids! {
     BackupId;
     /// A host name that leads to a project.
     DomainId;
+    /// A rule about what projects use and serve.
+    AlertId;
     /// An outside service that a project's log lines are forwarded to.
     DrainId;
     /// A line of a workspace's audit log.

@@ -8,6 +8,7 @@
 //! (`tose-server`, `http/error.rs`).
 
 pub mod account;
+pub mod alert;
 pub mod analysis;
 pub mod database;
 pub mod deployment;
@@ -47,7 +48,7 @@ pub mod client;
 pub use envelope::{Failure, Meta, Success};
 pub use error::Kind;
 pub use id::{
-    ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId,
+    AlertId, ApiKeyId, BackupId, DeploymentId, DomainId, DrainId, EventId, InvitationId, JobId,
     MaintenanceId, NoticeId, NotificationChannelId, PaymentId, ProjectId, PushDeliveryId,
     SessionId, TopupId, TransactionId, UserId, WorkspaceId,
 };

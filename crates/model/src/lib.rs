@@ -6,6 +6,7 @@
 //! Not here: SQL (`tose-store`), the engine (`tose-driver-docker`), HTTP (`tose-server`).
 
 pub mod access;
+pub mod alert;
 pub mod analysis;
 pub mod assistant;
 pub mod build_secret;

@@ -128,6 +128,14 @@ async fn delete(
             false,
         ),
         (
+            in_deletion!("DELETE FROM alerts WHERE ", "project_id"),
+            false,
+        ),
+        (
+            in_deletion!("DELETE FROM alert_firings WHERE ", "project_id"),
+            false,
+        ),
+        (
             in_deletion!("DELETE FROM monitors WHERE ", "project_id"),
             false,
         ),

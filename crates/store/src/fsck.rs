@@ -13,7 +13,7 @@ pub struct Finding {
 }
 
 /// Each statement answers the rows that break the rule before it.
-const RULES: [(&str, &str); 27] = [
+const RULES: [(&str, &str); 28] = [
     (
         "a workspace has no owner",
         "SELECT w.id FROM workspaces w WHERE w.deleted_at IS NULL AND NOT EXISTS
@@ -38,12 +38,14 @@ const RULES: [(&str, &str); 27] = [
              (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
     ),
     (
-        "a deleted project still has variables, a repository, credentials, drains, a monitor, notices, backups or host names",
+        "a deleted project still has variables, a repository, credentials, drains, alert rules, a monitor, notices, backups or host names",
         "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
              OR EXISTS (SELECT 1 FROM registry_credentials r WHERE r.project_id = p.id)
              OR EXISTS (SELECT 1 FROM drains n WHERE n.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM alerts a WHERE a.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM alert_firings f WHERE f.project_id = p.id)
              OR EXISTS (SELECT 1 FROM notices o WHERE o.project_id = p.id)
              OR EXISTS (SELECT 1 FROM monitors m WHERE m.project_id = p.id)
              OR EXISTS (SELECT 1 FROM backups b WHERE b.project_id = p.id)
@@ -85,6 +87,8 @@ const RULES: [(&str, &str); 27] = [
              JOIN projects p ON p.id = r.project_id WHERE r.workspace_id <> p.workspace_id
          UNION ALL SELECT n.id FROM drains n JOIN projects p ON p.id = n.project_id
              WHERE n.workspace_id <> p.workspace_id
+         UNION ALL SELECT a.id FROM alerts a JOIN projects p ON p.id = a.project_id
+             WHERE a.workspace_id <> p.workspace_id
          UNION ALL SELECT m.project_id FROM monitors m JOIN projects p ON p.id = m.project_id
              WHERE m.workspace_id <> p.workspace_id
          UNION ALL SELECT o.id FROM notices o JOIN projects p ON p.id = o.project_id
@@ -102,6 +106,13 @@ const RULES: [(&str, &str); 27] = [
         "a project that is down has no open incident, or one that is not has one",
         "SELECT m.project_id FROM monitors m WHERE (m.status = 'down') <> EXISTS
              (SELECT 1 FROM incidents i WHERE i.project_id = m.project_id AND i.ended_at IS NULL)",
+    ),
+    (
+        "an alert fires for a project that its rule is not about, or while it is switched off",
+        "SELECT a.id FROM alert_firings f JOIN alerts a ON a.id = f.alert_id
+             JOIN projects p ON p.id = f.project_id
+             WHERE a.enabled = 0 OR a.workspace_id <> p.workspace_id
+             OR (a.project_id IS NOT NULL AND a.project_id <> f.project_id)",
     ),
     (
         "a delivery lies in another workspace than its notice or its channel",

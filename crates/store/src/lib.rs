@@ -9,6 +9,7 @@
 //! Not here: what a change means, ciphers (values arrive sealed), and any other IO.
 
 mod account;
+mod alert;
 mod api_key;
 mod backup;
 mod certificate;
@@ -57,6 +58,7 @@ mod wallet;
 mod workspace;
 
 pub use account::Bootstrap;
+pub use alert::{Alert, AlertBoard, AlertFiring, AlertProject};
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
 pub use backup::{Backup, BackupFacts, BackupPlace, MadeBackup, NewBackup};
 pub use certificate::{

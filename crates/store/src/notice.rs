@@ -136,48 +136,11 @@ impl Store {
         pace: Duration,
     ) -> Result<bool> {
         let mut tx = self.begin().await?;
-        let project = match notice.project_id {
-            None => None,
-            Some(id) => match find_slug(&mut tx, notice.workspace_id, id).await? {
-                Some(slug) => Some(slug),
-                None => return Ok(false),
-            },
-        };
-        let done = sqlx::query(
-            "INSERT INTO notices (id, workspace_id, project_id, event, dedupe, title, text, at)
-             SELECT $1, $2, $3, $4, $5, $6, $7, $8
-             WHERE $2 IS NULL OR EXISTS
-                 (SELECT 1 FROM workspaces WHERE id = $2 AND deleted_at IS NULL)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(notice.id.to_string())
-        .bind(notice.workspace_id.map(|id| id.to_string()))
-        .bind(notice.project_id.map(|id| id.to_string()))
-        .bind(notice.event.as_str())
-        .bind(&notice.key)
-        .bind(&notice.title)
-        .bind(&notice.text)
-        .bind(notice.at.as_nanos())
-        .execute(&mut *tx)
-        .await
-        .map_err(Error::query("write a notice"))?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
+        let is_news = insert_notice(&mut tx, notice, outlets, pace).await?;
+        if is_news {
+            commit(tx).await?;
         }
-        let mut all = outlets.to_vec();
-        if let Some(workspace_id) = notice.workspace_id {
-            let channels = notification::list_enabled(&mut tx, workspace_id).await?;
-            let wanting = channels.into_iter().filter(|channel| {
-                let (events, projects) = (&channel.events, &channel.projects);
-                is_wanted(events, projects, notice.event, project.as_ref())
-            });
-            all.extend(wanting.map(|channel| Outlet::Channel(channel.id)));
-        }
-        for outlet in &all {
-            queue(&mut tx, notice, outlet, pace).await?;
-        }
-        commit(tx).await?;
-        Ok(true)
+        Ok(is_news)
     }
 
     /// The outlets for which something is due, those that wait longest first.
@@ -387,6 +350,56 @@ impl Store {
 /// A workspace's id as it is compared, or nothing for operators.
 fn text_of(workspace_id: Option<WorkspaceId>) -> String {
     workspace_id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// Does what [`Store::note_notice`] does, as a part of what it tells of.
+pub(crate) async fn insert_notice(
+    tx: &mut Tx,
+    notice: &Notice,
+    outlets: &[Outlet],
+    pace: Duration,
+) -> Result<bool> {
+    let project = match notice.project_id {
+        None => None,
+        Some(id) => match find_slug(tx, notice.workspace_id, id).await? {
+            Some(slug) => Some(slug),
+            None => return Ok(false),
+        },
+    };
+    let done = sqlx::query(
+        "INSERT INTO notices (id, workspace_id, project_id, event, dedupe, title, text, at)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8
+         WHERE $2 IS NULL OR EXISTS
+             (SELECT 1 FROM workspaces WHERE id = $2 AND deleted_at IS NULL)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(notice.id.to_string())
+    .bind(notice.workspace_id.map(|id| id.to_string()))
+    .bind(notice.project_id.map(|id| id.to_string()))
+    .bind(notice.event.as_str())
+    .bind(&notice.key)
+    .bind(&notice.title)
+    .bind(&notice.text)
+    .bind(notice.at.as_nanos())
+    .execute(&mut **tx)
+    .await
+    .map_err(Error::query("write a notice"))?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let mut all = outlets.to_vec();
+    if let Some(workspace_id) = notice.workspace_id {
+        let channels = notification::list_enabled(tx, workspace_id).await?;
+        let wanting = channels.into_iter().filter(|channel| {
+            let (events, projects) = (&channel.events, &channel.projects);
+            is_wanted(events, projects, notice.event, project.as_ref())
+        });
+        all.extend(wanting.map(|channel| Outlet::Channel(channel.id)));
+    }
+    for outlet in &all {
+        queue(tx, notice, outlet, pace).await?;
+    }
+    Ok(true)
 }
 
 async fn find_slug(

@@ -145,6 +145,7 @@ impl Store {
             "DELETE FROM git_connections WHERE workspace_id = $1",
             "DELETE FROM registry_credentials WHERE workspace_id = $1",
             "DELETE FROM drains WHERE workspace_id = $1",
+            "DELETE FROM alerts WHERE workspace_id = $1",
             "DELETE FROM notices WHERE workspace_id = $1",
             "DELETE FROM notification_channels WHERE workspace_id = $1",
             "DELETE FROM notice_messages WHERE workspace_id = $1",

@@ -21,7 +21,7 @@ const GONE_REFERENCE: &str = "rows refer to others that are gone";
 const NOBODYS_LOGIN: &str = "a login or reset belongs to nobody";
 
 /// Statements that break a store of [`furnished`], and exactly what is found then.
-const BREACHES: [(&str, &[&str]); 19] = [
+const BREACHES: [(&str, &[&str]); 20] = [
     (
         "UPDATE members SET role = 'admin' WHERE role = 'owner'",
         &["a workspace has no owner"],
@@ -43,8 +43,17 @@ const BREACHES: [(&str, &[&str]); 19] = [
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
         &[
-            "a deleted project still has variables, a repository, credentials, drains, a monitor, notices, backups or host names",
+            "a deleted project still has variables, a repository, credentials, drains, alert rules, a monitor, notices, backups or host names",
         ],
+    ),
+    (
+        "INSERT INTO alerts (id, workspace_id, name, metric, comparison, threshold_milli, window_seconds, enabled,
+                             revision, created_at, updated_at)
+             SELECT 'rule', workspace_id, 'busy', 'restarts', 'above', 1, 60, 0, 1, 0, 0 FROM projects
+             WHERE slug = 'shop';
+         INSERT INTO alert_firings (alert_id, project_id, since)
+             SELECT 'rule', id, 0 FROM projects WHERE slug = 'shop'",
+        &["an alert fires for a project that its rule is not about, or while it is switched off"],
     ),
     (
         "DELETE FROM databases",

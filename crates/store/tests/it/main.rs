@@ -1,6 +1,7 @@
 //! The store's suite. Each case gets a fresh database; a second database kind runs the same cases.
 
 mod account;
+mod alert;
 mod api_key;
 mod commit_status;
 mod count;
