@@ -6,6 +6,7 @@
 //! Not here: HTTP (`http`), SQL (`tose-store`), and work that takes long (`tasks`).
 
 mod account;
+pub(crate) mod alert;
 mod analysis;
 mod api_key;
 mod auth;
@@ -114,6 +115,8 @@ pub struct Platform {
     pub(crate) metrics: MetricsStore,
     /// What the sampler saw last.
     pub(crate) rounds: Rounds,
+    /// How alert rules stood when they were looked at last.
+    pub(crate) alerts: alert::AlertLooks,
     /// What projects keep on the disk.
     pub(crate) disks: ProjectDisks,
     pub(crate) meter: meter::Meter,

@@ -3,6 +3,7 @@
 //! A handler parses, calls one use case, and converts. Not here: rules, store, engine.
 
 mod accept;
+mod alert;
 mod auth;
 mod body;
 mod database;

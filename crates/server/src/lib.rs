@@ -299,6 +299,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         logs: data.logs,
         metrics: data.metrics,
         rounds: Default::default(),
+        alerts: Default::default(),
         disks: Default::default(),
         meter: Default::default(),
         telemetry: Telemetry::new(),

@@ -4,6 +4,7 @@
 //! and repairs on its next round what an earlier one left half done.
 
 mod access_log;
+mod alerts;
 mod backups;
 mod builder;
 mod capture;
@@ -60,6 +61,7 @@ impl Tasks {
             tasks.spawner(),
         ));
         tasks.spawn(access_log::run(Arc::clone(platform)));
+        tasks.spawn(alerts::run(Arc::clone(platform)));
         tasks.spawn(backups::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(certificates::run(Arc::clone(platform)));

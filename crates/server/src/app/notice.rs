@@ -152,6 +152,17 @@ impl Platform {
         self.put(&notice, outlets).await
     }
 
+    /// The notice of something in a workspace, for who notes it together with what it tells of.
+    pub(crate) fn draft_notice(&self, new: &NewNotice) -> Notice {
+        let what = (
+            new.event,
+            new.key.clone(),
+            new.title.as_str(),
+            new.text.as_str(),
+        );
+        self.new_notice(Some(new.workspace_id), new.project_id, what)
+    }
+
     fn new_notice(
         &self,
         workspace_id: Option<WorkspaceId>,

@@ -13,6 +13,7 @@ use http::Method;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tose_api::account::*;
+use tose_api::alert::{AlertView, CreateAlert, UpdateAlert};
 use tose_api::analysis::{AnalyzeLogs, LogAnalysisView};
 use tose_api::database::{
     BackupView, CreateDatabase, DatabaseView, ExposeDatabase, RestoreBackup, UpdateDatabase,
@@ -54,10 +55,10 @@ use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
-    accept, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git, git_push,
-    github, heartbeat, hook, job, log, log_socket, maintenance, member, metrics, notification,
-    openapi, payment, project, push, registry, schedule, status_page, system, template, uptime,
-    wallet, workspace,
+    accept, alert, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git,
+    git_push, github, heartbeat, hook, job, log, log_socket, maintenance, member, metrics,
+    notification, openapi, payment, project, push, registry, schedule, status_page, system,
+    template, uptime, wallet, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -157,6 +158,11 @@ pub(crate) fn routes() -> Vec<Route> {
         route("DELETE", w("/notifications/{id}"), ADMIN, delete(notification::delete), doc("delete_notification", "Tell it nothing any more").gives::<Deleted>()),
         route("POST", w("/notifications/{id}/test"), ADMIN, post(notification::test), doc("test_notification", "Send a message now").gives::<NotificationTest>().text("Answers whether it was taken, and if not, why. Six a minute.")),
         route("GET", w("/notifications/{id}/deliveries"), MEMBER, get(notification::deliveries), doc("list_notification_deliveries", "The newest 50 events that a channel was or is to be told").gives::<Vec<NoticeDeliveryView>>()),
+        route("GET", w("/alerts"), MEMBER, get(alert::list), doc("list_alerts", "Rules about what projects use and serve, and how they stand").gives::<Vec<AlertView>>()),
+        route("POST", w("/alerts"), ADMIN, post(alert::create), doc("create_alert", "Have people told of what projects use and serve").takes::<CreateAlert>().creates::<AlertView>().text("It fires for a project when all that is measured within the window is beyond the threshold, without a gap, and ends when nothing is for as long, five minutes at most; `restarts` are added up. Nothing fires for a project that is stopped. The workspace's channels are told of each once, as `alert_firing` and `alert_resolved`.").conflict("taken", "the workspace has a rule with this name").conflict("too_many_alerts", "the workspace has fifty")),
+        route("GET", w("/alerts/{id}"), MEMBER, get(alert::get), doc("get_alert", "A rule, and how it stands for each project").gives::<AlertView>()),
+        route("PUT", w("/alerts/{id}"), ADMIN, put(alert::update), doc("update_alert", "Change a rule").takes::<UpdateAlert>().gives::<AlertView>().text("What is left out stays. What fires is forgotten without a word, unless only the name is changed: the new rule is looked at from the next measurement on.").conflict("taken", "another rule has this name").conflict("conflict", "it was changed at the same moment")),
+        route("DELETE", w("/alerts/{id}"), ADMIN, delete(alert::delete), doc("delete_alert", "Remove a rule").gives::<Deleted>()),
         route("GET", w("/events"), MEMBER, get(member::events), doc("list_events", "Who did what to what, when, from where").pages::<EventView>()),
 
         route("GET", w("/wallet"), MEMBER, get(wallet::get), doc("get_wallet", "What there is, what is used an hour, and for how long that is enough").gives::<WalletView>()),

@@ -23,7 +23,8 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    const DAY: Self = Self {
+    /// 10 s for a day.
+    pub(crate) const DAY: Self = Self {
         slot_seconds: 10,
         slots: 8_640,
         before: 0,

@@ -212,6 +212,11 @@ async fn another_workspaces_thing_answers_exactly_as_a_random_id_does() {
     let body = json!({"name": "chat", "kind": "slack", "url": "https://8.8.8.8", "enabled": false});
     let channel = owner.post("notifications", body).await;
     let channel = channel.data()["id"].as_str().expect("an id").to_owned();
+    let body = json!({
+        "name": "busy", "metric": "cpu_percent", "comparison": "above", "threshold": 90, "window_seconds": 300,
+    });
+    let alert = owner.post("alerts", body).await;
+    let alert = alert.data()["id"].as_str().expect("an id").to_owned();
     let user = owner.get("/api/me").await.data()["user_id"].clone();
     let user = user.as_str().expect("an id").to_owned();
     const RANDOM: &str = "00000000-0000-7000-8000-000000000000";
@@ -246,6 +251,8 @@ async fn another_workspaces_thing_answers_exactly_as_a_random_id_does() {
         (Method::GET, "notifications/ID/deliveries", &channel),
         (Method::DELETE, "notifications/ID", &channel),
         (Method::POST, "notifications/ID/test", &channel),
+        (Method::GET, "alerts/ID", &alert),
+        (Method::DELETE, "alerts/ID", &alert),
         (Method::DELETE, "invitations/ID", &invitation),
         (Method::DELETE, "members/ID", &user),
     ] {
