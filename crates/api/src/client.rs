@@ -15,6 +15,7 @@ mod socket;
 mod transport;
 
 mod account;
+mod alert;
 mod database;
 mod deployment;
 mod domain;

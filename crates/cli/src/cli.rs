@@ -6,7 +6,7 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    completions, db, deploy, deployments, domains, down, drains, env, events, exec, explain,
+    alert, completions, db, deploy, deployments, domains, down, drains, env, events, exec, explain,
     generate, git, github, init, jobs, keys, login, logs, maintenance, members, metrics, notify,
     open, registry, rollback, scale, schedules, status_page, template, up, uptime, usage, wallet,
 };
@@ -120,6 +120,8 @@ pub(crate) enum Command {
     Members(members::MembersArgs),
     /// List who did what in the workspace, newest first
     Events(events::EventsArgs),
+    /// List and change rules about what projects use and serve
+    Alert(alert::AlertArgs),
     /// List and change whom the workspace tells of what happens
     Notify(notify::NotifyArgs),
     /// List and plan times in which failures are expected

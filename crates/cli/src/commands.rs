@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod alert;
 pub(crate) mod completions;
 pub(crate) mod db;
 pub(crate) mod deploy;
@@ -97,6 +98,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Keys(args) => keys::run(ctx, args).await,
         Command::Members(args) => members::run(ctx, args).await,
         Command::Events(args) => events::run(ctx, args).await,
+        Command::Alert(args) => alert::run(ctx, args).await,
         Command::Notify(args) => notify::run(ctx, args).await,
         Command::Maintenance(args) => maintenance::run(ctx, args).await,
         Command::StatusPage(args) => status_page::run(ctx, args).await,

@@ -110,6 +110,12 @@ const COMMANDS: &[&str] = &[
     "keys create",
     "keys revoke",
     "events",
+    "alert",
+    "alert list",
+    "alert add",
+    "alert show",
+    "alert edit",
+    "alert remove",
     "notify",
     "notify list",
     "notify add",
@@ -162,6 +168,7 @@ fn no_command_is_missing_above() {
     let sandbox = Sandbox::new();
     for parent in [
         "",
+        "alert",
         "db",
         "domains",
         "env",

@@ -8,6 +8,7 @@ mod stand_in;
 mod terminal;
 mod views;
 
+mod alert;
 mod completions;
 mod db;
 mod deploy;
