@@ -36,6 +36,8 @@ pub enum Via {
     Session,
     /// The token of a deploy hook.
     Hook,
+    /// Nobody: the platform itself acts, by what somebody has set. Earlier versions wrote `hook` for that.
+    System,
 }
 
 impl Via {
@@ -45,6 +47,7 @@ impl Via {
             Self::ApiKey => "api_key",
             Self::Session => "session",
             Self::Hook => "hook",
+            Self::System => "system",
         }
     }
 }

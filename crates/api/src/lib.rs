@@ -10,6 +10,7 @@
 pub mod account;
 pub mod alert;
 pub mod analysis;
+pub mod autoscaling;
 pub mod database;
 pub mod deployment;
 pub mod domain;

@@ -77,7 +77,7 @@ events! {
     AlertFiring = "alert_firing";
     /// It is over.
     AlertResolved = "alert_resolved";
-    /// A project got more or fewer replicas.
+    /// A project got more or fewer replicas by itself, or could not get those that it needs.
     Autoscaled = "autoscaled";
 }
 

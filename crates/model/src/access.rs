@@ -158,30 +158,36 @@ impl From<Caller> for Actor {
 impl Access {
     /// The access of a deploy hook's token: it can do what a member can.
     pub fn for_hook(membership: Membership, ip: Option<IpAddr>) -> Self {
-        Self::without_account("deploy hook", membership, ip)
+        Self::without_account("deploy hook", Via::Hook, membership, ip)
     }
 
     /// The access of a push event that is signed with a project's secret: as a deploy hook's.
     pub fn for_push(membership: Membership, ip: Option<IpAddr>) -> Self {
-        Self::without_account("push", membership, ip)
+        Self::without_account("push", Via::Hook, membership, ip)
     }
 
     /// The access by which the platform itself brings an earlier version back.
     pub fn for_rollback(membership: Membership) -> Self {
-        Self::without_account("automatic rollback", membership, None)
+        Self::without_account("automatic rollback", Via::System, membership, None)
     }
 
     /// The access by which the platform makes and removes an instance that proves a backup.
     pub fn for_proof(membership: Membership) -> Self {
-        Self::without_account("backup proof", membership, None).within(Among::Databases)
+        Self::without_account("backup proof", Via::System, membership, None)
+            .within(Among::Databases)
     }
 
-    fn without_account(name: &str, membership: Membership, ip: Option<IpAddr>) -> Self {
+    /// The access by which the platform gives a project more or fewer replicas.
+    pub fn for_autoscaling(membership: Membership) -> Self {
+        Self::without_account("autoscaling", Via::System, membership, None)
+    }
+
+    fn without_account(name: &str, via: Via, membership: Membership, ip: Option<IpAddr>) -> Self {
         let scope = membership.scope();
         let actor = Actor {
             user_id: None,
             name: name.to_owned(),
-            via: Via::Hook,
+            via,
             ip,
             idempotency: None,
         };

@@ -9,6 +9,7 @@ pub mod access;
 pub mod alert;
 pub mod analysis;
 pub mod assistant;
+pub mod autoscale;
 pub mod build_secret;
 pub mod clock;
 pub mod command;

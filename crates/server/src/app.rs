@@ -10,6 +10,7 @@ pub(crate) mod alert;
 mod analysis;
 mod api_key;
 mod auth;
+pub(crate) mod autoscale;
 pub(crate) mod backup;
 pub(crate) mod certificate;
 mod credentials;
@@ -117,6 +118,8 @@ pub struct Platform {
     pub(crate) rounds: Rounds,
     /// How alert rules stood when they were looked at last.
     pub(crate) alerts: alert::AlertLooks,
+    /// What the newest look at projects saw that are scaled by themselves.
+    pub(crate) autoscaler: autoscale::Autoscaler,
     /// What projects keep on the disk.
     pub(crate) disks: ProjectDisks,
     pub(crate) meter: meter::Meter,

@@ -5,6 +5,7 @@
 mod accept;
 mod alert;
 mod auth;
+mod autoscaling;
 mod body;
 mod database;
 mod deployment;

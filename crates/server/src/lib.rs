@@ -300,6 +300,7 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         metrics: data.metrics,
         rounds: Default::default(),
         alerts: Default::default(),
+        autoscaler: Default::default(),
         disks: Default::default(),
         meter: Default::default(),
         telemetry: Telemetry::new(),

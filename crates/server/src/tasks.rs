@@ -5,6 +5,7 @@
 
 mod access_log;
 mod alerts;
+mod autoscale;
 mod backups;
 mod builder;
 mod capture;
@@ -62,6 +63,7 @@ impl Tasks {
         ));
         tasks.spawn(access_log::run(Arc::clone(platform)));
         tasks.spawn(alerts::run(Arc::clone(platform)));
+        tasks.spawn(autoscale::run(Arc::clone(platform)));
         tasks.spawn(backups::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(builder::run(Arc::clone(platform), tasks.spawner()));
         tasks.spawn(certificates::run(Arc::clone(platform)));

@@ -140,6 +140,10 @@ async fn delete(
             false,
         ),
         (
+            in_deletion!("DELETE FROM autoscaling WHERE ", "project_id"),
+            false,
+        ),
+        (
             in_deletion!("DELETE FROM notices WHERE ", "project_id"),
             false,
         ),

@@ -38,7 +38,7 @@ const RULES: [(&str, &str); 28] = [
              (SELECT COUNT(*) FROM domains d WHERE d.project_id = p.id AND d.is_default = 1) <> 1",
     ),
     (
-        "a deleted project still has variables, a repository, credentials, drains, alert rules, a monitor, notices, backups or host names",
+        "a deleted project still has variables, a repository, credentials, drains, alert rules, a monitor, autoscaling, notices, backups or host names",
         "SELECT p.id FROM projects p WHERE p.deleted_at IS NOT NULL AND (
              EXISTS (SELECT 1 FROM env_vars e WHERE e.project_id = p.id)
              OR EXISTS (SELECT 1 FROM git_connections g WHERE g.project_id = p.id)
@@ -48,6 +48,7 @@ const RULES: [(&str, &str); 28] = [
              OR EXISTS (SELECT 1 FROM alert_firings f WHERE f.project_id = p.id)
              OR EXISTS (SELECT 1 FROM notices o WHERE o.project_id = p.id)
              OR EXISTS (SELECT 1 FROM monitors m WHERE m.project_id = p.id)
+             OR EXISTS (SELECT 1 FROM autoscaling a WHERE a.project_id = p.id)
              OR EXISTS (SELECT 1 FROM backups b WHERE b.project_id = p.id)
              OR EXISTS (SELECT 1 FROM domains d WHERE d.project_id = p.id))",
     ),
@@ -91,6 +92,8 @@ const RULES: [(&str, &str); 28] = [
              WHERE a.workspace_id <> p.workspace_id
          UNION ALL SELECT m.project_id FROM monitors m JOIN projects p ON p.id = m.project_id
              WHERE m.workspace_id <> p.workspace_id
+         UNION ALL SELECT a.project_id FROM autoscaling a JOIN projects p ON p.id = a.project_id
+             WHERE a.workspace_id <> p.workspace_id
          UNION ALL SELECT o.id FROM notices o JOIN projects p ON p.id = o.project_id
              WHERE COALESCE(o.workspace_id, '') <> p.workspace_id
          UNION ALL SELECT b.project_id FROM databases b JOIN projects p ON p.id = b.project_id

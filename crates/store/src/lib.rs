@@ -11,6 +11,7 @@
 mod account;
 mod alert;
 mod api_key;
+mod autoscaling;
 mod backup;
 mod certificate;
 mod commit_status;
@@ -60,6 +61,7 @@ mod workspace;
 pub use account::Bootstrap;
 pub use alert::{Alert, AlertBoard, AlertFiring, AlertProject};
 pub use api_key::{ApiKey, KeyHolder, NewApiKey};
+pub use autoscaling::{Autoscaling, AutoscalingSettings, Refusal, Scaled};
 pub use backup::{Backup, BackupFacts, BackupPlace, MadeBackup, NewBackup};
 pub use certificate::{
     CertificateState, Defaults, DueCertificate, ExpiringCertificate, NewCertificate,

@@ -87,5 +87,6 @@ fn via_word(via: Via) -> &'static str {
         Via::ApiKey => "API key",
         Via::Session => "login",
         Via::Hook => "deploy hook",
+        Via::System => "the platform",
     }
 }

@@ -190,6 +190,8 @@ impl Platform {
             changes.replicas,
             changes.build.as_ref(),
         )?;
+        self.check_against_autoscaling(access, &before, &changes)
+            .await?;
         if before.desired == DesiredState::Running {
             self.check_growth(access, &before, &changes).await?;
         }
@@ -381,7 +383,7 @@ impl Platform {
     }
 
     /// Refuses changes that take more than the workspace may have.
-    async fn check_growth(
+    pub(super) async fn check_growth(
         &self,
         access: &Access,
         project: &Project,

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tose_api::account::*;
 use tose_api::alert::{AlertView, CreateAlert, UpdateAlert};
 use tose_api::analysis::{AnalyzeLogs, LogAnalysisView};
+use tose_api::autoscaling::{AutoscalingView, SetAutoscaling};
 use tose_api::database::{
     BackupView, CreateDatabase, DatabaseView, ExposeDatabase, RestoreBackup, UpdateDatabase,
 };
@@ -55,10 +56,10 @@ use crate::http::error::{ApiError, Transport};
 use crate::http::guard::{self, Guard, KeyPlace, Needs};
 use crate::http::kept::{self, Kept};
 use crate::http::{
-    accept, alert, auth, database, deployment, docs, domain, drain, env_var, etag, exec, git,
-    git_push, github, heartbeat, hook, job, log, log_socket, maintenance, member, metrics,
-    notification, openapi, payment, project, push, registry, schedule, status_page, system,
-    template, uptime, wallet, workspace,
+    accept, alert, auth, autoscaling, database, deployment, docs, domain, drain, env_var, etag,
+    exec, git, git_push, github, heartbeat, hook, job, log, log_socket, maintenance, member,
+    metrics, notification, openapi, payment, project, push, registry, schedule, status_page,
+    system, template, uptime, wallet, workspace,
 };
 use crate::telemetry::{Operation, Operations};
 
@@ -115,6 +116,7 @@ pub(crate) fn routes() -> Vec<Route> {
     const BEAT: &str = "The token is the proof. What is sent along is not read.";
     const NO_APP: (&str, &str) = ("no_github_app", "the server has no GitHub App");
     const NOTHING: (&str, &str) = ("nothing_deployed", "the project was never live");
+    const AUTOSCALING: (&str, &str) = ("autoscaling_on", "autoscaling would undo that; the message says what to do");
     const QUOTA: (&str, &str) = ("quota_exceeded", "the workspace may not use that much");
     vec![
         route("GET", "/healthz", ANYBODY, get(system::healthz), doc("healthz", "Is the server alive").gives::<String>()),
@@ -205,7 +207,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", w("/projects"), MEMBER, get(project::list), doc("list_projects", "The projects").pages::<ProjectView>()).kept(),
         route("POST", w("/projects"), ADMIN, post(project::create), doc("create_project", "Make a project").takes::<CreateProject>().creates::<ProjectView>().costs().conflict("taken", "the slug is in use").conflict("one_replica_only", "a project with volumes has one replica")),
         route("GET", p(""), MEMBER, get(project::get), doc("get_project", "A project").gives::<ProjectView>()).kept(),
-        route("PUT", p(""), ADMIN, put(project::update), doc("update_project", "Change a project").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1).costs()),
+        route("PUT", p(""), ADMIN, put(project::update), doc("update_project", "Change a project").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(AUTOSCALING.0, AUTOSCALING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("DELETE", p(""), ADMIN, delete(project::delete), doc("delete_project", "Delete a project with all that is in it").gives::<Deleted>()),
         route("GET", p("/status"), MEMBER, get(project::status), doc("get_status", "What its replicas do now").gives::<StatusView>().engine()),
         route("GET", p("/metrics"), MEMBER, get(metrics::get), over_time(doc("get_metrics", "What it used and served over time"))),
@@ -216,7 +218,10 @@ pub(crate) fn routes() -> Vec<Route> {
         route("POST", p("/start"), MEMBER, post(project::start), doc("start_project", "Start a stopped project").gives::<ProjectView>().conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("POST", p("/stop"), ADMIN, post(project::stop), doc("stop_project", "Stop a project, whatever it does").gives::<ProjectView>()),
         route("POST", p("/restart"), MEMBER, post(project::restart), doc("restart_project", "Replace its replicas, new beside old").gives::<ProjectView>().conflict(BUSY.0, BUSY.1).conflict(NOTHING.0, NOTHING.1).conflict(QUOTA.0, QUOTA.1).costs()),
-        route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1).costs()),
+        route("POST", p("/scale"), ADMIN, post(project::scale), doc("scale_project", "Set replicas, cpu and ram").takes::<ScaleProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(AUTOSCALING.0, AUTOSCALING.1).conflict(QUOTA.0, QUOTA.1).costs()),
+        route("GET", p("/autoscaling"), MEMBER, get(autoscaling::get), doc("get_autoscaling", "By what it gets more or fewer replicas, and what came of it").gives::<AutoscalingView>()),
+        route("PUT", p("/autoscaling"), ADMIN, put(autoscaling::set), doc("set_autoscaling", "Have replicas come and go by themselves, or change by what").takes::<SetAutoscaling>().gives::<AutoscalingView>().text("What is not sent keeps its value. There are so many replicas that each uses `target_cpu_percent` of its CPU limit and answers `target_requests_per_second`, or less: the larger number where both are set, within the bounds. More come after half a minute in which they were needed, fewer are kept after five minutes in which fewer were enough.").conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica")),
+        route("DELETE", p("/autoscaling"), ADMIN, delete(autoscaling::delete), doc("delete_autoscaling", "Forget by what it gets more or fewer replicas; those that there are stay").gives::<AutoscalingView>()),
         route("POST", p("/exec"), ADMIN, post(exec::run), doc("exec", "Run a command in a running replica").takes::<Exec>().gives::<ExecResult>().engine().conflict("not_running", "no replica is running")),
         socket(p("/exec"), ADMIN, get(exec::attach), attached(doc("attach_exec", "A command with its input and output"))),
 
@@ -300,7 +305,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", w("/templates"), MEMBER, get(template::list), doc("list_instances", "The instances of templates").pages::<ProjectView>()),
         route("POST", w("/templates"), ADMIN, post(template::create), doc("create_instance", "Make an instance of a template").takes::<CreateInstance>().creates::<ProjectView>().text("With its variables, its folders and its databases, whose slugs begin with its own. It is a project: every route of projects takes its slug as well. Deploy it when its required variables have values.").conflict("taken", "a slug is in use").conflict(QUOTA.0, QUOTA.1).costs()),
         route("GET", t(""), MEMBER, get(project::get), doc("get_instance", "An instance").gives::<ProjectView>()).kept(),
-        route("PUT", t(""), ADMIN, put(project::update), doc("update_instance", "Change an instance").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(QUOTA.0, QUOTA.1).costs()),
+        route("PUT", t(""), ADMIN, put(project::update), doc("update_instance", "Change an instance").takes::<UpdateProject>().gives::<ProjectView>().conflict("conflict", "somebody else changed it at the same moment").conflict("one_replica_only", "a project with volumes has one replica").conflict(AUTOSCALING.0, AUTOSCALING.1).conflict(QUOTA.0, QUOTA.1).costs()),
         route("DELETE", t(""), ADMIN, delete(project::delete), doc("delete_instance", "Delete an instance with its folders").gives::<Deleted>().text("Its databases stay: delete them by themselves.")),
         route("GET", t("/env"), MEMBER, get(env_var::list), doc("list_instance_env_vars", "The variables, secrets masked").lists::<EnvVarView>()),
         route("PUT", t("/env"), ADMIN, put(template::set_env), doc("set_instance_env_vars", "Set variables; others stay").takes::<Vec<SetEnvVar>>().gives::<EnvVarsChanged>()),

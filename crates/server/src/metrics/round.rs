@@ -15,6 +15,9 @@ use crate::metrics::Sample;
 pub(crate) struct Round {
     /// When; `None` before the first.
     pub(crate) at: Option<Timestamp>,
+    /// Since when the requests in it came; `None` when they are not known. A project that is not among
+    /// `projects` had none then.
+    pub(crate) counted_since: Option<Timestamp>,
     /// What was seen of each project that ran, or was asked for.
     pub(crate) projects: BTreeMap<ProjectId, Latest>,
 }
@@ -28,6 +31,19 @@ pub(crate) struct Latest {
     pub(crate) cpu_limit_milli: u64,
     /// Bytes of memory that they may use together.
     pub(crate) memory_limit_bytes: u64,
+    /// What of it those use that answer visitors.
+    pub(crate) web: WebUsage,
+}
+
+/// What the replicas of a project use that answer visitors, as far as it was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct WebUsage {
+    /// How many were measured.
+    pub(crate) replicas: u32,
+    /// Thousandths of a core that they used together.
+    pub(crate) cpu_milli: u64,
+    /// Thousandths of a core that they may use together.
+    pub(crate) cpu_limit_milli: u64,
 }
 
 /// The newest round.

@@ -293,7 +293,7 @@ impl<'a> Way<'a> {
         let actor = Actor {
             user_id: None,
             name: "log drain".to_owned(),
-            via: Via::Hook,
+            via: Via::System,
             ip: None,
             idempotency: None,
         };

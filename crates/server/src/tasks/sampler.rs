@@ -61,6 +61,10 @@ async fn sample(platform: &Platform, memory: &mut Memory, at: Timestamp) -> Resu
     let counted = platform.data_plane.traffic().await;
     let measured = measured.map(|replicas| memory.add_usage(&mut latest, replicas, at));
     let counted = counted.map(|traffic| memory.add_traffic(&mut latest, traffic));
+    let counted_since = match counted {
+        Ok(()) => memory.counted_at.replace(at),
+        Err(_) => None,
+    };
     latest.retain(|_, one| !one.sample.is_empty());
     for (id, one) in &mut latest {
         if one.sample.samples > 0 {
@@ -77,6 +81,7 @@ async fn sample(platform: &Platform, memory: &mut Memory, at: Timestamp) -> Resu
     };
     platform.rounds.publish(Round {
         at: Some(at),
+        counted_since,
         projects: latest,
     });
     written?;
@@ -118,6 +123,8 @@ struct Memory {
     /// How often each replica that is there had been started again.
     restarts: HashMap<ReplicaName, u32>,
     traffic: Option<BTreeMap<ProjectId, Traffic>>,
+    /// When that was.
+    counted_at: Option<Timestamp>,
 }
 
 /// What a run of a replica has moved over its network.
@@ -149,6 +156,11 @@ impl Memory {
             let latest = samples.entry(replica.key.project_id).or_default();
             latest.cpu_limit_milli += replica.load.cpu_milli;
             latest.memory_limit_bytes += (replica.load.ram_milli << 30) / 1000;
+            if replica.key.is_web() {
+                latest.web.replicas += 1;
+                latest.web.cpu_milli += usage.cpu_milli;
+                latest.web.cpu_limit_milli += replica.load.cpu_milli;
+            }
             let sample = &mut latest.sample;
             sample.merge(&Sample {
                 // The project's replicas together are one measurement.

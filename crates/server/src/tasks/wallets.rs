@@ -123,7 +123,7 @@ async fn tell_of_suspension(
         actor: Actor {
             user_id: None,
             name: "wallet".to_owned(),
-            via: Via::Hook,
+            via: Via::System,
             ip: None,
             idempotency: None,
         },

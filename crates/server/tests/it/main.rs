@@ -5,6 +5,7 @@ mod account;
 mod alert;
 mod analysis;
 mod assistant;
+mod autoscale;
 mod books;
 mod calls;
 mod certificate;

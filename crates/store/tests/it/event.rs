@@ -59,6 +59,19 @@ async fn what_is_written_is_read_back() {
 }
 
 #[tokio::test]
+async fn each_way_in_which_somebody_shows_who_they_are_is_read_back() {
+    let lab = Lab::new().await;
+    let all = [Via::ApiKey, Via::Session, Via::Hook, Via::System];
+    for via in all {
+        let mut event = lab.event();
+        event.actor.via = via;
+        let written = lab.store.add_event(&lab.scope, &event).await;
+        written.expect("written");
+        assert_eq!(page(&lab, &lab.scope, 1).await.0[0].via, Some(via));
+    }
+}
+
+#[tokio::test]
 async fn events_come_newest_first_in_pages() {
     let lab = Lab::new().await;
     for target in ["a", "b", "c"] {

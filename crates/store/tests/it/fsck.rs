@@ -43,7 +43,7 @@ const BREACHES: [(&str, &[&str]); 20] = [
         "UPDATE domains SET project_id = (SELECT id FROM projects WHERE slug = 'removed')
              WHERE hostname = 'app.example.org'",
         &[
-            "a deleted project still has variables, a repository, credentials, drains, alert rules, a monitor, notices, backups or host names",
+            "a deleted project still has variables, a repository, credentials, drains, alert rules, a monitor, autoscaling, notices, backups or host names",
         ],
     ),
     (

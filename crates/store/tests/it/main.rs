@@ -3,6 +3,7 @@
 mod account;
 mod alert;
 mod api_key;
+mod autoscaling;
 mod commit_status;
 mod count;
 mod deployment;
