@@ -97,7 +97,7 @@ impl Platform {
             .store
             .find_autoscaling(access.scope(), project.id)
             .await?;
-        Ok(found.unwrap_or_else(|| Autoscaling {
+        Ok(found.unwrap_or(Autoscaling {
             project_id: project.id,
             workspace_id: project.workspace_id,
             settings: AutoscalingSettings {

@@ -193,6 +193,31 @@ async fn a_replica_that_cannot_be_measured_is_skipped_and_remembered() {
 }
 
 #[tokio::test]
+async fn what_answers_visitors_is_added_up_by_itself_as_well() {
+    let mut lab = Lab::new().await;
+    let worker = ReplicaKey::worker_index(0, 0);
+    lab.start(worker).await;
+    for index in [0, 1, worker] {
+        lab.moved(index, 50);
+    }
+    let measured = measure(&lab.driver).await.expect("the engine answers");
+    let mut samples = Samples::new();
+    lab.memory
+        .add_usage(&mut samples, measured, lab.clock.now());
+    let latest = samples.remove(&lab.spec.key.project_id);
+    let latest = latest.expect("it runs");
+    assert_eq!(
+        (latest.sample.cpu_milli, latest.cpu_limit_milli),
+        (300, 1500)
+    );
+    let web = latest.web;
+    assert_eq!(
+        (web.replicas, web.cpu_milli, web.cpu_limit_milli),
+        (2, 200, 1000)
+    );
+}
+
+#[tokio::test]
 async fn what_does_not_run_is_not_measured() {
     let mut lab = Lab::new().await;
     for index in [0, 1] {
