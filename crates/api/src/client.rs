@@ -16,6 +16,7 @@ mod transport;
 
 mod account;
 mod alert;
+mod autoscaling;
 mod database;
 mod deployment;
 mod domain;

@@ -6,9 +6,10 @@ use tose_api::Slug;
 use tose_api::client::ServerUrl;
 
 use crate::commands::{
-    alert, completions, db, deploy, deployments, domains, down, drains, env, events, exec, explain,
-    generate, git, github, init, jobs, keys, login, logs, maintenance, members, metrics, notify,
-    open, registry, rollback, scale, schedules, status_page, template, up, uptime, usage, wallet,
+    alert, autoscale, completions, db, deploy, deployments, domains, down, drains, env, events,
+    exec, explain, generate, git, github, init, jobs, keys, login, logs, maintenance, members,
+    metrics, notify, open, registry, rollback, scale, schedules, status_page, template, up, uptime,
+    usage, wallet,
 };
 use crate::exit;
 
@@ -114,6 +115,8 @@ pub(crate) enum Command {
     Start,
     /// Set how many replicas run, and how large they are
     Scale(scale::ScaleArgs),
+    /// Show how the project gets more or fewer replicas by itself, and have it do so
+    Autoscale(autoscale::AutoscaleArgs),
     /// List and change the workspace's API keys
     Keys(keys::KeysArgs),
     /// List and change the workspace's members

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod alert;
+pub(crate) mod autoscale;
 pub(crate) mod completions;
 pub(crate) mod db;
 pub(crate) mod deploy;
@@ -93,6 +94,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<()> {
         Command::Open(args) => open::run(ctx, args).await,
         Command::Down(args) => down::run(ctx, args).await,
         Command::Scale(args) => scale::run(ctx, args).await,
+        Command::Autoscale(args) => autoscale::run(ctx, args).await,
         Command::Restart => restart::run(ctx).await,
         Command::Start => start::run(ctx).await,
         Command::Keys(args) => keys::run(ctx, args).await,

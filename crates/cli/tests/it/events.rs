@@ -39,6 +39,7 @@ fn page_of_many(items: Vec<EventView>) -> Answer {
 fn events_say_who_did_what_from_where() {
     let server = StandIn::start(|_, _, _| {
         page(vec![
+            event(4, Some(Via::System)),
             event(3, Some(Via::ApiKey)),
             event(2, Some(Via::Session)),
             event(1, Some(Via::Hook)),
@@ -49,7 +50,7 @@ fn events_say_who_did_what_from_where() {
     assert_snapshot!(sandbox.run(&["events"]));
     let shown = sandbox.run(&["events", "--json", "--page", "2", "--limit", "50"]);
     let shown: Vec<EventView> = serde_json::from_str(&shown.ok().stdout).expect("events");
-    assert_eq!(shown.len(), 4);
+    assert_eq!(shown.len(), 5);
     assert_snapshot!(server.transcript(), @"
     GET /api/workspaces/demo/events?page=1&limit=20
     GET /api/workspaces/demo/events?page=2&limit=50

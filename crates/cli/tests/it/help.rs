@@ -94,6 +94,10 @@ const COMMANDS: &[&str] = &[
     "open",
     "down",
     "scale",
+    "autoscale",
+    "autoscale show",
+    "autoscale on",
+    "autoscale off",
     "schedules",
     "schedules list",
     "schedules set",
@@ -169,6 +173,7 @@ fn no_command_is_missing_above() {
     for parent in [
         "",
         "alert",
+        "autoscale",
         "db",
         "domains",
         "env",

@@ -9,6 +9,7 @@ mod terminal;
 mod views;
 
 mod alert;
+mod autoscale;
 mod completions;
 mod db;
 mod deploy;
