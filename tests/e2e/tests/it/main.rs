@@ -5,6 +5,7 @@
 
 mod acme;
 mod analysis;
+mod autoscale;
 mod bad_input;
 mod build_limits;
 mod build_log;
