@@ -73,6 +73,7 @@ use tose_api::log::LogSource;
 use tose_api::{DeploymentId, EventId, ProjectId, Timestamp, WorkspaceId};
 use tose_logs::{LogStore, StreamId};
 use tose_model::access::{Access, Actor};
+use tose_model::driver::InstallationId;
 use tose_model::error::{Error, Result};
 use tose_model::log::LogLine;
 use tose_model::{Clock, Driver, IdGen};
@@ -95,6 +96,7 @@ use crate::liveness::Liveness;
 use crate::log_tier::LogTier;
 use crate::mail::Mailer;
 use crate::metrics::{MetricsStore, Rounds};
+use crate::otlp::Exporter;
 use crate::outgoing::Outgoing;
 use crate::password::Passwords;
 use crate::payment_api::PaymentApi;
@@ -124,6 +126,10 @@ pub struct Platform {
     pub(crate) disks: ProjectDisks,
     pub(crate) meter: meter::Meter,
     pub(crate) telemetry: Telemetry,
+    /// Where metrics are sent, if anywhere.
+    pub(crate) exporter: Option<Exporter>,
+    /// Names this installation among others.
+    pub(crate) installation: InstallationId,
     pub(crate) vault: Arc<Vault>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGen>,

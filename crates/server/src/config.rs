@@ -7,6 +7,7 @@ mod acme;
 mod ai;
 mod backups;
 mod billing;
+mod build;
 mod databases;
 mod drains;
 mod github_app;
@@ -16,6 +17,7 @@ mod payments;
 mod proxy;
 mod s3;
 mod smtp;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
 use tose_api::domain_settings::IpRange;
-use tose_api::{Cpu, Hostname, ImageRef, Ram, Slug};
+use tose_api::{Cpu, Hostname, Ram, Slug};
 use tose_model::driver::LayerCache;
 use tose_model::quota::Quota;
 use tose_model::recipe::Images;
@@ -38,6 +40,7 @@ use ai::AiTable;
 use backups::BackupsTable;
 use billing::BillingTable;
 pub use billing::{BillingConfig, Seller};
+use build::BuildTable;
 use databases::DatabasesTable;
 pub use databases::{DatabaseImage, DatabasesConfig};
 pub use drains::DrainsConfig;
@@ -52,6 +55,8 @@ use proxy::ProxyTable;
 pub use s3::S3Config;
 use smtp::SmtpTable;
 pub use smtp::{Smtp, SmtpTls};
+use telemetry::TelemetryTable;
+pub use telemetry::{OtlpConfig, TelemetryConfig};
 
 /// The commented default file.
 pub const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -266,6 +271,8 @@ pub struct Config {
     pub payments: Payments,
     /// How mail leaves; absent: none does.
     pub smtp: Option<Smtp>,
+    /// `[telemetry]`: what operators are told.
+    pub telemetry: TelemetryConfig,
 }
 
 /// How repositories are reached.
@@ -385,6 +392,7 @@ struct File {
     notifications: NotificationsConfig,
     payments: PaymentsTable,
     smtp: Option<SmtpTable>,
+    telemetry: TelemetryTable,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -465,61 +473,6 @@ impl DiskTable {
             clean_percent: u64::from(self.clean_percent.unwrap_or(80)),
             full_percent: u64::from(self.full_percent.unwrap_or(95)),
         }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct BuildTable {
-    shared_cache: Option<bool>,
-    images: BuildImagesTable,
-}
-
-/// An image for each field of [`Images`].
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct BuildImagesTable {
-    node: Option<ImageRef>,
-    bun: Option<ImageRef>,
-    deno: Option<ImageRef>,
-    python: Option<ImageRef>,
-    go: Option<ImageRef>,
-    rust: Option<ImageRef>,
-    debian: Option<ImageRef>,
-    php: Option<ImageRef>,
-    composer: Option<ImageRef>,
-    ruby: Option<ImageRef>,
-    maven: Option<ImageRef>,
-    gradle: Option<ImageRef>,
-    java: Option<ImageRef>,
-    static_server: Option<ImageRef>,
-}
-
-impl BuildImagesTable {
-    fn into_images(self) -> Images {
-        let mut images = Images::default();
-        let given = [
-            (&mut images.node, self.node),
-            (&mut images.bun, self.bun),
-            (&mut images.deno, self.deno),
-            (&mut images.python, self.python),
-            (&mut images.go, self.go),
-            (&mut images.rust, self.rust),
-            (&mut images.debian, self.debian),
-            (&mut images.php, self.php),
-            (&mut images.composer, self.composer),
-            (&mut images.ruby, self.ruby),
-            (&mut images.maven, self.maven),
-            (&mut images.gradle, self.gradle),
-            (&mut images.java, self.java),
-            (&mut images.static_server, self.static_server),
-        ];
-        for (image, given) in given {
-            if let Some(given) = given {
-                *image = given.to_string();
-            }
-        }
-        images
     }
 }
 
@@ -624,6 +577,7 @@ impl Config {
                 .smtp
                 .map(|smtp| smtp.into_smtp(flags.smtp_password))
                 .transpose()?,
+            telemetry: file.telemetry.into_config()?,
         })
     }
 

@@ -32,7 +32,7 @@ const SYSLOG_TLS: &str = "syslog+tls";
 /// The most characters of an address.
 const MAX_URL: usize = 2000;
 /// Headers that say how a message travels, or what its body is.
-const OWN_HEADERS: [&str; 14] = [
+pub(crate) const OWN_HEADERS: [&str; 14] = [
     "connection",
     "content-encoding",
     "content-length",

@@ -28,6 +28,7 @@ mod log_tier;
 mod mail;
 mod metrics;
 mod notice;
+mod otlp;
 mod outgoing;
 mod password;
 mod payment_api;
@@ -66,6 +67,7 @@ use crate::github_app::GithubApp;
 use crate::log_tier::LogTier;
 use crate::mail::Mailer;
 use crate::metrics::MetricsStore;
+use crate::otlp::Exporter;
 use crate::outgoing::Outgoing;
 use crate::password::Passwords;
 use crate::payment_api::PaymentApi;
@@ -264,6 +266,15 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     let assistant = assistant.map_err(StartError::because(
         "the language model could not be set up",
     ))?;
+    let exporter = config.telemetry.otlp.as_ref().map(Exporter::open);
+    let exporter = exporter.transpose().map_err(StartError::because(
+        "the export of metrics could not be set up",
+    ))?;
+    let telemetry = Telemetry::new(
+        parts.clock.now(),
+        config.telemetry.projects,
+        exporter.is_some(),
+    );
     let catalogue = Catalogue::open(config.templates_dir.as_deref())
         .map_err(StartError::because("a template cannot be used"))?;
     let backups = BackupStore::open(config.data_path("backups"), config.backup_bucket.as_ref())
@@ -303,7 +314,9 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
         autoscaler: Default::default(),
         disks: Default::default(),
         meter: Default::default(),
-        telemetry: Telemetry::new(),
+        telemetry,
+        exporter,
+        installation: data.installation,
         vault,
         clock: parts.clock,
         ids: parts.ids,

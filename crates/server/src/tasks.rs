@@ -18,6 +18,7 @@ mod images;
 mod liveness;
 mod log_tier;
 mod meter;
+mod metrics_export;
 mod notices;
 mod payments;
 mod probe;
@@ -75,6 +76,7 @@ impl Tasks {
         tasks.spawn(liveness::run(Arc::clone(platform)));
         tasks.spawn(payments::run(Arc::clone(platform)));
         tasks.spawn(meter::run(Arc::clone(platform)));
+        tasks.spawn(metrics_export::run(Arc::clone(platform)));
         tasks.spawn(log_tier::run(Arc::clone(platform)));
         tasks.spawn(project_disk::run(Arc::clone(platform)));
         tasks.spawn(sampler::run(Arc::clone(platform)));

@@ -68,7 +68,7 @@ pub use certificate::{
     StoredCertificate,
 };
 pub use commit_status::{DueReport, ReportAccess, ReportWay, Reported};
-pub use count::ProjectGroup;
+pub use count::{ProjectGroup, ProjectName};
 pub use database::Store;
 pub use deployment::{NewDeployment, RunningVersion, Transition};
 pub use domain::{Domain, Verdict};

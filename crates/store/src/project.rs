@@ -259,7 +259,7 @@ impl ProjectRow {
             desired,
             generation: row::to_u64("projects.generation", self.generation)?,
             hostname: row::parse("domains.hostname", &hostname)?,
-            kind: kind(&self.kind, self.template)?,
+            kind: parse_kind(&self.kind, self.template)?,
             preview: preview(self.preview_of, self.preview_number, self.preview_branch)?,
             created_at: row::to_time(self.created_at),
             updated_at: row::to_time(self.updated_at),
@@ -268,7 +268,7 @@ impl ProjectRow {
     }
 }
 
-fn kind(kind: &str, template: Option<String>) -> Result<ProjectKind> {
+pub(crate) fn parse_kind(kind: &str, template: Option<String>) -> Result<ProjectKind> {
     match (kind, template) {
         ("app", None) => Ok(ProjectKind::App),
         ("database", None) => Ok(ProjectKind::Database),

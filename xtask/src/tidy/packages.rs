@@ -88,7 +88,7 @@ struct Outside {
     advice: &'static str,
 }
 
-const OUTSIDE: [Outside; 11] = [
+const OUTSIDE: [Outside; 10] = [
     outside("sqlx", &["crates/store"], "SQL lives in crates/store"),
     outside(
         "bollard",
@@ -111,11 +111,6 @@ const OUTSIDE: [Outside; 11] = [
         "chacha20poly1305",
         &["crates/server"],
         "secrets are sealed in crates/server/src/secrets.rs",
-    ),
-    outside(
-        "prometheus-client",
-        &["crates/server"],
-        "the server's telemetry lives in crates/server/src/telemetry.rs",
     ),
     outside(
         "clap",

@@ -11,7 +11,7 @@ use tose_model::project::status;
 use crate::app::Platform;
 use crate::app::project::facts_for_status;
 use crate::metrics::{Ring, Sample};
-use crate::telemetry::Counts;
+use crate::telemetry::{Counts, Subject, text};
 
 const SECOND: i64 = 1_000_000_000;
 /// The time that is answered when none is asked for.
@@ -65,8 +65,17 @@ impl Platform {
         Ok(view(plan, slots, seconds(now)))
     }
 
-    /// What the server tells of itself, as OpenMetrics text.
+    /// What operators are told, as OpenMetrics text.
     pub(crate) async fn telemetry(&self) -> Result<String> {
+        let subjects = self.telemetry_subjects(self.now()).await?;
+        // Of ten thousand projects it takes its time.
+        tokio::task::spawn_blocking(move || text::encode(&subjects))
+            .await
+            .map_err(|error| Error::internal("the metrics could not be written down", error))
+    }
+
+    /// What operators are told: of the server first, then of projects if that is wanted.
+    pub(crate) async fn telemetry_subjects(&self, now: Timestamp) -> Result<Vec<Subject>> {
         let mut counts = Counts::default();
         for group in self.store.count_all_projects().await? {
             let facts = facts_for_status(group.desired, group.replicas, group.facts);
@@ -75,7 +84,15 @@ impl Platform {
         for (status, count) in self.store.count_all_deployments().await? {
             counts.deployments.insert(status.as_str(), count);
         }
-        Ok(self.telemetry.text(&counts, self.now()))
+        let mut subjects = vec![self.telemetry.server(&counts, now)];
+        // First what is counted, then what is known: so what is not known is gone, and not new.
+        let counted = self.telemetry.counted_projects();
+        if !counted.is_empty() {
+            let names = self.store.list_project_names_for_task().await?;
+            let round = self.rounds.newest();
+            subjects.extend(self.telemetry.projects(&counted, names, &round, now));
+        }
+        Ok(subjects)
     }
 }
 

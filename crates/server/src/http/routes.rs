@@ -122,7 +122,7 @@ pub(crate) fn routes() -> Vec<Route> {
         route("GET", "/healthz", ANYBODY, get(system::healthz), doc("healthz", "Is the server alive").gives::<String>()),
         route("GET", "/readyz", ANYBODY, get(system::readyz), doc("readyz", "Do store and engine answer").gives::<String>().engine()),
         route("GET", "/api/version", ANYBODY, get(system::version), doc("get_version", "The server's version").gives::<VersionView>()),
-        route("GET", "/metrics", OPERATOR, get(metrics::scrape), doc("get_server_metrics", "What the server tells of itself, for Prometheus").raw("application/openmetrics-text")),
+        route("GET", "/metrics", OPERATOR, get(metrics::scrape), doc("get_server_metrics", "What the server tells of itself and of projects, for Prometheus").raw("application/openmetrics-text")),
 
         route("POST", "/api/auth/register", ANYBODY, post(auth::register), doc("register", "Make an account and log in").takes::<Register>().creates::<SessionView>().text("The cookie of the answer is the login. Registration can be closed by the operator; invited people can always register.").conflict("taken", "the address has an account")),
         route("POST", "/api/auth/login", ANYBODY, post(auth::login), doc("login", "Log in").takes::<Login>().gives::<SessionView>().text("The cookie of the answer is the login, for seven days at most and twelve hours without use. With two-factor on, `code` is needed: 401 with the code `two_factor_required` says so.")),

@@ -79,6 +79,7 @@ async fn sample(platform: &Platform, memory: &mut Memory, at: Timestamp) -> Resu
         true => Ok(()),
         false => platform.metrics.add(seconds(at), samples).await,
     };
+    platform.telemetry.count_projects(&latest);
     platform.rounds.publish(Round {
         at: Some(at),
         counted_since,

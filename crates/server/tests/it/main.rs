@@ -45,6 +45,7 @@ mod reference;
 mod registry;
 mod schedule;
 mod sequence;
+mod telemetry;
 mod template;
 mod uptime;
 mod wallet;

@@ -2,7 +2,7 @@
 
 use tose_api::deployment::DeploymentStatus::{Failed, Queued, Running, Superseded};
 use tose_model::deployment::state::Event;
-use tose_model::project::DesiredState;
+use tose_model::project::{DesiredState, ProjectKind};
 use tose_store::{ProjectFacts, ProjectGroup};
 
 use crate::harness::Lab;
@@ -67,4 +67,39 @@ async fn deployments_are_counted_by_status() {
         found,
         [(Failed, 1), (Queued, 1), (Running, 1), (Superseded, 1)]
     );
+}
+
+#[tokio::test]
+async fn projects_are_named_with_their_workspaces_until_they_are_deleted() {
+    let lab = Lab::new().await;
+    let names = async || {
+        lab.store
+            .list_project_names_for_task()
+            .await
+            .expect("names")
+    };
+    assert_eq!(names().await, []);
+    let shop = lab.project("shop").await;
+    let gone = lab.project("gone").await;
+    let other = lab.workspace("other").await;
+    let blog = lab.try_project(&other, "blog", &["d.example.com"]).await;
+    let blog = blog.expect("a project");
+    lab.store
+        .delete_project(&lab.scope, gone, lab.now(), &lab.event())
+        .await
+        .expect("deleted");
+    let found = names().await;
+    let found: Vec<_> = found
+        .iter()
+        .map(|name| (name.id, name.workspace.as_str(), name.project.as_str()))
+        .collect();
+    let mut expected = [(shop, "demo", "shop"), (blog, "other", "blog")];
+    expected.sort_by_key(|(_, workspace, _)| *workspace);
+    assert_eq!(found, expected);
+    assert_eq!(names().await[0].kind, ProjectKind::App);
+    lab.store
+        .delete_workspace(&lab.scope, lab.now(), &lab.event())
+        .await
+        .expect("deleted");
+    assert_eq!(names().await.len(), 1);
 }

@@ -121,6 +121,7 @@ pub(super) async fn tear_down(
         }
     }
     platform.metrics.remove(reference.id).await?;
+    platform.telemetry.forget_project(reference.id);
     platform.remove_hosted(reference.id)?;
     platform
         .backups
