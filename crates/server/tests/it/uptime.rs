@@ -470,6 +470,7 @@ async fn a_restart_of_the_server_loses_nothing_and_tells_nobody_again() {
     let up = has_status(&owner, "up").await;
     assert_eq!(up["incidents"].as_array().expect("a list").len(), 1);
     assert_eq!(up["incidents"][0]["started_at"], down["since"]);
+    assert_eq!(up["incidents"][0]["ended_at"], up["since"]);
     crate::liveness::log_has(&lab, &owner, "is up again").await;
     assert_eq!(log_lines(&lab, &owner, "is down").await, 1);
 }
