@@ -433,6 +433,7 @@ mod tests {
         Round {
             at: Some(at),
             projects: projects.collect(),
+            ..Round::default()
         }
     }
 

@@ -247,6 +247,7 @@ mod tests {
             sample,
             cpu_limit_milli: 1_000,
             memory_limit_bytes: 2_000,
+            ..Latest::default()
         };
         let told = |latest: Option<&Latest>, visitors| -> Vec<(String, Value)> {
             let readings = totals.readings(latest, visitors).into_iter();
