@@ -207,7 +207,12 @@ fn checks_are_listed_with_why_they_failed() {
             reason: reason.map(str::to_owned),
             maintenance: false,
         };
+        let in_maintenance = |check: CheckView| CheckView {
+            maintenance: true,
+            ..check
+        };
         page(vec![
+            in_maintenance(check(90_000, Some("it answered 502"), Some(502))),
             check(60_000, None, Some(200)),
             check(30_000, Some("it answered 503"), Some(503)),
             check(0, Some("no connection to it came about"), None),
@@ -220,7 +225,7 @@ fn checks_are_listed_with_why_they_failed() {
     let arguments = ["uptime", "checks", "--database", "orders", "--json"];
     let shown = Sandbox::linked(&server).run(&arguments).ok();
     let shown: Vec<CheckView> = serde_json::from_str(&shown.stdout).expect("checks");
-    assert_eq!(shown.len(), 3);
+    assert_eq!(shown.len(), 4);
     assert_snapshot!(server.transcript(), @"
     GET /api/workspaces/demo/projects/hello/uptime/checks?start=2026-01-01T00%3A00%3A00Z&end=2026-01-02T00%3A00%3A00Z&page=1&limit=3
     GET /api/workspaces/demo/databases/orders/uptime/checks?page=1&limit=20

@@ -178,11 +178,14 @@ pub(super) async fn checks(uptime: &Uptime<'_>, args: &ChecksArgs) -> Result<()>
 }
 
 fn row(check: &CheckView) -> [String; 5] {
-    let result = if check.ok { "good" } else { "failed" };
+    let mut result = if check.ok { "good" } else { "failed" }.to_owned();
+    if check.maintenance {
+        result.push_str(", in maintenance");
+    }
     let status = check.status_code.map(|code| code.to_string());
     [
         text::time(check.time),
-        result.to_owned(),
+        result,
         status.unwrap_or_else(|| "-".to_owned()),
         format!("{} ms", check.response_ms),
         check.reason.clone().unwrap_or_default(),
