@@ -146,8 +146,10 @@ async fn add(ctx: &Context, args: AddArgs) -> Result<()> {
     Ok(())
 }
 
-/// What is asked for, as seen from now.
+/// What is asked for, as seen from now, to the second: so it is what is shown.
 fn planned(ctx: &Context, args: AddArgs, now: Timestamp) -> Result<CreateMaintenance> {
+    const SECOND: i64 = 1_000_000_000;
+    let now = Timestamp::from_nanos(now.as_nanos().div_euclid(SECOND) * SECOND);
     let starts_at = args.from.map_or(now, |from| from.time(now));
     let ends_at = match (args.end.until, args.end.span) {
         (Some(until), _) => until.time(now),

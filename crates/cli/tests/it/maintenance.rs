@@ -147,6 +147,11 @@ fn one_is_planned_from_now_on_and_for_so_long() {
         nanos(&begun["ends_at"]) - nanos(&begun["starts_at"]),
         2 * HOUR
     );
+    assert_eq!(
+        nanos(&begun["starts_at"]) % 1_000_000_000,
+        0,
+        "as it is shown"
+    );
     assert_eq!(begun.get("projects"), None, "all of the workspace");
     run(
         &server,
