@@ -4,6 +4,7 @@
 //! that they were skipped.
 
 mod acme;
+mod alert;
 mod analysis;
 mod autoscale;
 mod bad_input;
