@@ -25,7 +25,7 @@ pub const FEWEST_LOOKS: usize = 3;
 pub const UP_LOOKS: usize = 3;
 /// How many looks in a row have to ask for fewer: five minutes.
 pub const DOWN_LOOKS: usize = 30;
-/// The longest time between two looks that count as in a row: one may be late, and none may be left out.
+/// The longest time between two looks that count as in a row: one may be missing between them, two may not.
 pub const LONGEST_GAP: Duration = Duration::from_secs(25);
 /// How far a load may be from the target without asking for a change, in percent of the target.
 pub const TOLERANCE_PERCENT: u64 = 10;
