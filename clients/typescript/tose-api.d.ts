@@ -696,6 +696,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/workspaces/{slug}/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rules about what projects use and serve, and how they stand
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["list_alerts"];
+        put?: never;
+        /**
+         * Have people told of what projects use and serve
+         * @description It fires for a project when all that is measured within the window is beyond the threshold, without a gap, and ends when nothing is for as long, five minutes at most; `restarts` are added up. Nothing fires for a project that is stopped. The workspace's channels are told of each once, as `alert_firing` and `alert_resolved`. Needs the role admin in the workspace.
+         */
+        post: operations["create_alert"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/alerts/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A rule, and how it stands for each project
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_alert"];
+        /**
+         * Change a rule
+         * @description What is left out stays. What fires is forgotten without a word, unless only the name is changed: the new rule is looked at from the next measurement on. Needs the role admin in the workspace.
+         */
+        put: operations["update_alert"];
+        post?: never;
+        /**
+         * Remove a rule
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_alert"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/workspaces/{slug}/api-keys": {
         parameters: {
             query?: never;
@@ -1404,14 +1456,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Times in which failures are expected, the latest first
+         * Times in which failures are expected: those that repeat, then the latest first
          * @description Those that ended are kept for 90 days. Needs the role member in the workspace.
          */
         get: operations["list_maintenances"];
         put?: never;
         /**
          * Say when failures are expected
-         * @description Checks go on meanwhile, but count for nothing: neither in percentages nor as incidents, and nobody is told of a failure. Needs the role admin in the workspace.
+         * @description Checks go on meanwhile, but count for nothing: neither in percentages nor as incidents, and nobody is told of a failure. With `repeat` it comes again each week, at the same time in UTC, until it is deleted. Needs the role admin in the workspace.
          */
         post: operations["create_maintenance"];
         delete?: never;
@@ -1627,6 +1679,34 @@ export interface paths {
          * @description Needs the role admin in the workspace.
          */
         delete: operations["delete_project"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/workspaces/{slug}/projects/{project_slug}/autoscaling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * By what it gets more or fewer replicas, and what came of it
+         * @description Needs the role member in the workspace.
+         */
+        get: operations["get_autoscaling"];
+        /**
+         * Have replicas come and go by themselves, or change by what
+         * @description What is not sent keeps its value. There are so many replicas that each uses `target_cpu_percent` of its CPU limit and answers `target_requests_per_second`, or less: the larger number where both are set, within the bounds. More come after half a minute in which they were needed, fewer are kept after five minutes in which fewer were enough. Needs the role admin in the workspace.
+         */
+        put: operations["set_autoscaling"];
+        post?: never;
+        /**
+         * Forget by what it gets more or fewer replicas; those that there are stay
+         * @description Needs the role admin in the workspace.
+         */
+        delete: operations["delete_autoscaling"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3624,7 +3704,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What the server tells of itself, for Prometheus
+         * What the server tells of itself and of projects, for Prometheus
          * @description Needs an operator of the server.
          */
         get: operations["get_server_metrics"];
@@ -3703,6 +3783,100 @@ export interface components {
             /** @description The account that becomes a member. */
             user_id: components["schemas"]["UserId"];
         };
+        /** @description On which side of the threshold there is something to tell. */
+        AlertComparison: "above" | "below";
+        /**
+         * Format: uuid
+         * @description An opaque id
+         * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
+         */
+        AlertId: string;
+        /** @description What a rule looks at. */
+        AlertMetric: "cpu_percent" | "memory_percent" | "requests_per_second" | "error_percent" | "p95_ms" | "restarts" | "disk_bytes";
+        /**
+         * @description How a rule stands for one project.
+         * @example {
+         *       "project": "my-app",
+         *       "seen_at": "2026-01-31T08:00:00Z",
+         *       "since": "2026-01-31T08:00:00Z",
+         *       "state": "ok",
+         *       "value": 90
+         *     }
+         */
+        AlertProjectState: {
+            /** @description The project. */
+            project: components["schemas"]["Slug"];
+            /** @description When it was looked at last. */
+            seen_at: components["schemas"]["Timestamp"] | null;
+            /** @description Since when it fires, if it does. */
+            since: components["schemas"]["Timestamp"] | null;
+            /** @description How it stands. */
+            state: components["schemas"]["AlertState"];
+            /** @description What was measured last within the window, in the metric's unit; for `restarts`, how many there were in it. */
+            value: components["schemas"]["MetricValue"] | null;
+        };
+        /** @description How a rule stands for a project. */
+        AlertState: "ok" | "firing" | "unknown";
+        /**
+         * @description An alert rule, and how it stands.
+         * @example {
+         *       "comparison": "above",
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "enabled": true,
+         *       "firing": 0,
+         *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "metric": "cpu_percent",
+         *       "name": "my-app",
+         *       "project": "my-app",
+         *       "states": [
+         *         {
+         *           "project": "my-app",
+         *           "seen_at": "2026-01-31T08:00:00Z",
+         *           "since": "2026-01-31T08:00:00Z",
+         *           "state": "ok",
+         *           "value": 90
+         *         }
+         *       ],
+         *       "threshold": 90,
+         *       "updated_at": "2026-01-31T08:00:00Z",
+         *       "window_seconds": 0
+         *     }
+         */
+        AlertView: {
+            /** @description On which side of the threshold there is something to tell. */
+            comparison: components["schemas"]["AlertComparison"];
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Whether it is looked at. */
+            enabled: boolean;
+            /**
+             * Format: uint32
+             * @description For how many projects it fires.
+             */
+            firing: number;
+            /** @description Its id. */
+            id: components["schemas"]["AlertId"];
+            /** @description What is looked at. */
+            metric: components["schemas"]["AlertMetric"];
+            /** @description Its name, unique in the workspace. */
+            name: components["schemas"]["Slug"];
+            /** @description What it is about; `null`: all of the workspace. */
+            project: components["schemas"]["Slug"] | null;
+            /**
+             * @description How it stands for each project that was looked at, those for which it fires first, a hundred at most. The
+             *     last look is forgotten when the server starts again; what fires is not.
+             */
+            states: components["schemas"]["AlertProjectState"][];
+            /** @description The threshold, in the metric's unit. */
+            threshold: components["schemas"]["MetricValue"];
+            /** @description When it was changed last. */
+            updated_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint32
+             * @description For how many seconds it has to be so; for `restarts`, within how many they are counted.
+             */
+            window_seconds: number;
+        };
         /**
          * @description What is known of a failure.
          * @example {
@@ -3777,6 +3951,99 @@ export interface components {
             name: string;
             /** @description Whose role it carries. */
             user_id: components["schemas"]["UserId"];
+        };
+        /**
+         * @description What a project has to do, of all its replicas over the last minute.
+         * @example {
+         *       "cpu_percent": 0,
+         *       "requests_per_second_milli": 0,
+         *       "wanted": 0
+         *     }
+         */
+        AutoscalingLoad: {
+            /**
+             * Format: uint32
+             * @description The share of their CPU limits that the replicas use, in percent, if that counts.
+             */
+            cpu_percent: number | null;
+            /**
+             * Format: uint64
+             * @description Requests a second of all replicas together, in thousandths, if that counts.
+             */
+            requests_per_second_milli: number | null;
+            /**
+             * Format: uint32
+             * @description How many replicas that asks for. They come when it stays so for a while.
+             */
+            wanted: number;
+        };
+        /**
+         * @description How a project is scaled, and what came of it last.
+         * @example {
+         *       "enabled": true,
+         *       "last_scaled": {
+         *         "at": "2026-01-31T08:00:00Z",
+         *         "from": 0,
+         *         "reason": "text",
+         *         "to": 0
+         *       },
+         *       "load": {
+         *         "cpu_percent": 0,
+         *         "requests_per_second_milli": 0,
+         *         "wanted": 0
+         *       },
+         *       "looked_at": "2026-01-31T08:00:00Z",
+         *       "max_replicas": 0,
+         *       "min_replicas": 0,
+         *       "refused": {
+         *         "reason": "text",
+         *         "since": "2026-01-31T08:00:00Z",
+         *         "wanted": 0
+         *       },
+         *       "replicas": 0,
+         *       "target_cpu_percent": 0,
+         *       "target_requests_per_second": 0,
+         *       "waiting": "text"
+         *     }
+         */
+        AutoscalingView: {
+            /** @description Whether replicas come and go by themselves. */
+            enabled: boolean;
+            /** @description When the number of replicas was last changed because of this, and why. */
+            last_scaled: components["schemas"]["ScaledView"] | null;
+            /** @description What was measured then; `null` where nothing can be decided. */
+            load: components["schemas"]["AutoscalingLoad"] | null;
+            /** @description When the project was last looked at, which is every ten seconds; `null` before the first time. */
+            looked_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: uint32
+             * @description The most replicas.
+             */
+            max_replicas: number;
+            /**
+             * Format: uint32
+             * @description The fewest replicas.
+             */
+            min_replicas: number;
+            /** @description What would be needed and cannot be had, if anything. */
+            refused: components["schemas"]["RefusedScaling"] | null;
+            /**
+             * Format: uint32
+             * @description How many replicas the project is to have at the moment.
+             */
+            replicas: number;
+            /**
+             * Format: uint32
+             * @description How much of its CPU limit a replica is to use, in percent, if that counts.
+             */
+            target_cpu_percent: number | null;
+            /**
+             * Format: uint32
+             * @description How many requests a second a replica is to answer, if that counts.
+             */
+            target_requests_per_second: number | null;
+            /** @description Why nothing can be decided at the moment, if that is so. */
+            waiting: string | null;
         };
         /**
          * Format: uuid
@@ -4170,6 +4437,38 @@ export interface components {
             username: string;
         };
         /**
+         * @description Body of `POST W/alerts`.
+         * @example {
+         *       "comparison": "above",
+         *       "enabled": true,
+         *       "metric": "cpu_percent",
+         *       "name": "my-app",
+         *       "project": "my-app",
+         *       "threshold": 90,
+         *       "window_seconds": 300
+         *     }
+         */
+        CreateAlert: {
+            /** @description On which side of the threshold there is something to tell. `restarts` take `above` only. */
+            comparison: components["schemas"]["AlertComparison"];
+            /** @description Whether it is looked at; `true` when absent. */
+            enabled?: boolean | null;
+            /** @description What is looked at. */
+            metric: components["schemas"]["AlertMetric"];
+            /** @description Its name, unique in the workspace. */
+            name: components["schemas"]["Slug"];
+            /** @description The slug of the project, instance or database that it is about; all of the workspace when absent. */
+            project?: components["schemas"]["Slug"] | null;
+            /** @description The threshold, in the metric's unit. It is kept to three decimals. */
+            threshold: components["schemas"]["MetricValue"];
+            /**
+             * Format: uint32
+             * @description For how many seconds it has to be so, in whole minutes; for `restarts`, within how many they are counted.
+             * @example 300
+             */
+            window_seconds: number;
+        };
+        /**
          * @description Body of `POST W/api-keys`.
          * @example {
          *       "expires_in_days": 1,
@@ -4284,16 +4583,22 @@ export interface components {
          *       "projects": [
          *         "my-app"
          *       ],
+         *       "repeat": "weekly",
          *       "starts_at": "2026-01-31T08:00:00Z",
          *       "title": "Move to a larger disk"
          *     }
          */
         CreateMaintenance: {
-            /** @description When it ends: after it begins, not in the past, 31 days later at most. */
+            /**
+             * @description When it ends: after it begins, not in the past, 31 days later at most. Where it repeats, for the first time, which
+             *     may be past, and less than a week later.
+             */
             ends_at: components["schemas"]["Timestamp"];
             /** @description The slugs of the projects, instances and databases that it is of; left out, all of the workspace. */
             projects?: components["schemas"]["Slug"][] | null;
-            /** @description When it begins. */
+            /** @description Whether it comes again until it is deleted; left out, it is once. */
+            repeat?: components["schemas"]["MaintenanceRepeat"] | null;
+            /** @description When it begins; where it repeats, for the first time. */
             starts_at: components["schemas"]["Timestamp"];
             /**
              * @description What it is; a public status page shows it.
@@ -5996,15 +6301,35 @@ export interface components {
          * @example 01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c
          */
         MaintenanceId: string;
+        /** @description When a maintenance comes again. */
+        MaintenanceRepeat: "weekly";
+        /**
+         * @description One of the times of a maintenance.
+         * @example {
+         *       "ends_at": "2026-01-31T08:00:00Z",
+         *       "starts_at": "2026-01-31T08:00:00Z"
+         *     }
+         */
+        MaintenanceTime: {
+            /** @description When it ends. */
+            ends_at: components["schemas"]["Timestamp"];
+            /** @description When it begins. */
+            starts_at: components["schemas"]["Timestamp"];
+        };
         /**
          * @description A maintenance.
          * @example {
          *       "created_at": "2026-01-31T08:00:00Z",
          *       "ends_at": "2026-01-31T08:00:00Z",
          *       "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+         *       "next": {
+         *         "ends_at": "2026-01-31T08:00:00Z",
+         *         "starts_at": "2026-01-31T08:00:00Z"
+         *       },
          *       "projects": [
          *         "my-app"
          *       ],
+         *       "repeat": "weekly",
          *       "starts_at": "2026-01-31T08:00:00Z",
          *       "title": "text"
          *     }
@@ -6012,13 +6337,23 @@ export interface components {
         MaintenanceView: {
             /** @description When it was planned. */
             created_at: components["schemas"]["Timestamp"];
-            /** @description When it ends. */
+            /** @description When it ends; where it repeats, for the first time. */
             ends_at: components["schemas"]["Timestamp"];
             /** @description Its id. */
             id: components["schemas"]["MaintenanceId"];
+            /**
+             * @description The time that is under way, or comes next; `null` once it is over.
+             * @default null
+             */
+            next: components["schemas"]["MaintenanceTime"] | null;
             /** @description The slugs of what it is of; `null` is all of the workspace. */
             projects: components["schemas"]["Slug"][] | null;
-            /** @description When it begins. */
+            /**
+             * @description When it comes again; `null` where it is once.
+             * @default null
+             */
+            repeat: components["schemas"]["MaintenanceRepeat"] | null;
+            /** @description When it begins; where it repeats, for the first time. */
             starts_at: components["schemas"]["Timestamp"];
             /** @description What it is. */
             title: string;
@@ -6225,6 +6560,11 @@ export interface components {
              */
             step: number;
         };
+        /**
+         * @description Kept to three decimals
+         * @example 90
+         */
+        MetricValue: number;
         /**
          * @description Answer of `GET /api/me`: who calls.
          * @example {
@@ -6937,16 +7277,19 @@ export interface components {
          *       "names": [
          *         "text"
          *       ],
+         *       "repeat": "weekly",
          *       "starts_at": "2026-01-31T08:00:00Z",
          *       "title": "text"
          *     }
          */
         PublicMaintenance: {
-            /** @description When it ends. */
+            /** @description When that time ends. */
             ends_at: components["schemas"]["Timestamp"];
             /** @description What of the page it is of. */
             names: string[];
-            /** @description When it begins. */
+            /** @description When it comes again; `null` where it is once. */
+            repeat: components["schemas"]["MaintenanceRepeat"] | null;
+            /** @description When it begins; where it repeats, the time that is under way or comes next. */
             starts_at: components["schemas"]["Timestamp"];
             /** @description What it is. */
             title: string;
@@ -6999,6 +7342,7 @@ export interface components {
          *           "names": [
          *             "text"
          *           ],
+         *           "repeat": "weekly",
          *           "starts_at": "2026-01-31T08:00:00Z",
          *           "title": "text"
          *         }
@@ -7029,7 +7373,7 @@ export interface components {
         PublicStatus: {
             /** @description Times of the last 90 days in which something was down: the newest 50. */
             incidents: components["schemas"]["PublicIncident"][];
-            /** @description Maintenances that have not ended. */
+            /** @description Maintenances that are under way or come next, the 50 that begin first. */
             maintenance: components["schemas"]["PublicMaintenance"][];
             /** @description What is shown. */
             projects: components["schemas"]["PublicProject"][];
@@ -7119,6 +7463,25 @@ export interface components {
         RecoveryCodes: {
             /** @description Each stands in for the six digits once. */
             recovery_codes: string[];
+        };
+        /**
+         * @description Replicas that are needed and cannot be had.
+         * @example {
+         *       "reason": "text",
+         *       "since": "2026-01-31T08:00:00Z",
+         *       "wanted": 0
+         *     }
+         */
+        RefusedScaling: {
+            /** @description Why there cannot be so many. */
+            reason: string;
+            /** @description Since when. */
+            since: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint32
+             * @description How many would be needed.
+             */
+            wanted: number;
         };
         /**
          * @description Body of `POST /api/auth/register`.
@@ -7317,6 +7680,31 @@ export interface components {
         /** @description What a member may do; each role includes the ones before it. */
         Role: "member" | "admin" | "owner";
         /**
+         * @description A change of the number of replicas.
+         * @example {
+         *       "at": "2026-01-31T08:00:00Z",
+         *       "from": 0,
+         *       "reason": "text",
+         *       "to": 0
+         *     }
+         */
+        ScaledView: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: uint32
+             * @description How many there were.
+             */
+            from: number;
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: uint32
+             * @description How many there were to be.
+             */
+            to: number;
+        };
+        /**
          * @description Body of `POST P/scale`: what is not sent keeps its value.
          * @example {
          *       "cpu": "0.5",
@@ -7429,6 +7817,42 @@ export interface components {
             expires_at: components["schemas"]["Timestamp"];
             /** @description Who is logged in. */
             user: components["schemas"]["UserView"];
+        };
+        /**
+         * @description Body of `PUT P/autoscaling`: what is not sent keeps its value.
+         * @example {
+         *       "enabled": true,
+         *       "max_replicas": 1,
+         *       "min_replicas": 1,
+         *       "target_cpu_percent": 70,
+         *       "target_requests_per_second": 50
+         *     }
+         */
+        SetAutoscaling: {
+            /** @description Whether replicas come and go by themselves; `false` until it is set. It needs a target. */
+            enabled?: boolean | null;
+            /**
+             * Format: uint32
+             * @description The most replicas, `min_replicas` or more, up to what a project may have on the server.
+             */
+            max_replicas?: number | null;
+            /**
+             * Format: uint32
+             * @description The fewest replicas; 1 until it is set.
+             */
+            min_replicas?: number | null;
+            /**
+             * Format: uint32
+             * @description How much of its CPU limit a replica is to use, in percent; `null` takes the target away.
+             * @example 70
+             */
+            target_cpu_percent?: number | null;
+            /**
+             * Format: uint32
+             * @description How many requests a second a replica is to answer; `null` takes the target away.
+             * @example 50
+             */
+            target_requests_per_second?: number | null;
         };
         /**
          * @description Body of `PUT W/wallet/budget`.
@@ -8023,6 +8447,38 @@ export interface components {
             tiers: components["schemas"]["PriceTierView"][];
         };
         /**
+         * @description Body of `PUT W/alerts/:id`: what is left out stays.
+         * @example {
+         *       "comparison": "above",
+         *       "enabled": true,
+         *       "metric": "cpu_percent",
+         *       "name": "my-app",
+         *       "project": "my-app",
+         *       "threshold": 90,
+         *       "window_seconds": 300
+         *     }
+         */
+        UpdateAlert: {
+            /** @description On which side of the threshold there is something to tell. `restarts` take `above` only. */
+            comparison?: components["schemas"]["AlertComparison"] | null;
+            /** @description Whether it is looked at. */
+            enabled?: boolean | null;
+            /** @description What is looked at. */
+            metric?: components["schemas"]["AlertMetric"] | null;
+            /** @description Its name, unique in the workspace. */
+            name?: components["schemas"]["Slug"] | null;
+            /** @description The slug of the project, instance or database that it is about; `null`: all of the workspace. */
+            project?: components["schemas"]["Slug"] | null;
+            /** @description The threshold, in the metric's unit. It is kept to three decimals. */
+            threshold?: components["schemas"]["MetricValue"] | null;
+            /**
+             * Format: uint32
+             * @description For how many seconds it has to be so, in whole minutes; for `restarts`, within how many they are counted.
+             * @example 300
+             */
+            window_seconds?: number | null;
+        };
+        /**
          * @description Body of `PUT D`: what is not sent keeps its value.
          * @example {
          *       "backup_keep": 1,
@@ -8401,7 +8857,7 @@ export interface components {
             version: string;
         };
         /** @description How a caller showed who they are. */
-        Via: "api_key" | "session" | "hook";
+        Via: "api_key" | "session" | "hook" | "system";
         /**
          * @description A folder that outlives replicas and deployments.
          * @example {
@@ -10282,6 +10738,7 @@ export interface operations {
                      *             "names": [
                      *               "text"
                      *             ],
+                     *             "repeat": "weekly",
                      *             "starts_at": "2026-01-31T08:00:00Z",
                      *             "title": "text"
                      *           }
@@ -11001,6 +11458,415 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "deleted": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    list_alerts: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "comparison": "above",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "enabled": true,
+                     *           "firing": 0,
+                     *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "metric": "cpu_percent",
+                     *           "name": "my-app",
+                     *           "project": "my-app",
+                     *           "states": [
+                     *             {
+                     *               "project": "my-app",
+                     *               "seen_at": "2026-01-31T08:00:00Z",
+                     *               "since": "2026-01-31T08:00:00Z",
+                     *               "state": "ok",
+                     *               "value": 90
+                     *             }
+                     *           ],
+                     *           "threshold": 90,
+                     *           "updated_at": "2026-01-31T08:00:00Z",
+                     *           "window_seconds": 0
+                     *         }
+                     *       ],
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["AlertView"][];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    create_alert: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key and body within 24 hours get the first answer again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "comparison": "above",
+                 *       "enabled": true,
+                 *       "metric": "cpu_percent",
+                 *       "name": "my-app",
+                 *       "project": "my-app",
+                 *       "threshold": 90,
+                 *       "window_seconds": 300
+                 *     }
+                 */
+                "application/json": components["schemas"]["CreateAlert"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "comparison": "above",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "enabled": true,
+                     *         "firing": 0,
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "metric": "cpu_percent",
+                     *         "name": "my-app",
+                     *         "project": "my-app",
+                     *         "states": [
+                     *           {
+                     *             "project": "my-app",
+                     *             "seen_at": "2026-01-31T08:00:00Z",
+                     *             "since": "2026-01-31T08:00:00Z",
+                     *             "state": "ok",
+                     *             "value": 90
+                     *           }
+                     *         ],
+                     *         "threshold": 90,
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "window_seconds": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["AlertView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: the workspace has a rule with this name; `too_many_alerts`: the workspace has fifty; `idempotency_key_reused`: the key came with another request before */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_alert: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "comparison": "above",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "enabled": true,
+                     *         "firing": 0,
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "metric": "cpu_percent",
+                     *         "name": "my-app",
+                     *         "project": "my-app",
+                     *         "states": [
+                     *           {
+                     *             "project": "my-app",
+                     *             "seen_at": "2026-01-31T08:00:00Z",
+                     *             "since": "2026-01-31T08:00:00Z",
+                     *             "state": "ok",
+                     *             "value": 90
+                     *           }
+                     *         ],
+                     *         "threshold": 90,
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "window_seconds": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["AlertView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    update_alert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "comparison": "above",
+                 *       "enabled": true,
+                 *       "metric": "cpu_percent",
+                 *       "name": "my-app",
+                 *       "project": "my-app",
+                 *       "threshold": 90,
+                 *       "window_seconds": 300
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateAlert"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "comparison": "above",
+                     *         "created_at": "2026-01-31T08:00:00Z",
+                     *         "enabled": true,
+                     *         "firing": 0,
+                     *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "metric": "cpu_percent",
+                     *         "name": "my-app",
+                     *         "project": "my-app",
+                     *         "states": [
+                     *           {
+                     *             "project": "my-app",
+                     *             "seen_at": "2026-01-31T08:00:00Z",
+                     *             "since": "2026-01-31T08:00:00Z",
+                     *             "state": "ok",
+                     *             "value": 90
+                     *           }
+                     *         ],
+                     *         "threshold": 90,
+                     *         "updated_at": "2026-01-31T08:00:00Z",
+                     *         "window_seconds": 0
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["AlertView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `taken`: another rule has this name; `conflict`: it was changed at the same moment */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_alert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id */
+                id: string;
                 /** @description The workspace's slug */
                 slug: string;
             };
@@ -14530,9 +15396,14 @@ export interface operations {
                      *           "created_at": "2026-01-31T08:00:00Z",
                      *           "ends_at": "2026-01-31T08:00:00Z",
                      *           "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *           "next": {
+                     *             "ends_at": "2026-01-31T08:00:00Z",
+                     *             "starts_at": "2026-01-31T08:00:00Z"
+                     *           },
                      *           "projects": [
                      *             "my-app"
                      *           ],
+                     *           "repeat": "weekly",
                      *           "starts_at": "2026-01-31T08:00:00Z",
                      *           "title": "text"
                      *         }
@@ -14583,6 +15454,7 @@ export interface operations {
                  *       "projects": [
                  *         "my-app"
                  *       ],
+                 *       "repeat": "weekly",
                  *       "starts_at": "2026-01-31T08:00:00Z",
                  *       "title": "Move to a larger disk"
                  *     }
@@ -14605,9 +15477,14 @@ export interface operations {
                      *         "created_at": "2026-01-31T08:00:00Z",
                      *         "ends_at": "2026-01-31T08:00:00Z",
                      *         "id": "01990d2c-7a80-7cc4-9f6b-3a1de61a2b4c",
+                     *         "next": {
+                     *           "ends_at": "2026-01-31T08:00:00Z",
+                     *           "starts_at": "2026-01-31T08:00:00Z"
+                     *         },
                      *         "projects": [
                      *           "my-app"
                      *         ],
+                     *         "repeat": "weekly",
                      *         "starts_at": "2026-01-31T08:00:00Z",
                      *         "title": "text"
                      *       },
@@ -16173,7 +17050,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `quota_exceeded`: the workspace may not use that much */
+            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `autoscaling_on`: autoscaling would undo that; the message says what to do; `quota_exceeded`: the workspace may not use that much */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -16230,6 +17107,262 @@ export interface operations {
                      */
                     "application/json": {
                         data: components["schemas"]["Deleted"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    get_autoscaling: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag of an earlier answer; 304 without a body if it is still the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "enabled": true,
+                     *         "last_scaled": {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "from": 0,
+                     *           "reason": "text",
+                     *           "to": 0
+                     *         },
+                     *         "load": {
+                     *           "cpu_percent": 0,
+                     *           "requests_per_second_milli": 0,
+                     *           "wanted": 0
+                     *         },
+                     *         "looked_at": "2026-01-31T08:00:00Z",
+                     *         "max_replicas": 0,
+                     *         "min_replicas": 0,
+                     *         "refused": {
+                     *           "reason": "text",
+                     *           "since": "2026-01-31T08:00:00Z",
+                     *           "wanted": 0
+                     *         },
+                     *         "replicas": 0,
+                     *         "target_cpu_percent": 0,
+                     *         "target_requests_per_second": 0,
+                     *         "waiting": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["AutoscalingView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            /** @description The thing is still as the ETag in If-None-Match says. */
+            304: {
+                headers: {
+                    /** @description Changes with the answer. */
+                    ETag?: string;
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    set_autoscaling: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "enabled": true,
+                 *       "max_replicas": 1,
+                 *       "min_replicas": 1,
+                 *       "target_cpu_percent": 70,
+                 *       "target_requests_per_second": 50
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetAutoscaling"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "enabled": true,
+                     *         "last_scaled": {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "from": 0,
+                     *           "reason": "text",
+                     *           "to": 0
+                     *         },
+                     *         "load": {
+                     *           "cpu_percent": 0,
+                     *           "requests_per_second_milli": 0,
+                     *           "wanted": 0
+                     *         },
+                     *         "looked_at": "2026-01-31T08:00:00Z",
+                     *         "max_replicas": 0,
+                     *         "min_replicas": 0,
+                     *         "refused": {
+                     *           "reason": "text",
+                     *           "since": "2026-01-31T08:00:00Z",
+                     *           "wanted": 0
+                     *         },
+                     *         "replicas": 0,
+                     *         "target_cpu_percent": 0,
+                     *         "target_requests_per_second": 0,
+                     *         "waiting": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["AutoscalingView"];
+                        /** @constant */
+                        success: true;
+                    };
+                };
+            };
+            400: components["responses"]["400"];
+            401: components["responses"]["401"];
+            403: components["responses"]["403"];
+            404: components["responses"]["404"];
+            408: components["responses"]["408"];
+            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica */
+            409: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "123456",
+                     *       "error": "text",
+                     *       "fields": {},
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            413: components["responses"]["413"];
+            415: components["responses"]["415"];
+            429: components["responses"]["429"];
+            500: components["responses"]["500"];
+        };
+    };
+    delete_autoscaling: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project's slug */
+                project_slug: string;
+                /** @description The workspace's slug */
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    /** @description Names this answer in the server's log. */
+                    "X-Request-Id"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "enabled": true,
+                     *         "last_scaled": {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "from": 0,
+                     *           "reason": "text",
+                     *           "to": 0
+                     *         },
+                     *         "load": {
+                     *           "cpu_percent": 0,
+                     *           "requests_per_second_milli": 0,
+                     *           "wanted": 0
+                     *         },
+                     *         "looked_at": "2026-01-31T08:00:00Z",
+                     *         "max_replicas": 0,
+                     *         "min_replicas": 0,
+                     *         "refused": {
+                     *           "reason": "text",
+                     *           "since": "2026-01-31T08:00:00Z",
+                     *           "wanted": 0
+                     *         },
+                     *         "replicas": 0,
+                     *         "target_cpu_percent": 0,
+                     *         "target_requests_per_second": 0,
+                     *         "waiting": "text"
+                     *       },
+                     *       "success": true
+                     *     }
+                     */
+                    "application/json": {
+                        data: components["schemas"]["AutoscalingView"];
                         /** @constant */
                         success: true;
                     };
@@ -21698,7 +22831,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
+            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `autoscaling_on`: autoscaling would undo that; the message says what to do; `quota_exceeded`: the workspace may not use that much; `idempotency_key_reused`: the key came with another request before */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
@@ -23705,7 +24838,7 @@ export interface operations {
             403: components["responses"]["403"];
             404: components["responses"]["404"];
             408: components["responses"]["408"];
-            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `quota_exceeded`: the workspace may not use that much */
+            /** @description `conflict`: somebody else changed it at the same moment; `one_replica_only`: a project with volumes has one replica; `autoscaling_on`: autoscaling would undo that; the message says what to do; `quota_exceeded`: the workspace may not use that much */
             409: {
                 headers: {
                     /** @description Names this answer in the server's log. */
