@@ -125,7 +125,7 @@ pub struct Platform {
     /// What projects keep on the disk.
     pub(crate) disks: ProjectDisks,
     pub(crate) meter: meter::Meter,
-    pub(crate) telemetry: Telemetry,
+    pub(crate) telemetry: Arc<Telemetry>,
     /// Where metrics are sent, if anywhere.
     pub(crate) exporter: Option<Exporter>,
     /// Names this installation among others.

@@ -270,11 +270,11 @@ pub async fn start(config: Config, data: DataDir, parts: Parts) -> Result<Server
     let exporter = exporter.transpose().map_err(StartError::because(
         "the export of metrics could not be set up",
     ))?;
-    let telemetry = Telemetry::new(
+    let telemetry = Arc::new(Telemetry::new(
         parts.clock.now(),
         config.telemetry.projects,
         exporter.is_some(),
-    );
+    ));
     let catalogue = Catalogue::open(config.templates_dir.as_deref())
         .map_err(StartError::because("a template cannot be used"))?;
     let backups = BackupStore::open(config.data_path("backups"), config.backup_bucket.as_ref())

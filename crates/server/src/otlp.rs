@@ -26,6 +26,9 @@ pub(crate) enum OtlpError {
     /// The file with the roots.
     #[error("[telemetry.otlp] ca_file cannot be read")]
     File(#[from] std::io::Error),
+    /// There is nothing in it.
+    #[error("[telemetry.otlp] ca_file has no certificate in PEM")]
+    NoRoots,
     /// The roots themselves, or the machine's.
     #[error("the client for [telemetry.otlp] cannot be made")]
     Client(#[from] reqwest::Error),
@@ -106,7 +109,11 @@ impl Exporter {
             .user_agent(concat!("tose/", env!("CARGO_PKG_VERSION")))
             .no_proxy();
         if let Some(path) = &config.ca_file {
-            client = client.tls_certs_merge(Certificate::from_pem_bundle(&std::fs::read(path)?)?);
+            let roots = Certificate::from_pem_bundle(&std::fs::read(path)?)?;
+            if roots.is_empty() {
+                return Err(OtlpError::NoRoots);
+            }
+            client = client.tls_certs_merge(roots);
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -162,20 +169,24 @@ async fn check_all_taken(mut answer: Response) -> Result<(), NotTaken> {
             return Ok(());
         }
     }
-    let taken: Taken = serde_json::from_slice(&bytes).unwrap_or_default();
-    let rejected = match taken
+    match rejected_by(&bytes) {
+        0 => Ok(()),
+        rejected => Err(NotTaken::refusal(format!(
+            "the service rejected {rejected} data points"
+        ))),
+    }
+}
+
+/// How many data points an answer says were not taken.
+fn rejected_by(answer: &[u8]) -> u64 {
+    let taken: Taken = serde_json::from_slice(answer).unwrap_or_default();
+    match taken
         .partial_success
         .unwrap_or_default()
         .rejected_data_points
     {
         Count::Text(text) => text.parse().unwrap_or(0),
         Count::Number(number) => number,
-    };
-    match rejected {
-        0 => Ok(()),
-        rejected => Err(NotTaken::refusal(format!(
-            "the service rejected {rejected} data points"
-        ))),
     }
 }
 
@@ -188,4 +199,47 @@ fn explain(error: &reqwest::Error) -> NotTaken {
     } else {
         "the connection to the service broke"
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_rejects_is_read_from_its_answer() {
+        for (answer, rejected) in [
+            ("", 0),
+            ("{}", 0),
+            ("<html>", 0),
+            (r#"{"partialSuccess": null}"#, 0),
+            (r#"{"partialSuccess": {}}"#, 0),
+            (r#"{"partialSuccess": {"errorMessage": "a warning"}}"#, 0),
+            (r#"{"partialSuccess": {"rejectedDataPoints": "7"}}"#, 7),
+            (r#"{"partialSuccess": {"rejectedDataPoints": 7}}"#, 7),
+        ] {
+            assert_eq!(rejected_by(answer.as_bytes()), rejected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn roots_that_cannot_be_used_are_an_error_at_the_start() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("ca.pem");
+        let open = || {
+            let opened = Exporter::open(&OtlpConfig {
+                endpoint: "https://otlp.example.com/v1/metrics".to_owned(),
+                headers: Vec::new(),
+                interval_seconds: 60,
+                ca_file: Some(path.clone()),
+            });
+            opened.map(|_| ())
+        };
+        assert!(matches!(open(), Err(OtlpError::File(_))));
+        std::fs::write(&path, "no certificate").expect("written");
+        assert!(matches!(open(), Err(OtlpError::NoRoots)));
+        let key = rcgen::generate_simple_self_signed(["otlp.example.com".to_owned()]);
+        let pem = key.expect("a certificate").cert.pem();
+        std::fs::write(&path, pem).expect("written");
+        assert!(open().is_ok());
+    }
 }

@@ -1,6 +1,7 @@
 //! What a project used and served over time, and what the server tells of itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tose_api::Timestamp;
 use tose_api::metrics::{MetricsPoint, MetricsView};
@@ -68,10 +69,7 @@ impl Platform {
     /// What operators are told, as OpenMetrics text.
     pub(crate) async fn telemetry(&self) -> Result<String> {
         let subjects = self.telemetry_subjects(self.now()).await?;
-        // Of ten thousand projects it takes its time.
-        tokio::task::spawn_blocking(move || text::encode(&subjects))
-            .await
-            .map_err(|error| Error::internal("the metrics could not be written down", error))
+        aside(move || text::encode(&subjects)).await
     }
 
     /// What operators are told: of the server first, then of projects if that is wanted.
@@ -89,11 +87,18 @@ impl Platform {
         let counted = self.telemetry.counted_projects();
         if !counted.is_empty() {
             let names = self.store.list_project_names_for_task().await?;
-            let round = self.rounds.newest();
-            subjects.extend(self.telemetry.projects(&counted, names, &round, now));
+            let (telemetry, round) = (Arc::clone(&self.telemetry), self.rounds.newest());
+            let told = aside(move || telemetry.projects(&counted, names, &round, now));
+            subjects.extend(told.await?);
         }
         Ok(subjects)
     }
+}
+
+/// Does what takes its time with ten thousand projects where nobody waits behind it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::internal("the metrics could not be put together", error))
 }
 
 fn plan(asked: Asked, now: Timestamp) -> Result<Plan> {
