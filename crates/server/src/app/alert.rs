@@ -150,7 +150,7 @@ impl Platform {
         found.ok_or(missing)
     }
 
-    /// The project of the workspace with this slug.
+    /// The project, instance or database of the workspace with this slug.
     async fn alert_project(
         &self,
         access: &Access,
@@ -159,13 +159,13 @@ impl Platform {
         let Some(slug) = slug else {
             return Ok(None);
         };
-        match self.find_project(access, slug.as_str()).await {
-            Ok(project) => Ok(Some(project.id)),
-            Err(Error::NotFound(_)) => {
-                let problem = format!("there is no project {slug}");
+        match self.store.get_project(access.scope(), slug.as_str()).await {
+            Ok((project, _)) => Ok(Some(project.id)),
+            Err(tose_store::Error::NotFound(_)) => {
+                let problem = format!("there is no project, instance or database {slug}");
                 Err(Error::invalid_field("project", problem))
             }
-            Err(other) => Err(other),
+            Err(other) => Err(other.into()),
         }
     }
 

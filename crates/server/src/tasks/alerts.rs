@@ -154,7 +154,10 @@ impl Watch {
             );
             let values = values(alert, &slots, slot);
             let mut judgement = alert.rule.judge(firing.is_some(), &values);
-            let is_measured = slots.iter().any(|(_, measures)| measures.is_measured);
+            let before_window = slot - i64::from(alert.rule.window_seconds);
+            let is_measured = slots
+                .iter()
+                .any(|(time, measures)| *time > before_window && measures.is_measured);
             if needs_limits && limits.is_none() && is_measured {
                 // Since the start no replica was seen: of how much it was a percentage is not known.
                 judgement.turn = None;

@@ -192,6 +192,51 @@ async fn a_gap_is_no_measurement() {
 }
 
 #[tokio::test]
+async fn a_server_that_starts_while_the_engine_is_silent_ends_nothing() {
+    let (mut lab, owner, told) = shop().await;
+    let path = create(&owner, rule("cpu_percent", "above", 50)).await;
+    use_cpu(&lab, 90);
+    rounds(&lab, &owner, &path, 6).await;
+    told.is_called(1).await;
+    lab.driver.go_down();
+    lab.restart().await;
+    let owner = owner.at(&lab);
+    // Of what the measurements of the window are a percentage is not known.
+    rounds(&lab, &owner, &path, 2).await;
+    assert_eq!(state(&owner, &path).await["state"], "firing");
+    lab.driver.come_back();
+    rounds(&lab, &owner, &path, 2).await;
+    let seen = state(&owner, &path).await;
+    assert_eq!(
+        (&seen["state"], &seen["since"]),
+        (&json!("firing"), &json!("2026-01-01T00:01:00Z"))
+    );
+    assert_eq!(told.calls().len(), 1);
+    // What was measured before the start says no more than that.
+    lab.driver.go_down();
+    lab.restart().await;
+    let owner = owner.at(&lab);
+    rounds(&lab, &owner, &path, 6).await;
+    let call = told.is_called(2).await.remove(1);
+    assert!(words(&call)[2].starts_with("nothing was measured for 1 min."));
+    lab.driver.come_back();
+}
+
+#[tokio::test]
+async fn a_rule_may_be_about_a_database() {
+    let lab = Lab::start().await;
+    let owner = lab.owner("demo").await;
+    let made = owner
+        .post("databases", json!({"name": "store", "type": "redis"}))
+        .await;
+    assert_eq!(made.status, 202, "{made:?}");
+    let mut body = rule("disk_bytes", "above", 5);
+    body["project"] = json!("store");
+    let path = create(&owner, body).await;
+    assert_eq!(view(&owner, &path).await["project"], "store");
+}
+
+#[tokio::test]
 async fn nothing_fires_for_a_project_that_is_stopped() {
     let (lab, owner, told) = shop().await;
     let (above, below) = (
