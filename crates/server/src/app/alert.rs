@@ -159,14 +159,8 @@ impl Platform {
         let Some(slug) = slug else {
             return Ok(None);
         };
-        match self.store.get_project(access.scope(), slug.as_str()).await {
-            Ok((project, _)) => Ok(Some(project.id)),
-            Err(tose_store::Error::NotFound(_)) => {
-                let problem = format!("there is no project, instance or database {slug}");
-                Err(Error::invalid_field("project", problem))
-            }
-            Err(other) => Err(other.into()),
-        }
+        let project = self.find_named(access, "project", &slug).await?;
+        Ok(Some(project.id))
     }
 
     async fn alert_view(&self, access: &Access, alert: Alert) -> Result<AlertView> {

@@ -91,20 +91,15 @@ impl Platform {
 
     /// The projects, instances and databases with these slugs.
     async fn projects_of(&self, access: &Access, slugs: &[Slug]) -> Result<Vec<(ProjectId, Slug)>> {
-        let refuse = |problem: String| Err(Error::invalid_field("projects", problem));
         if slugs.is_empty() || slugs.len() > MOST_PROJECTS {
-            return refuse("must name 1 to 100 projects, or be left out for all".to_owned());
+            let problem = "must name 1 to 100 projects, or be left out for all";
+            return Err(Error::invalid_field("projects", problem));
         }
         let mut seen = HashSet::new();
         let mut projects = Vec::with_capacity(slugs.len());
         for slug in slugs.iter().filter(|slug| seen.insert(*slug)) {
-            match self.store.get_project(access.scope(), slug.as_str()).await {
-                Ok((project, _)) => projects.push((project.id, project.slug)),
-                Err(tose_store::Error::NotFound(_)) => {
-                    return refuse(format!("the workspace has nothing with the slug {slug}"));
-                }
-                Err(error) => return Err(error.into()),
-            }
+            let project = self.find_named(access, "projects", slug).await?;
+            projects.push((project.id, project.slug));
         }
         projects.sort_by(|(_, a), (_, b)| a.cmp(b));
         Ok(projects)

@@ -257,15 +257,7 @@ impl Platform {
             return Err(Error::invalid_field("projects", problem));
         }
         for slug in &slugs {
-            if let Err(error) = self.find_project(access, slug.as_str()).await {
-                return Err(match error {
-                    Error::NotFound(_) => {
-                        let problem = format!("there is no project {slug}");
-                        Error::invalid_field("projects", problem)
-                    }
-                    other => other,
-                });
-            }
+            self.find_named(access, "projects", slug).await?;
         }
         Ok(slugs)
     }

@@ -279,7 +279,27 @@ impl Platform {
         Ok(self.find_project_facts(access, slug).await?.0)
     }
 
-    /// The same with what its status is read from. A database may be named by its id as well.
+    /// The project, instance or database that a field names.
+    ///
+    /// # Errors
+    /// `Invalid` when the workspace has nothing with this slug.
+    pub(crate) async fn find_named(
+        &self,
+        access: &Access,
+        field: &'static str,
+        slug: &Slug,
+    ) -> Result<Project> {
+        match self.store.get_project(access.scope(), slug.as_str()).await {
+            Ok((project, _)) => Ok(project),
+            Err(tose_store::Error::NotFound(_)) => {
+                let problem = format!("there is no project, instance or database {slug}");
+                Err(Error::invalid_field(field, problem))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same as [`Self::find_project`], with what its status is read from. A database may be named by its id as well.
     pub(crate) async fn find_project_facts(
         &self,
         access: &Access,

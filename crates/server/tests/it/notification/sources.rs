@@ -10,7 +10,7 @@ use tose_server::config::{AcmeConfig, Config, Listen, Smtp, SmtpTls};
 use tose_store::Defaults;
 use tose_testkit::Program;
 
-use super::{have_states, reach_loopback, webhook};
+use super::{create, have_states, reach_loopback, webhook};
 use crate::harness::{Client, Lab, eventually};
 use crate::receiver::{Call, Receiver};
 use crate::uptime::site::{Behaviour, Mailbox, Site};
@@ -202,11 +202,14 @@ async fn a_backup_that_fails_is_told_of_when_the_one_before_did_not() {
     lab.driver.publish_image("redis:8", Program::default());
     let owner = lab.owner("demo").await;
     let receiver = Receiver::start().await;
-    webhook(&owner, &receiver.url).await;
     let made = owner
         .post("databases", json!({"name": "cache", "type": "redis"}))
         .await;
     assert_eq!(made.status, 202, "{made:?}");
+    let of_database = json!({
+        "name": "hook", "kind": "webhook", "url": receiver.url, "projects": ["cache"],
+    });
+    create(&owner, of_database).await;
     has_database_status(&owner, "running").await;
     let stopped = owner.post("databases/cache/stop", json!({})).await;
     assert_eq!(stopped.status, 200, "{stopped:?}");
