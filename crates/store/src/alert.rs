@@ -426,12 +426,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(Error::query("note that an alert fires"))?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        insert_notice(&mut tx, notice, &[], pace).await?;
-        commit(tx).await?;
-        Ok(true)
+        tell_if_changed(tx, done.rows_affected(), notice, pace).await
     }
 
     /// Notes that a rule does not fire any more, and tells of it. `false` when it did not fire since then, or when it was
@@ -457,12 +452,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(Error::query("note that an alert fires no more"))?;
-        if done.rows_affected() == 0 {
-            return Ok(false);
-        }
-        insert_notice(&mut tx, notice, &[], pace).await?;
-        commit(tx).await?;
-        Ok(true)
+        tell_if_changed(tx, done.rows_affected(), notice, pace).await
     }
 }
 
@@ -487,4 +477,19 @@ async fn check_project(tx: &mut Tx, scope: &WorkspaceScope, alert: &Alert) -> Re
 
 fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Puts word of a change into the outbox along with it. `false` when nothing changed: nothing is noted then.
+async fn tell_if_changed(
+    mut tx: Tx,
+    changed: u64,
+    notice: &Notice,
+    pace: Duration,
+) -> Result<bool> {
+    if changed == 0 {
+        return Ok(false);
+    }
+    insert_notice(&mut tx, notice, &[], pace).await?;
+    commit(tx).await?;
+    Ok(true)
 }

@@ -59,7 +59,10 @@ const PACKAGES: [Package; 12] = [
             "tose-model",
             "tose-logs",
             "tose-proxy",
+            "tose-server",
             "tose-store",
+            // The uptime bench has projects run without containers.
+            "tose-testkit",
         ],
         &[],
     ),
@@ -132,7 +135,7 @@ const OUTSIDE: [Outside; 10] = [
         name: "reqwest",
         homes: &["crates/api", "crates/server", "tests/e2e"],
         tests: &[],
-        advice: "servers are called with the client of tose-api; Git servers in crates/server/src/git_api.rs, language models in assistant.rs, payment services in payment_api.rs, what users name in outgoing.rs",
+        advice: "servers are called with the client of tose-api; Git servers in crates/server/src/git_api.rs, language models in assistant.rs, payment services in payment_api.rs, the service that takes metrics in otlp.rs, what users name in outgoing.rs",
     },
 ];
 
