@@ -4,7 +4,6 @@
 //! 1 MiB at most is read and one text is taken, which nothing acts on. Neither question nor answer is logged.
 //! Not here: what may be said to a model (`tose_model::assistant`), and who may ask (`app/analysis.rs`).
 
-use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde_json::json;
 use tose_model::assistant::{Question, plain_answer};
@@ -12,6 +11,7 @@ use tose_model::secret::{ExposeSecret, SecretString};
 
 use crate::config::AiConfig;
 use crate::secrets::{VaultError, read_secret_file};
+use crate::service_client;
 
 /// The most that is read of an answer, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -70,12 +70,7 @@ impl Assistant {
     /// When its file is missing or can be read by others, or no client can be made.
     pub(crate) fn open(config: &AiConfig) -> Result<Self, AssistantError> {
         let key = config.api_key_file.as_deref();
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .timeout(config.timeout)
-            .user_agent(concat!("tose/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .build()?;
+        let client = service_client::builder(config.timeout).build()?;
         Ok(Self {
             key: key.map(read_secret_file).transpose()?,
             config: config.clone(),

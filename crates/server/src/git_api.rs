@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use serde_json::Value;
 use tose_model::commit_status::StatusCall;
 use tose_model::error::Error;
 use tose_model::secret::{ExposeSecret, SecretString};
+
+use crate::service_client;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,11 +69,7 @@ impl GitApi {
     /// # Errors
     /// When the machine's certificates cannot be used.
     pub(crate) fn new() -> tose_model::error::Result<Self> {
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
-            .user_agent(concat!("tose/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
+        let client = service_client::builder(TIMEOUT)
             .build()
             .map_err(|error| Error::internal("the client for Git servers cannot be made", error))?;
         Ok(Self { client })

@@ -36,6 +36,7 @@ pub mod proxy_process;
 mod qr;
 mod routes;
 pub mod secrets;
+mod service_client;
 mod tasks;
 mod telemetry;
 mod uptime;

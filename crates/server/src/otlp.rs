@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Certificate, Response};
 use serde::Deserialize;
 use tose_model::secret::ExposeSecret;
 
 use crate::config::OtlpConfig;
+use crate::service_client;
 
 /// How long a request may take, its answer included.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,11 +103,7 @@ impl Exporter {
     /// # Errors
     /// When their file cannot be read or holds none, or no client can be made.
     pub(crate) fn open(config: &OtlpConfig) -> Result<Self, OtlpError> {
-        let mut client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
-            .user_agent(concat!("tose/", env!("CARGO_PKG_VERSION")))
-            .no_proxy();
+        let mut client = service_client::builder(TIMEOUT);
         if let Some(path) = &config.ca_file {
             let roots = Certificate::from_pem_bundle(&std::fs::read(path)?)?;
             if roots.is_empty() {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use reqwest::RequestBuilder;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect::Policy;
 use tose_model::error::{Error, UNAVAILABLE};
 use tose_model::payment::payos::{self, MadeLink, NewLink};
 use tose_model::payment::stripe::{self, MadeSession, NewSession};
@@ -18,6 +17,7 @@ use tose_model::payment::{Notice, PaymentError, Received, sepay};
 use tose_model::secret::ExposeSecret;
 
 use crate::config::{Payments, PayosConfig, SepayConfig, StripeConfig, VnpayConfig};
+use crate::service_client;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,15 +66,9 @@ impl PaymentApi {
     /// # Errors
     /// When the machine's certificates cannot be used.
     pub(crate) fn new(payments: &Payments) -> tose_model::error::Result<Self> {
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .timeout(TIMEOUT)
-            .user_agent(concat!("tose/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .build()
-            .map_err(|error| {
-                Error::internal("the client for payment services cannot be made", error)
-            })?;
+        let client = service_client::builder(TIMEOUT).build().map_err(|error| {
+            Error::internal("the client for payment services cannot be made", error)
+        })?;
         Ok(Self {
             client,
             payments: payments.clone(),
