@@ -83,6 +83,9 @@ impl Site {
     }
 }
 
+/// The connections of one run of h2load.
+const CLIENTS: u32 = 2;
+
 /// h2load, again and again until it is told to end.
 struct H2load {
     is_over: Arc<AtomicBool>,
@@ -102,15 +105,20 @@ impl H2load {
             while !over.load(Ordering::Relaxed) {
                 let mut command = program("h2load");
                 command
-                    .args(["-n", "60", "-c", "2", "-m", "4", "--rps", "60"])
+                    .args(["-n", "60", "-m", "4", "--rps", "60"])
+                    .args(["-c", &CLIENTS.to_string()])
                     .args(["--connect-to", &https.to_string(), &url]);
                 let said = run(command).await.ok();
                 let count = |word: &str| number_before(&said, word);
                 // What it was going to send on a connection that ended is not started.
                 let started = count(" started,");
                 assert!(started > 0, "{said}");
+                // A request that it is about to send on a connection that ends in this moment stays unsent, and
+                // h2load counts it as started and failed. There is one of them for each connection at most.
+                let ended = said.contains("Process Request Failure");
+                let unsent = if ended { CLIENTS } else { 0 };
                 for word in [" done,", " succeeded,", " 2xx,"] {
-                    assert_eq!(count(word), started, "{said}");
+                    assert!(started - count(word) <= unsent, "{word} {said}");
                 }
                 runs += 1;
             }
