@@ -4,8 +4,9 @@
 //! Caveat: lost with the process; the first round comes with the start.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use tokio::sync::watch;
 use tose_api::{ProjectId, Timestamp};
 
 use crate::metrics::Sample;
@@ -48,17 +49,39 @@ pub(crate) struct WebUsage {
 
 /// The newest round.
 #[derive(Default)]
-pub(crate) struct Rounds(RwLock<Arc<Round>>);
+pub(crate) struct Rounds(watch::Sender<Arc<Round>>);
 
 impl Rounds {
     /// Tells of a round that is over.
     pub(crate) fn publish(&self, round: Round) {
-        let mut newest = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *newest = Arc::new(round);
+        self.0.send_replace(Arc::new(round));
     }
 
     /// The newest round.
     pub(crate) fn newest(&self) -> Arc<Round> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// The newest round and those to come, one after the other; who is slow misses some.
+    pub(crate) fn follow(&self) -> Following {
+        let mut rounds = self.0.subscribe();
+        rounds.mark_changed();
+        Following(rounds)
+    }
+}
+
+/// Somebody who looks at each round.
+pub(crate) struct Following(watch::Receiver<Arc<Round>>);
+
+impl Following {
+    /// Waits for a round that was not looked at, with its time. `None` once there will be no more.
+    pub(crate) async fn next(&mut self) -> Option<(Arc<Round>, Timestamp)> {
+        loop {
+            self.0.changed().await.ok()?;
+            let round = Arc::clone(&self.0.borrow_and_update());
+            if let Some(at) = round.at {
+                return Some((round, at));
+            }
+        }
     }
 }

@@ -8,7 +8,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tose_api::alert::{AlertMetric, MetricValue};
 use tose_api::notification::NoticeEvent;
@@ -25,8 +24,6 @@ use crate::app::metrics::seconds;
 use crate::app::notice::{NewNotice, PACE};
 use crate::metrics::{Latest, Ring, Round, Sample};
 
-/// How often it is looked whether there is a new round. Nothing but memory is looked at.
-const TICK: Duration = Duration::from_millis(250);
 const SLOT: i64 = SLOT_SECONDS as i64;
 
 pub(crate) async fn run(platform: Arc<Platform>) {
@@ -34,16 +31,8 @@ pub(crate) async fn run(platform: Arc<Platform>) {
         platform,
         limits: HashMap::new(),
     };
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut newest = None;
-    loop {
-        tick.tick().await;
-        let round = watch.platform.rounds.newest();
-        let Some(at) = round.at else { continue };
-        if newest.replace(at) == Some(at) {
-            continue;
-        }
+    let mut rounds = watch.platform.rounds.follow();
+    while let Some((round, at)) = rounds.next().await {
         if let Err(error) = watch.look(&round, at).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -26,27 +26,15 @@ use crate::app::notice::NewNotice;
 use crate::app::project::status_facts;
 use crate::metrics::Round;
 
-/// How often it is looked whether there is a new round.
-const TICK: Duration = Duration::from_millis(250);
 /// How long something must not be needed before people are told again that it cannot be had.
 const CALM: Duration = Duration::from_secs(300);
 /// Requests that came in less are no measurement.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(platform: Arc<Platform>) {
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut memory = HashMap::new();
-    let mut newest = None;
-    loop {
-        tick.tick().await;
-        let round = platform.rounds.newest();
-        let Some(at) = round.at else {
-            continue;
-        };
-        if newest.replace(at) == Some(at) {
-            continue;
-        }
+    let mut rounds = platform.rounds.follow();
+    while let Some((round, at)) = rounds.next().await {
         if let Err(error) = look(&platform, &mut memory, &round, at).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

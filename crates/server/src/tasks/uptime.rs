@@ -1,7 +1,7 @@
 //! Uptime: checks when they are due, what they found into the store, and word of it to people.
 //!
 //! Guarantees: checks of one monitor never overlap, and not more than [`AT_ONCE`] run at the same time, of one workspace
-//! not more than [`OF_ONE_WORKSPACE`]. What was found of all monitors is written once a second, in one transaction;
+//! not more than [`OF_ONE_WORKSPACE`]. What was found of all monitors is written once a second, and soon where people are to be told, in one transaction;
 //! people are told after that, and only if it counted. A project that is stopped, suspended or not live is not checked,
 //! and a failure counts only if the project was still to answer when it came, and not during a maintenance. Caveats:
 //! which monitors there are is looked up every minute, and one at once when somebody changes it; what was found in the
