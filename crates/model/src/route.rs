@@ -3,6 +3,8 @@
 //! Invariant: a table has at most one route a host, and one a port. The control plane writes whole tables; the
 //! data plane swaps whole tables, so a bad entry cannot break its neighbours.
 
+mod indexed;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -12,6 +14,7 @@ use tose_api::domain_settings::{Hsts, IpRange, UpstreamProtocol};
 use tose_api::{Hostname, ProjectId, Slug};
 
 use crate::secret::{ExposeSecret, SecretString};
+pub use indexed::IndexedTable;
 
 /// One replica that may get requests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -199,55 +202,6 @@ impl RouteChange {
     }
 }
 
-impl RouteTable {
-    /// Makes the table what a change says.
-    pub fn apply(&mut self, change: &RouteChange) {
-        for (project_id, routes) in &change.projects {
-            self.routes
-                .retain(|_, route| route.project_id != *project_id);
-            self.routes.extend(
-                routes
-                    .iter()
-                    .map(|(host, route)| (host.clone(), route.clone())),
-            );
-        }
-        self.ports
-            .retain(|_, port| !change.projects.contains_key(&port.project_id));
-        let ports = change.ports.iter();
-        self.ports
-            .extend(ports.map(|(addr, port)| (*addr, port.clone())));
-        self.generation = change.generation;
-    }
-
-    /// All routes of a project.
-    pub fn routes_of(&self, project_id: ProjectId) -> ProjectRoutes {
-        let hosts = self.hosts_of(project_id);
-        let ports = self.ports_of(project_id);
-        ProjectRoutes {
-            hosts: hosts
-                .map(|(host, route)| (host.clone(), route.clone()))
-                .collect(),
-            ports: ports.map(|(addr, port)| (*addr, port.clone())).collect(),
-        }
-    }
-
-    /// Whether `routes` are all routes of `project_id`.
-    pub fn has(&self, project_id: ProjectId, routes: &ProjectRoutes) -> bool {
-        self.hosts_of(project_id).eq(routes.hosts.iter())
-            && self.ports_of(project_id).eq(routes.ports.iter())
-    }
-
-    fn hosts_of(&self, project_id: ProjectId) -> impl Iterator<Item = (&Hostname, &Route)> {
-        let all = self.routes.iter();
-        all.filter(move |(_, route)| route.project_id == project_id)
-    }
-
-    fn ports_of(&self, project_id: ProjectId) -> impl Iterator<Item = (&SocketAddr, &PortRoute)> {
-        let all = self.ports.iter();
-        all.filter(move |(_, port)| port.project_id == project_id)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,8 +242,9 @@ mod tests {
     #[test]
     fn a_port_goes_with_its_project_and_a_table_without_ports_reads_as_before() {
         let old = r#"{"generation":3,"routes":{}}"#;
-        let mut table: RouteTable = serde_json::from_str(old).unwrap();
+        let table: RouteTable = serde_json::from_str(old).unwrap();
         assert_eq!(serde_json::to_string(&table).unwrap(), old);
+        let mut table = IndexedTable::from(table);
         let (id, routes) = port_of(1);
         let added = RouteChange::new(4, [(id, routes.clone())]);
         let line = serde_json::to_string(&added).unwrap();
@@ -308,6 +263,6 @@ mod tests {
         ))
         .unwrap();
         table.apply(&ended);
-        assert!(table.ports.is_empty());
+        assert!(table.table().ports.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use tose_model::route::{RouteChange, RouteTable};
+use tose_model::route::{IndexedTable, RouteChange, RouteTable};
 
 use crate::error::{Error, Result};
 
@@ -84,20 +84,21 @@ pub fn read(path: &Path) -> Result<RouteTable> {
 pub(crate) fn read_with_log(path: &Path) -> Result<(RouteTable, LogReader)> {
     loop {
         let before = inode(path).map_err(failed(path))?;
-        let mut table = match fs::read(path) {
+        let table: RouteTable = match fs::read(path) {
             Ok(text) => serde_json::from_slice(&text).map_err(broken(path))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => RouteTable::default(),
             Err(error) => return Err(failed(path)(error)),
         };
+        let mut table = IndexedTable::from(table);
         let mut log = LogReader::default();
         for change in log.read_on(path)? {
-            if change.generation > table.generation {
+            if change.generation > table.table().generation {
                 table.apply(&change);
             }
         }
         // A newer table has taken its place, and its log with it.
         if inode(path).map_err(failed(path))? == before {
-            return Ok((table, log));
+            return Ok((table.into_table(), log));
         }
     }
 }
@@ -280,14 +281,14 @@ mod tests {
 
     /// Writes the changes one by one; the table that they make.
     fn write_changes(path: &Path, first: u64, count: u64) -> RouteTable {
-        let mut table = read(path).unwrap();
+        let mut table = IndexedTable::from(read(path).unwrap());
         for generation in first..first + count {
             let host = format!("{}.example.com", generation % 3);
             let change = change(generation, u128::from(generation % 3), &[&host]);
             table.apply(&change);
             append(path, &change).unwrap();
         }
-        table
+        table.into_table()
     }
 
     #[test]

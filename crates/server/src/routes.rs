@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex, oneshot};
 use tose_api::ProjectId;
-use tose_model::route::{Backend, ProjectRoutes, RouteChange, RouteTable};
+use tose_model::route::{Backend, IndexedTable, ProjectRoutes, RouteChange, RouteTable};
 
 use crate::data_plane::{DataPlane, DataPlaneError};
 
@@ -24,7 +24,7 @@ pub(crate) struct RouteBook {
 }
 
 struct Page {
-    table: RouteTable,
+    table: IndexedTable,
     /// Whether the data plane has said that it uses this table, and was asked for no other since.
     is_confirmed: bool,
 }
@@ -39,7 +39,7 @@ impl RouteBook {
     pub(crate) fn new(table: RouteTable) -> Self {
         Self {
             page: Mutex::new(Page {
-                table,
+                table: table.into(),
                 is_confirmed: false,
             }),
             waiting: std::sync::Mutex::default(),
@@ -93,12 +93,10 @@ impl RouteBook {
     /// The names of the replicas that visitors of a project are sent to.
     pub(crate) async fn backends_of(&self, project_id: ProjectId) -> Vec<String> {
         let table = &self.page.lock().await.table;
-        let mut names: Vec<String> = table
-            .routes
-            .values()
-            .filter(|route| route.project_id == project_id)
-            .flat_map(|route| route.backends.iter().map(|backend| backend.replica.clone()))
-            .collect();
+        let backends = table
+            .hosts_of(project_id)
+            .flat_map(|(_, route)| &route.backends);
+        let mut names: Vec<String> = backends.map(|backend| backend.replica.clone()).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -112,18 +110,18 @@ impl RouteBook {
     ) -> Option<Backend> {
         let table = &self.page.lock().await.table;
         table
-            .routes
-            .values()
-            .filter(|route| route.project_id == project_id)
-            .flat_map(|route| &route.backends)
+            .hosts_of(project_id)
+            .flat_map(|(_, route)| &route.backends)
             .find(|backend| backend.replica == replica)
             .cloned()
     }
 
     /// Whether a host's requests are to be logged.
     pub(crate) async fn has_access_log(&self) -> bool {
-        let table = &self.page.lock().await.table;
-        let mut rules = table
+        let page = self.page.lock().await;
+        let mut rules = page
+            .table
+            .table()
             .routes
             .values()
             .filter_map(|route| route.rules.as_ref());
@@ -132,13 +130,7 @@ impl RouteBook {
 
     /// The projects that have a route.
     pub(crate) async fn projects(&self) -> Vec<ProjectId> {
-        let table = &self.page.lock().await.table;
-        let of_hosts = table.routes.values().map(|route| route.project_id);
-        let of_ports = table.ports.values().map(|port| port.project_id);
-        let mut ids: Vec<_> = of_hosts.chain(of_ports).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        self.page.lock().await.table.projects().collect()
     }
 }
 
@@ -154,11 +146,13 @@ impl Page {
         if self.is_confirmed && changes.iter().all(is_there) {
             return Ok(());
         }
-        let change = RouteChange::new(self.table.generation + 1, changes);
+        let change = RouteChange::new(self.table.table().generation + 1, changes);
         // One that is not confirmed may not be what this change is made for.
         let known = std::mem::take(&mut self.is_confirmed).then_some(&change);
         let attempt = Attempt::new(self, &change);
-        data_plane.publish(&attempt.page.table, known).await?;
+        data_plane
+            .publish(attempt.page.table.table(), known)
+            .await?;
         attempt.confirm();
         Ok(())
     }
@@ -175,7 +169,7 @@ impl<'a> Attempt<'a> {
     fn new(page: &'a mut Page, change: &RouteChange) -> Self {
         let ids = change.projects.keys();
         let before = ids.map(|id| (*id, page.table.routes_of(*id)));
-        let undo = RouteChange::new(page.table.generation, before);
+        let undo = RouteChange::new(page.table.table().generation, before);
         page.table.apply(change);
         Self {
             page,

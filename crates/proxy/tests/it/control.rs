@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tose_model::route::{RouteChange, RouteTable};
+use tose_model::route::{IndexedTable, RouteChange, RouteTable};
 use tose_proxy::{Config, Error, snapshot};
 
 use crate::harness::{App, HOST, Proxy, get, reply, route_to, routes, spawn};
@@ -200,10 +200,11 @@ async fn a_second_proxy_does_not_start_beside_the_first() {
 
 /// What puts these hosts of the table in place of all of their project's.
 fn change_to(table: &RouteTable) -> RouteChange {
-    let projects = table.routes.values().map(|route| route.project_id);
+    let indexed = IndexedTable::from(table.clone());
+    let projects = indexed.projects();
     RouteChange::new(
         table.generation,
-        projects.map(|id| (id, table.routes_of(id))),
+        projects.map(|id| (id, indexed.routes_of(id))),
     )
 }
 
