@@ -198,6 +198,16 @@ pub fn first_delay(interval: Duration, random: u32) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
+/// Checks are due at whole multiples of this, in milliseconds: those that are due together are made together, which
+/// costs far less than to be woken for each.
+const GRID_MS: i64 = 50;
+
+/// When a check is due that is to be made at this time: then, or less than 50 ms before.
+pub fn on_grid(time: Timestamp) -> Timestamp {
+    let nanos = time.as_nanos();
+    Timestamp::from_nanos(nanos - nanos.rem_euclid(GRID_MS * 1_000_000))
+}
+
 /// A time as people say it.
 pub fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -378,6 +388,16 @@ mod tests {
             first_delay(day, 1 << 12) > first_delay(day, 0),
             "finer than a second"
         );
+    }
+
+    #[test]
+    fn checks_are_due_on_a_grid_that_every_interval_keeps() {
+        let at = |millis: i64| Timestamp::from_nanos(millis * 1_000_000);
+        for (time, due) in [(0, 0), (49, 0), (50, 50), (10_099, 10_050), (-1, -50)] {
+            assert_eq!(on_grid(at(time)), at(due), "{time}");
+        }
+        let next = on_grid(at(1_234)).saturating_add(Duration::from_secs(10));
+        assert_eq!(on_grid(next), next);
     }
 
     #[test]

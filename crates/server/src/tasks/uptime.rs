@@ -1,51 +1,50 @@
 //! Uptime: checks when they are due, what they found into the store, and word of it to people.
 //!
 //! Guarantees: checks of one monitor never overlap, and not more than [`AT_ONCE`] run at the same time, of one workspace
-//! not more than [`OF_ONE_WORKSPACE`]. What was found of all monitors is written once a second, and soon where people are to be told, in one transaction;
-//! people are told after that, and only if it counted. A project that is stopped, suspended or not live is not checked,
-//! and a failure counts only if the project was still to answer when it came, and not during a maintenance. Caveats:
-//! which monitors there are is looked up every minute, and one at once when somebody changes it; what was found in the
-//! last second is lost when the server is killed, and so is word that was on its way. A heartbeat is in the store before
-//! it is answered; one that could not come while the server was down is waited for a grace longer.
-//! Not here: how a check is made (`crate::uptime`), and how people are told (`tell`, `certificate`).
+//! not more than [`OF_ONE_WORKSPACE`]. What was found of all monitors is written once a second, and soon where people are
+//! to be told, in one transaction; people are told after that, and only if it counted. Neither that nor a look at all
+//! monitors keeps a check waiting. A project that is stopped, suspended or not live is not checked, and a failure counts
+//! only if the project was still to answer when it came, and not during a maintenance. Caveats: which monitors there are
+//! is looked up every minute, and one at once when somebody changes it; what was found in the last second is lost when
+//! the server is killed, and so is word that was on its way. A heartbeat is in the store before it is answered; one that
+//! could not come while the server was down is waited for a grace longer.
+//! Not here: how a check is made (`crate::uptime`), what there is to check (`look`), how results are written (`record`),
+//! and how people are told (`tell`, `certificate`).
 
 mod certificate;
+mod look;
+mod record;
 mod tell;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tose_api::uptime::{CheckView, MonitorKind, UptimeStatus};
-use tose_api::{Hostname, ProjectId, Timestamp, WorkspaceId};
+use tose_api::{ProjectId, Timestamp, WorkspaceId};
 use tose_model::access::WorkspaceScope;
-use tose_model::error::Result;
-use tose_model::project::Project;
-use tose_model::uptime::{CertificateNews, CertificateWatch, Seen, Turn, first_delay};
-use tose_store::{CheckOutcome, Monitor, ProjectFacts, Window};
+use tose_model::error::{Error, Result};
+use tose_model::uptime::{CertificateNews, CertificateWatch, Seen, Turn, first_delay, on_grid};
+use tose_store::{CheckOutcome, Monitor};
 
 use super::Spawner;
 use crate::app::uptime::{Activity, activity};
 use crate::app::{Beat, Platform, UptimeCall};
 use crate::uptime::{Found, Target, check};
-use certificate::announce_certificate;
-use tell::{Subject, tell};
+use look::{Entry, Looked, Windows, look, look_at, look_for_windows};
+use record::{Record, Word};
+use tell::Subject;
 
 /// How many checks run at the same time, and how many of one workspace.
 const AT_ONCE: usize = 256;
 const OF_ONE_WORKSPACE: usize = 64;
 /// How long it is waited at most until it is looked again what is due. Nothing but memory is looked at.
 const TICK: Duration = Duration::from_millis(200);
-/// How often what was found is written.
-const FLUSH: Duration = Duration::from_secs(1);
-/// How soon it is written that people are to be told.
-const PROMPT: Duration = Duration::from_millis(100);
 /// How often it is looked which monitors there are, if nobody says that they changed.
 const PERIOD: Duration = Duration::from_secs(60);
-/// The most that waits to be written while the store takes nothing.
-const MOST_WAITING: usize = 10_000;
 
 pub(crate) async fn run(
     platform: Arc<Platform>,
@@ -54,14 +53,18 @@ pub(crate) async fn run(
 ) {
     let (results, mut found) = mpsc::unbounded_channel();
     let mut watch = Watch::new(platform, spawner, results);
+    let mut checked = Vec::with_capacity(AT_ONCE);
     loop {
-        watch.load_if_due().await;
+        watch.look_if_due();
         watch.begin_due();
-        watch.flush_if_due().await;
+        watch.record.write_if_due();
+        let pause = watch.pause();
         tokio::select! {
             Some(call) = calls.recv() => watch.hear(call).await,
-            Some(result) = found.recv() => watch.take(result),
-            () = sleep(watch.pause()) => {}
+            _ = found.recv_many(&mut checked, AT_ONCE) => watch.take(&mut checked),
+            looked = looked(&mut watch.looking) => watch.take_all(looked),
+            () = watch.record.ended() => {}
+            () = sleep(pause) => {}
         }
     }
 }
@@ -84,17 +87,15 @@ struct Checked {
     at: Timestamp,
 }
 
-/// What waits to be written, and what people are to be told then.
-struct Waiting {
-    outcome: CheckOutcome,
-    word: Option<Word>,
-}
-
-struct Word {
-    turn: Option<Turn>,
-    news: Option<CertificateNews>,
-    monitor: Arc<Monitor>,
-    subject: Subject,
+/// What is new of a monitor.
+struct News {
+    /// `None` where it counts for nothing.
+    seen: Option<Seen>,
+    /// The check; `None` where it was only paused, or set going.
+    check: Option<CheckView>,
+    /// When the certificate ends that the check met.
+    certificate_expires_at: Option<Timestamp>,
+    at: Timestamp,
 }
 
 struct Watch {
@@ -107,12 +108,12 @@ struct Watch {
     /// Those that are being checked, also if they are watched no more, and how many of each workspace.
     running: HashSet<ProjectId>,
     running_of: HashMap<WorkspaceId, usize>,
-    /// Maintenances that have not ended.
-    windows: HashMap<WorkspaceId, Vec<Window>>,
-    waiting: Vec<Waiting>,
-    /// Whether people are to be told of something that waits.
-    is_urgent: bool,
-    flushed: Instant,
+    windows: Windows,
+    record: Record,
+    /// A look at everything that is under way.
+    looking: Option<oneshot::Receiver<Result<Looked>>>,
+    /// What was looked at meanwhile, and is newer than what that look learns.
+    looked_at: HashSet<ProjectId>,
     /// When it was looked which monitors there are; `None` before the first time.
     loaded: Option<(Instant, Timestamp)>,
 }
@@ -124,6 +125,7 @@ impl Watch {
         results: mpsc::UnboundedSender<Checked>,
     ) -> Self {
         Self {
+            record: Record::new(Arc::clone(&platform), spawner.clone()),
             platform,
             spawner,
             results,
@@ -132,9 +134,8 @@ impl Watch {
             running: HashSet::new(),
             running_of: HashMap::new(),
             windows: HashMap::new(),
-            waiting: Vec::new(),
-            is_urgent: false,
-            flushed: Instant::now(),
+            looking: None,
+            looked_at: HashSet::new(),
             loaded: None,
         }
     }
@@ -148,92 +149,70 @@ impl Watch {
         next.clamp(Duration::from_millis(1), TICK)
     }
 
-    async fn load_if_due(&mut self) {
+    /// Begins to look which monitors there are, if it is time.
+    fn look_if_due(&mut self) {
         let now = self.platform.now();
         let is_due = self
             .loaded
             .is_none_or(|(at, time)| at.elapsed() >= PERIOD || now.since(time) >= PERIOD);
-        if !is_due {
+        if !is_due || self.looking.is_some() {
             return;
         }
-        let looked = self.look().await;
-        warn_of(looked, "monitors could not be listed; it is tried again");
+        let (answer, looking) = oneshot::channel();
+        self.looking = Some(looking);
+        self.looked_at.clear();
+        let platform = Arc::clone(&self.platform);
+        self.spawner.spawn(async move {
+            // The receiver is gone only when the server is shutting down.
+            let _ = answer.send(look(&platform).await);
+        });
+    }
+
+    /// Takes what a look at everything learned.
+    fn take_all(&mut self, looked: Result<Looked>) {
+        match looked {
+            Ok(looked) => {
+                self.windows = looked.windows;
+                self.enter_all(looked.entries);
+            }
+            Err(error) => warn_of(&error, "monitors could not be listed; it is tried again"),
+        }
         self.loaded = Some((Instant::now(), self.platform.now()));
+    }
+
+    fn enter_all(&mut self, entries: Vec<Entry>) {
+        let mut stay = std::mem::take(&mut self.looked_at);
+        for entry in entries {
+            if stay.insert(entry.monitor.project_id) {
+                self.enter(entry);
+            }
+        }
+        self.monitors.retain(|id, _| stay.contains(id));
+        self.queue.retain(|(_, id)| stay.contains(id));
     }
 
     async fn hear(&mut self, call: UptimeCall) {
         match call {
-            UptimeCall::Monitor(id) => {
-                let looked = self.look_at(id).await;
-                warn_of(looked, "a monitor could not be read; it is tried again");
-            }
-            UptimeCall::Maintenance => {
-                let looked = self.look_for_windows().await;
-                warn_of(looked, "maintenances could not be read; it is tried again");
-            }
+            UptimeCall::Monitor(id) => match look_at(&self.platform, id).await {
+                Ok(found) => self.take_look(id, found),
+                Err(error) => warn_of(&error, "a monitor could not be read; it is tried again"),
+            },
+            UptimeCall::Maintenance => match look_for_windows(&self.platform).await {
+                Ok(windows) => self.windows = windows,
+                Err(error) => warn_of(&error, "maintenances could not be read; it is tried again"),
+            },
             UptimeCall::Beat(beat) => self.beat(beat),
         }
     }
 
-    /// Learns which monitors there are, and what of each is to be checked.
-    async fn look(&mut self) -> Result<()> {
-        // What was found by older settings is to stand before newer ones are read.
-        self.flush().await;
-        self.look_for_windows().await?;
-        let store = &self.platform.store;
-        let monitors = store.list_monitors_for_task().await?;
-        let projects = store.list_monitored_projects_for_task().await?;
-        let mut projects: HashMap<_, _> = projects
-            .into_iter()
-            .map(|(project, facts)| (project.id, (project, facts)))
-            .collect();
-        let mut hosts: HashMap<_, Vec<_>> = HashMap::new();
-        for (id, host) in store.list_monitored_hosts_for_task().await? {
-            hosts.entry(id).or_default().push(host);
-        }
-        let mut stay = HashSet::with_capacity(monitors.len());
-        for monitor in monitors {
-            let id = monitor.project_id;
-            let Some((project, facts)) = projects.remove(&id) else {
-                continue;
-            };
-            stay.insert(id);
-            let hosts = hosts.remove(&id).unwrap_or_default();
-            self.enter(monitor, project, facts, &hosts);
-        }
-        self.monitors.retain(|id, _| stay.contains(id));
-        self.queue.retain(|(_, id)| stay.contains(id));
-        Ok(())
-    }
-
-    /// Learns what of one monitor is to be checked.
-    async fn look_at(&mut self, id: ProjectId) -> Result<()> {
-        self.flush().await;
-        let store = &self.platform.store;
-        let monitor = store.find_monitor_for_task(id).await?;
-        if let Some(monitor) = monitor {
-            let scope = WorkspaceScope::for_task(monitor.workspace_id);
-            if let Some((project, facts)) = store.find_project(&scope, id).await? {
-                let hosts = self.platform.own_hosts(&scope, id).await?;
-                self.enter(monitor, project, facts, &hosts);
-                return Ok(());
-            }
-        }
-        if let Some(known) = self.monitors.remove(&id) {
+    /// Takes what a look at one project learned.
+    fn take_look(&mut self, id: ProjectId, found: Option<Entry>) {
+        self.looked_at.insert(id);
+        if let Some(entry) = found {
+            self.enter(entry);
+        } else if let Some(known) = self.monitors.remove(&id) {
             self.queue.remove(&(known.due, id));
         }
-        Ok(())
-    }
-
-    async fn look_for_windows(&mut self) -> Result<()> {
-        let now = self.platform.now();
-        let windows = self.platform.store.list_windows_for_task(now).await?;
-        self.windows.clear();
-        for window in windows {
-            let of_workspace = self.windows.entry(window.workspace_id).or_default();
-            of_workspace.push(window);
-        }
-        Ok(())
     }
 
     fn is_in_maintenance(&self, monitor: &Monitor, at: Timestamp) -> bool {
@@ -245,31 +224,14 @@ impl Watch {
         })
     }
 
-    fn enter(
-        &mut self,
-        monitor: Monitor,
-        project: Project,
-        facts: ProjectFacts,
-        hosts: &[Hostname],
-    ) {
-        let id = project.id;
-        let state = activity(&project, facts);
-        let target = match state {
-            Activity::Live => {
-                let settings = &monitor.settings;
-                let target = self.platform.check_target(&project, facts, settings, hosts);
-                // What is wrong with one is no matter of the others.
-                target
-                    .inspect_err(|error| tracing::error!(project_id = %id, %error, "a project cannot be checked"))
-                    .ok()
-                    .map(Arc::new)
-            }
-            Activity::NotLive | Activity::Resting => None,
-        };
-        let subject = Subject {
-            workspace: project.workspace,
-            project: project.slug,
-        };
+    fn enter(&mut self, entry: Entry) {
+        let Entry {
+            monitor,
+            subject,
+            state,
+            target,
+        } = entry;
+        let id = monitor.project_id;
         // One that came when this process could not note it.
         let last = monitor.last_checked_at;
         let missed = monitor
@@ -278,7 +240,7 @@ impl Watch {
         let is_read = self.place(monitor, subject, target);
         self.settle(id, state);
         if let Some(at) = missed.filter(|_| is_read && state == Activity::Live) {
-            self.note(id, Some(Seen::Good), Some(good_beat(at)), at);
+            self.note(id, News::of_check(Seen::Good, good_beat(at)));
         }
     }
 
@@ -301,7 +263,7 @@ impl Watch {
             (_, None) => {
                 let mut random = [0; 4];
                 self.platform.ids.fill(&mut random);
-                now.saturating_add(first_delay(span, u32::from_le_bytes(random)))
+                on_grid(now.saturating_add(first_delay(span, u32::from_le_bytes(random))))
             }
         };
         let monitor = same.map_or_else(|| Arc::new(monitor), |known| Arc::clone(&known.monitor));
@@ -354,7 +316,13 @@ impl Watch {
             (Seen::Paused, UptimeStatus::Paused) | (Seen::Unknown, UptimeStatus::Unknown)
         );
         if !is_noted {
-            self.note(id, Some(seen), None, self.platform.now());
+            let news = News {
+                seen: Some(seen),
+                check: None,
+                certificate_expires_at: None,
+                at: self.platform.now(),
+            };
+            self.note(id, news);
         }
     }
 
@@ -404,8 +372,14 @@ impl Watch {
         }
     }
 
+    fn take(&mut self, checked: &mut Vec<Checked>) {
+        for one in checked.drain(..) {
+            self.take_one(one);
+        }
+    }
+
     /// Takes what a check found, and plans the next.
-    fn take(&mut self, checked: Checked) {
+    fn take_one(&mut self, checked: Checked) {
         let (id, now) = (checked.monitor.project_id, self.platform.now());
         self.ended(&checked.monitor);
         let Some(watched) = self.monitors.get_mut(&id) else {
@@ -415,12 +389,12 @@ impl Watch {
         // A heartbeat that came at the last moment is not missing.
         let has_come = watched.monitor.heartbeat_at != checked.monitor.heartbeat_at;
         let interval = interval_of(&watched.monitor);
-        let next = watched.due.saturating_add(interval);
+        let next = on_grid(watched.due.saturating_add(interval));
         let is_waited_for = watched.monitor.settings.kind == MonitorKind::Heartbeat;
         watched.due = match is_current {
             true if has_come => watched.due,
             true if next > now => next,
-            true => now.saturating_add(interval),
+            true => on_grid(now.saturating_add(interval)),
             false if is_waited_for => watched.due,
             // Somebody changed it meanwhile, and wants to see what comes of it.
             false => now,
@@ -441,6 +415,8 @@ impl Watch {
             monitor, found, at, ..
         } = checked;
         let maintenance = self.is_in_maintenance(&monitor, at);
+        // Nobody else has it then, so that it can be changed where it is.
+        drop(monitor);
         let seen = match &found.problem {
             Some(_) if maintenance => None,
             Some(problem) => Some(Seen::Failed(problem.clone())),
@@ -454,10 +430,13 @@ impl Watch {
             reason: found.problem,
             maintenance,
         };
-        self.note(id, seen, Some(check), at);
-        if let Some(expires_at) = found.certificate_expires_at.filter(|_| !maintenance) {
-            self.note_certificate(id, expires_at, at);
-        }
+        let news = News {
+            seen,
+            check: Some(check),
+            certificate_expires_at: found.certificate_expires_at.filter(|_| !maintenance),
+            at,
+        };
+        self.note(id, news);
     }
 
     /// Takes a heartbeat, which the store has already unless it says that the job failed.
@@ -497,106 +476,72 @@ impl Watch {
             (check.ok, check.reason) = (false, Some(reason.clone()));
             seen = (!maintenance).then_some(Seen::Failed(reason));
         }
-        self.note(id, seen, Some(check), at);
+        let news = News {
+            seen,
+            check: Some(check),
+            certificate_expires_at: None,
+            at,
+        };
+        self.note(id, news);
     }
 
-    /// Has something written about a monitor. What is seen of it is `None` where that counts for nothing.
-    fn note(&mut self, id: ProjectId, seen: Option<Seen>, check: Option<CheckView>, at: Timestamp) {
+    /// Has something written about a monitor.
+    fn note(&mut self, id: ProjectId, news: News) {
         let Some(watched) = self.monitors.get_mut(&id) else {
             return;
         };
+        let (certificate, certificate_news) = watched.meet(news.certificate_expires_at, news.at);
         let monitor = Arc::make_mut(&mut watched.monitor);
         let most = match monitor.settings.kind {
             // Each is waited for a grace longer as it is.
             MonitorKind::Heartbeat => 1,
             _ => monitor.settings.failures_before_down,
         };
-        let (condition, turn) = match seen {
-            Some(seen) => monitor.condition.next(seen, most, at),
+        let (condition, turn) = match news.seen {
+            Some(seen) => monitor.condition.next(seen, most, news.at),
             None => (monitor.condition.clone(), None),
         };
         monitor.condition = condition.clone();
         let outcome = CheckOutcome {
             project_id: id,
             revision: monitor.revision,
-            check,
+            check: news.check,
             condition,
-            certificate: None,
-            at,
+            certificate,
+            at: news.at,
         };
-        let word = turn.map(|turn| watched.word(Some(turn), None));
-        self.is_urgent |= word.is_some();
-        self.waiting.push(Waiting { outcome, word });
-        if self.waiting.len() > MOST_WAITING {
-            self.waiting.remove(0);
-        }
-    }
-
-    /// Adds to what was just noted that the check met a certificate.
-    fn note_certificate(&mut self, id: ProjectId, expires_at: Timestamp, now: Timestamp) {
-        let Some(watched) = self.monitors.get_mut(&id) else {
-            return;
-        };
-        let settings = &watched.monitor.settings;
-        // A check of that kind fails then, which is told of as every failure.
-        let days = match settings.kind {
-            MonitorKind::Certificate => 0,
-            _ => settings.certificate_warn_days,
-        };
-        let known: CertificateWatch = watched.monitor.certificate;
-        let (next, news) = known.next(expires_at, days, now);
-        if next == known {
-            return;
-        }
-        Arc::make_mut(&mut watched.monitor).certificate = next;
-        let Some(newest) = self.waiting.last_mut() else {
-            return;
-        };
-        newest.outcome.certificate = Some(next);
-        if news.is_some() {
-            let turn = newest.word.take().and_then(|word| word.turn);
-            newest.word = Some(watched.word(turn, news));
-        }
-    }
-
-    async fn flush_if_due(&mut self) {
-        let wait = if self.is_urgent { PROMPT } else { FLUSH };
-        if self.flushed.elapsed() >= wait {
-            self.flush().await;
-        }
-    }
-
-    /// Writes what waits, and tells people what counted.
-    async fn flush(&mut self) {
-        self.flushed = Instant::now();
-        self.is_urgent = false;
-        if self.waiting.is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.waiting);
-        let outcomes: Vec<_> = waiting.iter().map(|one| one.outcome.clone()).collect();
-        let counted = match self.platform.store.note_outcomes(&outcomes).await {
-            Ok(counted) => counted,
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "what checks found could not be written; it is tried again"
-                );
-                self.waiting = waiting;
-                return;
-            }
-        };
-        for (one, counts) in waiting.into_iter().zip(counted) {
-            let Some(word) = one.word.filter(|_| counts) else {
-                continue;
-            };
-            let platform = Arc::clone(&self.platform);
-            self.spawner.spawn(async move { word.say(&platform).await });
-        }
+        let is_told = turn.is_some() || certificate_news.is_some();
+        let word = is_told.then(|| watched.word(turn, certificate_news));
+        self.record.add(outcome, word);
     }
 }
 
 impl Watched {
+    /// Learns when the certificate ends that a check met; answers what is known of it if that is new, and what people
+    /// are to be told.
+    fn meet(
+        &mut self,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> (Option<CertificateWatch>, Option<CertificateNews>) {
+        let Some(expires_at) = expires_at else {
+            return (None, None);
+        };
+        let settings = &self.monitor.settings;
+        let days = match settings.kind {
+            // A check of that kind fails then, which is told of as every failure.
+            MonitorKind::Certificate => 0,
+            _ => settings.certificate_warn_days,
+        };
+        let known: CertificateWatch = self.monitor.certificate;
+        let (next, news) = known.next(expires_at, days, now);
+        if next == known {
+            return (None, None);
+        }
+        Arc::make_mut(&mut self.monitor).certificate = next;
+        (Some(next), news)
+    }
+
     fn word(&self, turn: Option<Turn>, news: Option<CertificateNews>) -> Word {
         Word {
             turn,
@@ -607,22 +552,29 @@ impl Watched {
     }
 }
 
-impl Word {
-    async fn say(self, platform: &Platform) {
-        let (monitor, subject) = (&*self.monitor, &self.subject);
-        if let Some(turn) = &self.turn {
-            tell(platform, monitor, subject, turn).await;
-        }
-        if let Some(news) = self.news {
-            announce_certificate(platform, monitor, subject, news).await;
+impl News {
+    fn of_check(seen: Seen, check: CheckView) -> Self {
+        Self {
+            seen: Some(seen),
+            at: check.time,
+            check: Some(check),
+            certificate_expires_at: None,
         }
     }
 }
 
-fn warn_of(outcome: Result<()>, what: &str) {
-    if let Err(error) = outcome {
-        tracing::warn!(error = &error as &dyn std::error::Error, "{what}");
-    }
+fn warn_of(error: &Error, what: &str) {
+    tracing::warn!(error = error as &dyn std::error::Error, "{what}");
+}
+
+/// Waits until a look at everything has ended; without one, for ever.
+async fn looked(looking: &mut Option<oneshot::Receiver<Result<Looked>>>) -> Result<Looked> {
+    let Some(under_way) = looking else {
+        return pending().await;
+    };
+    let looked = under_way.await;
+    *looking = None;
+    looked.unwrap_or_else(|lost| Err(Error::internal("a look at monitors ended", lost)))
 }
 
 /// The check that a heartbeat is.

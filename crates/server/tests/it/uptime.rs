@@ -8,11 +8,14 @@ mod proxy;
 pub(crate) mod site;
 mod status_page;
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 use tose_server::config::{Config, Listen, Smtp, SmtpTls};
 use tose_testkit::Program;
 
@@ -473,6 +476,85 @@ async fn a_restart_of_the_server_loses_nothing_and_tells_nobody_again() {
     assert_eq!(up["incidents"][0]["ended_at"], up["since"]);
     crate::liveness::log_has(&lab, &owner, "is up again").await;
     assert_eq!(log_lines(&lab, &owner, "is down").await, 1);
+}
+
+/// Lets nobody write to the server's database until it is dropped.
+struct WriteLock {
+    holder: Child,
+}
+
+impl WriteLock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process holds the lock, as an operator's shell could"
+    )]
+    async fn take(lab: &Lab) -> Self {
+        const HOLD: &str = "import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+db.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()";
+        let mut holder = Command::new("python3")
+            .args(["-c", HOLD])
+            .arg(lab.data_dir().join("data/tose.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("python3");
+        let output = holder.stdout.take().expect("its output");
+        let line = BufReader::new(output).lines().next_line().await;
+        assert_eq!(line.expect("a line").as_deref(), Some("held"));
+        Self { holder }
+    }
+
+    async fn release(mut self) {
+        drop(self.holder.stdin.take());
+        assert!(self.holder.wait().await.expect("its end").success());
+    }
+}
+
+/// Waits until a site was checked once more; answers how often it was.
+async fn is_asked_again(lab: &Lab, site: &Site) -> usize {
+    let before = site.requests().len();
+    eventually("another check", async || {
+        // One that ended after the clock was moved is followed by another an interval later.
+        lab.clock.advance(INTERVAL);
+        match site.requests().len() {
+            asked if asked > before => Ok(asked),
+            asked => Err(asked.to_string()),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn checks_go_on_while_the_store_takes_nothing_and_nothing_is_lost() {
+    let site = Site::start().await;
+    let (lab, owner) = shop(reach_loopback).await;
+    watch(&owner, &site.url()).await;
+    checks(&owner, 1).await;
+    let lock = WriteLock::take(&lab).await;
+    let began = Instant::now();
+    // Longer than what was found waits until somebody tries to write it, which cannot end before the lock is gone.
+    while began.elapsed() < Duration::from_secs(2) {
+        is_asked_again(&lab, &site).await;
+    }
+    let asked = is_asked_again(&lab, &site).await;
+    // The use of the key is to be noted again by now, which cannot be done, and does not keep people from looking.
+    let written = owner.get(CHECKS).await.data().as_array().map(Vec::len);
+    assert_eq!(written, Some(1), "nobody can write");
+    lock.release().await;
+    eventually("all is written", async || {
+        let total = owner.get(CHECKS).await.body["meta"]["total"].clone();
+        match total.as_u64() >= u64::try_from(asked).ok() {
+            true => Ok(()),
+            false => Err(format!("{total} of {asked}")),
+        }
+    })
+    .await;
+    assert_eq!(owner.get(UPTIME).await.data()["uptime"]["h24"], "100.000");
+    assert_eq!(lab.fsck().await, Vec::<String>::new());
 }
 
 #[tokio::test]

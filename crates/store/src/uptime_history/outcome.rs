@@ -15,8 +15,8 @@ use crate::database::{Store, Tx, commit};
 use crate::error::{Error, Result};
 use crate::row;
 
-/// How many are written by one statement; each has ten values at most, of the 32,766 that SQLite takes.
-const ROWS: usize = 500;
+/// How many are written by one statement at most; each has ten values at most, of the 32,766 that SQLite takes.
+const ROWS: usize = 512;
 
 /// What was found of a project, and how it is since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,18 +62,26 @@ async fn note_as_before(tx: &mut Tx, outcomes: &[CheckOutcome]) -> Result<HashSe
     let once = |outcome: &&CheckOutcome| times.get(&outcome.project_id) == Some(&1);
     let once: Vec<&CheckOutcome> = outcomes.iter().filter(once).collect();
     let mut noted = HashSet::with_capacity(once.len());
-    for rows in once.chunks(ROWS) {
-        let mut as_before = note_conditions(tx, rows, Which::AsBefore).await?;
-        as_before.sort_unstable();
-        let is_noted = |id: &ProjectId| as_before.binary_search(id).is_ok();
-        let checks = rows.iter().filter(|row| is_noted(&row.project_id));
-        let checks: Vec<_> = checks
-            .filter_map(|row| Some((row.project_id, row.check.as_ref()?)))
-            .collect();
-        insert_checks(tx, &checks).await?;
-        noted.extend(as_before);
+    for rows in by_powers_of_two(&once) {
+        noted.extend(note_conditions(tx, rows, Which::AsBefore).await?);
     }
+    let checks = once.iter().filter(|row| noted.contains(&row.project_id));
+    let checks: Vec<_> = checks
+        .filter_map(|row| Some((row.project_id, row.check.as_ref()?)))
+        .collect();
+    note_checks(tx, &checks).await?;
     Ok(noted)
+}
+
+/// Cuts rows into runs of 512, 256, 128 and so on. A statement is prepared and kept for each length that there is: of
+/// these there are few, however many rows come.
+fn by_powers_of_two<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let most = rows.len().min(ROWS);
+        let (run, rest) = rows.split_at_checked(1 << most.checked_ilog2()?)?;
+        rows = rest;
+        Some(run)
+    })
 }
 
 /// Which monitors are written of.
@@ -90,6 +98,26 @@ async fn note_conditions(
     rows: &[&CheckOutcome],
     which: Which,
 ) -> Result<Vec<ProjectId>> {
+    const OPERATION: &str = "note how projects are";
+    let mut statement = update_conditions(rows, which);
+    let updated = statement.build().execute(&mut **tx).await;
+    let updated = updated.map_err(Error::query(OPERATION))?;
+    // That all are what they were is nearly always so, and to be told which costs as much as to write them.
+    if updated.rows_affected() == rows.len() as u64 {
+        return Ok(rows.iter().map(|row| row.project_id).collect());
+    }
+    let mut statement = update_conditions(rows, which);
+    statement.push(" RETURNING monitors.project_id");
+    let query = statement.build_query_scalar::<String>();
+    let ids = query.fetch_all(&mut **tx).await;
+    ids.map_err(Error::query(OPERATION))?
+        .iter()
+        .map(|id| row::parse("monitors.project_id", id))
+        .collect()
+}
+
+/// Doing it twice is as good as once.
+fn update_conditions(rows: &[&CheckOutcome], which: Which) -> QueryBuilder<sqlx::Sqlite> {
     let mut statement = QueryBuilder::new(
         "WITH fresh (id, revision, status, since, failures, reason, checked_at, response_ms, expires_at, told) AS (",
     );
@@ -123,20 +151,23 @@ async fn note_conditions(
     if which == Which::AsBefore {
         statement.push(" AND monitors.status = fresh.status");
     }
-    statement.push(" RETURNING monitors.project_id");
-    let query = statement.build_query_scalar::<String>();
-    let ids = query.fetch_all(&mut **tx).await;
-    ids.map_err(Error::query("note how projects are"))?
-        .iter()
-        .map(|id| row::parse("monitors.project_id", id))
-        .collect()
+    statement
+}
+
+async fn note_checks(tx: &mut Tx, checks: &[(ProjectId, &CheckView)]) -> Result<()> {
+    for rows in by_powers_of_two(checks) {
+        insert_checks(tx, rows).await?;
+    }
+    let counted = checks.iter().filter(|(_, check)| !check.maintenance);
+    let counted: Vec<_> = counted.collect();
+    for rows in by_powers_of_two(&counted) {
+        sum_checks(tx, rows).await?;
+    }
+    Ok(())
 }
 
 /// A check at a time that another one has already, after a clock went back, replaces that in the list alone.
 async fn insert_checks(tx: &mut Tx, checks: &[(ProjectId, &CheckView)]) -> Result<()> {
-    if checks.is_empty() {
-        return Ok(());
-    }
     let mut statement = QueryBuilder::new(
         "INSERT INTO checks (project_id, at, ok, status_code, response_ms, reason, in_maintenance) ",
     );
@@ -156,14 +187,10 @@ async fn insert_checks(tx: &mut Tx, checks: &[(ProjectId, &CheckView)]) -> Resul
     );
     let inserted = statement.build().execute(&mut **tx).await;
     inserted.map_err(Error::query("note checks"))?;
-    let counted = checks.iter().filter(|(_, check)| !check.maintenance);
-    sum_checks(tx, &counted.collect::<Vec<_>>()).await
+    Ok(())
 }
 
 async fn sum_checks(tx: &mut Tx, checks: &[&(ProjectId, &CheckView)]) -> Result<()> {
-    if checks.is_empty() {
-        return Ok(());
-    }
     let mut statement =
         QueryBuilder::new("INSERT INTO check_hours (project_id, hour, total, good) ");
     statement.push_values(checks, |mut values, (project_id, check)| {
@@ -189,7 +216,7 @@ async fn note(tx: &mut Tx, outcome: &CheckOutcome) -> Result<bool> {
         return Ok(false);
     }
     if let Some(check) = &outcome.check {
-        insert_checks(tx, &[(outcome.project_id, check)]).await?;
+        note_checks(tx, &[(outcome.project_id, check)]).await?;
     }
     match &outcome.condition.reason {
         Some(reason) => open_incident(tx, outcome, reason).await?,
@@ -213,4 +240,28 @@ async fn open_incident(tx: &mut Tx, outcome: &CheckOutcome, reason: &str) -> Res
     .await
     .map_err(Error::query("open an incident"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_into_few_lengths_and_none_is_left_out() {
+        for (count, lengths) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (7, vec![4, 2, 1]),
+            (167, vec![128, 32, 4, 2, 1]),
+            (1300, vec![512, 512, 256, 16, 4]),
+        ] {
+            let rows: Vec<i32> = (0..count).collect();
+            let runs: Vec<&[i32]> = by_powers_of_two(&rows).collect();
+            assert_eq!(
+                runs.iter().map(|run| run.len()).collect::<Vec<_>>(),
+                lengths
+            );
+            assert_eq!(runs.concat(), rows);
+        }
+    }
 }
