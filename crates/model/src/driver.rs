@@ -250,7 +250,7 @@ pub enum Scope {
 }
 
 /// A replica as the engine shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObservedReplica {
     /// Its name.
     pub name: ReplicaName,
@@ -275,7 +275,7 @@ pub struct ObservedReplica {
 }
 
 /// What a replica does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReplicaState {
     /// Made and never started.
     Created,

@@ -9,7 +9,7 @@ use tose_api::{Cpu, Ram};
 use crate::project::RunSpec;
 
 /// Cores and memory, in thousandths of a core and of a GB.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Load {
     /// Thousandths of a core.
     pub cpu_milli: u64,

@@ -59,7 +59,7 @@ impl Tasks {
         tasks.spawn(reconciler::run(
             Arc::clone(platform),
             wakes.projects,
-            capture,
+            Arc::clone(&capture),
             tasks.spawner(),
         ));
         tasks.spawn(access_log::run(Arc::clone(platform)));
@@ -83,7 +83,7 @@ impl Tasks {
         tasks.spawn(schedules::run(Arc::clone(platform)));
         tasks.spawn(storage::run(Arc::clone(platform)));
         tasks.spawn(supervisor::run(Arc::clone(platform)));
-        tasks.spawn(sweep::run(Arc::clone(platform)));
+        tasks.spawn(sweep::run(Arc::clone(platform), capture));
         tasks.spawn(sweep::listen(Arc::clone(platform)));
         tasks.spawn(uptime::run(
             Arc::clone(platform),

@@ -149,7 +149,7 @@ impl Pass<'_> {
             self.release_lease().await?;
         }
         outcome?;
-        self.settle_credentials(memory).await;
+        let wake_at = self.settle_credentials(memory, plan.wake_at).await;
         if !acted && self.scene.is_database() {
             self.route_port().await?;
         } else if !acted {
@@ -163,7 +163,7 @@ impl Pass<'_> {
             .await?;
         }
         self.write_back(&desired, &replicas).await?;
-        Ok(if acted { Some(now) } else { plan.wake_at })
+        Ok(if acted { Some(now) } else { wake_at })
     }
 
     fn patience(&self) -> Patience {

@@ -1,7 +1,10 @@
 //! What nobody signalled: events of the engine, signals that got lost, objects without an owner.
 //!
-//! Invariant: an object is removed only when the engine shows it and the store, asked after that,
+//! Guarantee: a project is looked at if the engine shows another state of it than at the sweep before, or if anything
+//! of its workspace changed in the store; one that runs and is as it was, every tenth minute. Invariant: an object is removed only when the engine shows it and the store, asked after that,
 //! has no row for it. A listing that failed leads to nothing.
+
+mod seen;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,12 +12,15 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tose_api::{ProjectId, WorkspaceId};
+use tose_model::access::WorkspaceScope;
 use tose_model::driver::{EngineStep, ObservedReplica, Scope};
 use tose_model::error::Result;
 
 use crate::app::Platform;
 use crate::app::log::log_error;
+use crate::tasks::capture::Capture;
 use crate::tasks::disk;
+use seen::Seen;
 
 /// How long a log has to be quiet until its last lines are packed.
 const LOG_REST: Duration = Duration::from_secs(600);
@@ -23,12 +29,13 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// How long to wait before the engine is asked for its events again.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-pub(crate) async fn run(platform: Arc<Platform>) {
+pub(crate) async fn run(platform: Arc<Platform>, capture: Arc<Capture>) {
+    let mut seen = Seen::default();
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if let Err(error) = sweep(&platform).await {
+        if let Err(error) = sweep(&platform, &capture, &mut seen).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "sweep failed; it is tried again"
@@ -65,10 +72,11 @@ async fn wake_all(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-async fn sweep(platform: &Platform) -> Result<()> {
+async fn sweep(platform: &Platform, capture: &Arc<Capture>, seen: &mut Seen) -> Result<()> {
     platform.driver.guard_networks().await?;
     let mut replicas: HashMap<ProjectId, Vec<ObservedReplica>> = HashMap::new();
     for replica in platform.driver.observe(Scope::Installation).await? {
+        capture.ensure(&replica);
         replicas
             .entry(replica.key.project_id)
             .or_default()
@@ -78,15 +86,20 @@ async fn sweep(platform: &Platform) -> Result<()> {
     let projects = platform.store.list_projects_for_task().await?;
     let known: HashSet<ProjectId> = projects.iter().map(|project| project.id).collect();
     let routed: HashSet<ProjectId> = platform.routes.projects().await.into_iter().collect();
+    seen.begin();
     for project in &projects {
-        let is_settled = !project.is_active
+        let scope = WorkspaceScope::for_task(project.workspace_id);
+        let revision = platform.store.revision(&scope);
+        let observed = replicas.get(&project.id).map_or(&[][..], Vec::as_slice);
+        let is_at_rest = !project.is_active
             && !project.is_deleted
-            && !replicas.contains_key(&project.id)
+            && observed.is_empty()
             && routed.contains(&project.id);
-        if !is_settled {
+        if !is_at_rest && !seen.runs_as_before(project, revision, observed) {
             platform.signals.project(project.id);
         }
     }
+    seen.keep_only(&known);
     for orphan in replicas
         .iter()
         .filter(|(id, _)| !known.contains(id))
@@ -100,12 +113,13 @@ async fn sweep(platform: &Platform) -> Result<()> {
     for id in routed.difference(&known) {
         platform.signals.project(*id);
     }
-    sweep_networks(platform, networks).await?;
+    let workspaces = projects.iter().map(|project| project.workspace_id);
+    sweep_networks(platform, networks, &workspaces.collect()).await?;
     disk::clean(platform).await?;
-    sweep_volumes(platform).await?;
+    sweep_volumes(platform, &known).await?;
     sweep_uploads(platform).await?;
     platform.sweep_hosted().await?;
-    sweep_metrics(platform).await?;
+    sweep_metrics(platform, &known).await?;
     platform
         .store
         .forget_old_checks_for_task(platform.now())
@@ -135,8 +149,9 @@ async fn remove_orphan(platform: &Platform, replica: &ObservedReplica) -> Result
 }
 
 /// Removes the volumes of projects that the store does not know. A deleted project's go with it.
-async fn sweep_volumes(platform: &Platform) -> Result<()> {
-    for project_id in platform.driver.list_volumes().await? {
+async fn sweep_volumes(platform: &Platform, known: &HashSet<ProjectId>) -> Result<()> {
+    let volumes = platform.driver.list_volumes().await?;
+    for project_id in volumes.into_iter().filter(|id| !known.contains(id)) {
         let owner = platform.store.find_project_ref_for_task(project_id).await?;
         if owner.is_none() {
             tracing::warn!(%project_id, "removing volumes: no project owns them");
@@ -162,8 +177,9 @@ async fn sweep_uploads(platform: &Platform) -> Result<()> {
 }
 
 /// Removes the metrics of projects that the store does not know.
-async fn sweep_metrics(platform: &Platform) -> Result<()> {
-    for id in platform.metrics.list_projects().await? {
+async fn sweep_metrics(platform: &Platform, known: &HashSet<ProjectId>) -> Result<()> {
+    let measured = platform.metrics.list_projects().await?;
+    for id in measured.into_iter().filter(|id| !known.contains(id)) {
         if platform
             .store
             .find_project_ref_for_task(id)
@@ -176,8 +192,12 @@ async fn sweep_metrics(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-async fn sweep_networks(platform: &Platform, networks: Vec<WorkspaceId>) -> Result<()> {
-    for workspace_id in networks {
+async fn sweep_networks(
+    platform: &Platform,
+    networks: Vec<WorkspaceId>,
+    known: &HashSet<WorkspaceId>,
+) -> Result<()> {
+    for workspace_id in networks.into_iter().filter(|id| !known.contains(id)) {
         if !platform.store.has_workspace_for_task(workspace_id).await? {
             tracing::warn!(%workspace_id, "removing a network: no workspace owns it");
             platform

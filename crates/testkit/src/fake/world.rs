@@ -199,6 +199,8 @@ pub(super) struct World {
     pub(super) execs: HashMap<Box<str>, Exec>,
     pub(super) subscribers: Vec<(String, mpsc::UnboundedSender<EngineEvent>)>,
     replicas: BTreeMap<Key, Replica>,
+    /// The replicas of each project, so that there can be many projects.
+    of_projects: HashMap<ProjectId, BTreeSet<Key>>,
     clock: Arc<dyn Clock>,
     last_time: Timestamp,
     changes: watch::Sender<u64>,
@@ -226,6 +228,7 @@ impl World {
             execs: HashMap::new(),
             subscribers: Vec::new(),
             replicas: BTreeMap::new(),
+            of_projects: HashMap::new(),
             clock,
             last_time: Timestamp::from_nanos(0),
             changes: watch::Sender::new(0),
@@ -272,15 +275,17 @@ impl World {
     }
 
     pub(super) fn show(&self, installation: &str, scope: Scope) -> Vec<ObservedReplica> {
-        let ours = self
-            .replicas
-            .iter()
-            .filter(|((of, _), _)| of == installation);
-        let in_scope = ours.filter(|(_, replica)| match scope {
-            Scope::Installation => true,
-            Scope::Project(project_id) => replica.spec.key.project_id == project_id,
-        });
+        let in_scope: Vec<_> = match scope {
+            Scope::Installation => self.replicas.iter().collect(),
+            Scope::Project(project_id) => {
+                let keys = self.of_projects.get(&project_id).into_iter().flatten();
+                keys.filter_map(|key| self.replicas.get_key_value(key))
+                    .collect()
+            }
+        };
         in_scope
+            .into_iter()
+            .filter(|((of, _), _)| of == installation)
             .map(|((_, name), replica)| ObservedReplica {
                 name: name.clone(),
                 key: replica.spec.key,
@@ -368,6 +373,8 @@ impl World {
             }
             self.replicas
                 .insert(key.clone(), Replica::new(spec.clone(), program));
+            let of_project = self.of_projects.entry(spec.key.project_id).or_default();
+            of_project.insert(key.clone());
         }
         if !self
             .networks
@@ -597,6 +604,8 @@ impl World {
 
     fn remove(&mut self, key: &Key) {
         if let Some(replica) = self.replicas.remove(key) {
+            let of_project = self.of_projects.get_mut(&replica.spec.key.project_id);
+            of_project.map(|keys| keys.remove(key));
             self.publish(&key.0, replica.spec.key.project_id);
             self.notify();
         }

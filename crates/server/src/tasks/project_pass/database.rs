@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tose_api::Timestamp;
 use tose_model::database::Database;
 use tose_model::driver::{EngineStep, ObservedReplica};
 use tose_model::error::Result;
@@ -12,6 +13,8 @@ use crate::tasks::project_pass::{Memory, Pass};
 
 /// How long a server has to write everything down when it is asked to end.
 const TERMINATION: Duration = Duration::from_secs(60);
+/// How soon one is told again of a password that it did not take.
+const CREDENTIALS_RETRY: Duration = Duration::from_secs(10);
 /// How soon a server that has just started is asked again: each question is a program that is run.
 const PROBE: Duration = Duration::from_millis(100);
 
@@ -57,13 +60,18 @@ impl Pass<'_> {
             .await
     }
 
-    /// Has a server that serves take a password that it was not given so far.
-    pub(super) async fn settle_credentials(&self, memory: &Memory) {
+    /// Has a server that serves take a password that it was not given so far. Answers when the project is to be looked
+    /// at again, which is sooner than `wake_at` if one did not take it.
+    pub(super) async fn settle_credentials(
+        &self,
+        memory: &Memory,
+        mut wake_at: Option<Timestamp>,
+    ) -> Option<Timestamp> {
         let Some(database) = &self.scene.database else {
-            return;
+            return wake_at;
         };
         if database.applied_revision == database.credentials_revision {
-            return;
+            return wake_at;
         }
         let serving = |observed: &&ObservedReplica| memory.serving.contains(&observed.name);
         for observed in self.scene.observed.iter().filter(serving) {
@@ -73,8 +81,11 @@ impl Pass<'_> {
                 .await
             {
                 tracing::warn!(replica = %observed.name, error = &error as &dyn std::error::Error, "a database did not take its password; it is tried again");
+                let retry_at = self.platform.now().saturating_add(CREDENTIALS_RETRY);
+                wake_at = wake_at.into_iter().chain([retry_at]).min();
             }
         }
+        wake_at
     }
 
     /// A database that nobody ever logged in to begins with nothing: a folder that was half made would
