@@ -1,11 +1,12 @@
 //! The log store against VictoriaLogs: taking lines, their size on the disk, memory, and queries.
 //!
 //! Both get the same JSON lines over HTTP in bodies of 4 MiB; the log store sits behind a server of this
-//! bench for that (see `store`). The floors are the same texts in a plain file, under zstd and ripgrep.
+//! bench for that (see `store`). What a download takes is measured at the product itself. The floors are the same texts in a plain file, under zstd and ripgrep.
 //!
 //! Caveat: the product has no such entry of its own; its lines come from the engine. So the
 //! comparison is of the stores, with the same work for HTTP and JSON in front of both.
 
+mod download;
 mod generator;
 pub(crate) mod store;
 
@@ -21,7 +22,7 @@ use clap::Args;
 
 use self::generator::{Generator, NEEDLE, PROJECTS, SLOW, SLOW_PROJECT};
 use crate::http::{exchange, is_success, read_answer};
-use crate::process::{Running, free_addr, program};
+use crate::process::{Running, free_addr, program, tosed_beside};
 use crate::ratio::Quartiles;
 
 /// How often each query is asked.
@@ -40,6 +41,9 @@ pub(crate) struct Arguments {
     /// Where the data goes; removed at the end.
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// The daemon whose download is measured; the one beside this program when absent.
+    #[arg(long)]
+    tosed: Option<PathBuf>,
     /// Leave out what needs the texts in a plain file as well: zstd and ripgrep.
     #[arg(long)]
     without_floors: bool,
@@ -107,6 +111,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         println!("  bytes:   {size:.2} x VictoriaLogs      gate <= 1, target <= 0.75");
     }
     ask_all(&contenders)?;
+    drop(contenders);
+    let tosed = tosed_beside(arguments.tosed.as_deref())?;
+    download::run(&tosed, dir.path(), arguments.lines)?;
     match arguments.without_floors {
         true => Ok(()),
         false => floors(dir.path(), arguments.lines),

@@ -29,7 +29,7 @@ use targets::{Message, Target, receive};
 const EACH: usize = 10;
 /// How long the projects may take to come up.
 const START_LIMIT: Duration = Duration::from_secs(900);
-/// How long word may take until it counts as lost.
+/// How long word may take until it counts as lost, beside the interval of the checks.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it takes until all is quiet.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -83,7 +83,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     )?;
     bench.read_pages()?;
     drop(falling);
-    tell(&bench, &mut messages)?;
+    let interval = Duration::from_secs(arguments.interval.into());
+    tell(&bench, &mut messages, interval + PATIENCE)?;
     if arguments.interval != MINUTE {
         bench.set_interval(MINUTE)?;
         // Whoever changes a monitor has it checked at once; these checks are over then.
@@ -161,7 +162,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Has every project checked; the last ones are those whose target is to go away.
+    /// Has every project checked; the last ones are those whose target is to go away. That takes an interval, so that
+    /// checks are spread over it: a monitor is checked at once when it is set, and stays at that place.
     fn watch(
         &self,
         steady: &Target,
@@ -169,7 +171,11 @@ impl Bench {
         interval: u32,
         told: SocketAddr,
     ) -> Result<()> {
+        let began = Instant::now();
         side_by_side(self.workspaces, |number| {
+            let place = f64::from(interval) * number as f64 / self.workspaces as f64;
+            let due = Duration::from_secs_f64(place);
+            thread::sleep(due.saturating_sub(began.elapsed()));
             let falls = number + self.falling >= self.workspaces;
             let target = if falls { falling.addr } else { steady.addr };
             if falls {
@@ -370,11 +376,15 @@ fn start_haproxy(arguments: &Arguments, target: SocketAddr, dir: &Path) -> Resul
 }
 
 /// How soon somebody is told after the check that decided: the first word of each workspace.
-fn tell(bench: &Bench, messages: &mut UnboundedReceiver<Message>) -> Result<()> {
+fn tell(
+    bench: &Bench,
+    messages: &mut UnboundedReceiver<Message>,
+    patience: Duration,
+) -> Result<()> {
     let mut told = BTreeMap::new();
     let began = Instant::now();
     while told.len() < bench.falling {
-        ensure!(began.elapsed() < PATIENCE, "only {} were told", told.len());
+        ensure!(began.elapsed() < patience, "only {} were told", told.len());
         match messages.try_recv() {
             Ok(message) => {
                 told.entry(message.workspace).or_insert(message.at_us);
