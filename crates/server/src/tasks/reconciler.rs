@@ -2,7 +2,7 @@
 //!
 //! Guarantees: one pass of a project at a time in this process, and in this installation through a
 //! lease; a pass that fails is tried again; a project is looked at when somebody signals it, when
-//! its last pass asked for it, and at each sweep.
+//! its last pass asked for it, and by sweeps.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

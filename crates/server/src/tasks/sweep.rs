@@ -1,7 +1,8 @@
 //! What nobody signalled: events of the engine, signals that got lost, objects without an owner.
 //!
 //! Guarantee: a project is looked at if the engine shows another state of it than at the sweep before, or if anything
-//! of its workspace changed in the store; one that runs and is as it was, every tenth minute. Invariant: an object is removed only when the engine shows it and the store, asked after that,
+//! of its workspace changed in the store; one that runs and is as it was, every tenth minute.
+//! Invariant: an object is removed only when the engine shows it and the store, asked after that,
 //! has no row for it. A listing that failed leads to nothing.
 
 mod seen;
@@ -76,7 +77,6 @@ async fn sweep(platform: &Platform, capture: &Arc<Capture>, seen: &mut Seen) -> 
     platform.driver.guard_networks().await?;
     let mut replicas: HashMap<ProjectId, Vec<ObservedReplica>> = HashMap::new();
     for replica in platform.driver.observe(Scope::Installation).await? {
-        capture.ensure(&replica);
         replicas
             .entry(replica.key.project_id)
             .or_default()
@@ -95,8 +95,16 @@ async fn sweep(platform: &Platform, capture: &Arc<Capture>, seen: &mut Seen) -> 
             && !project.is_deleted
             && observed.is_empty()
             && routed.contains(&project.id);
-        if !is_at_rest && !seen.runs_as_before(project, revision, observed) {
+        if is_at_rest {
+            continue;
+        }
+        if !seen.runs_as_before(project, revision, observed) {
             platform.signals.project(project.id);
+            continue;
+        }
+        // A pass would see to it that their output is followed.
+        for replica in observed {
+            capture.ensure(replica);
         }
     }
     seen.keep_only(&known);

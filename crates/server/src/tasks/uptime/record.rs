@@ -94,7 +94,7 @@ impl Record {
         };
         let left = writing.await.unwrap_or_default();
         self.writing = None;
-        self.is_urgent |= left.iter().any(|one| one.word.is_some());
+        // Not sooner than usual, so that a full disk is not complained of ten times a second.
         self.waiting.splice(..0, left);
         self.drop_oldest();
     }
