@@ -13,9 +13,18 @@ async fn client(image: &str, words: &[&str]) -> Outcome {
 
 /// Asks PostgreSQL one question, and the client whether its end of the connection is encrypted.
 async fn ask(url: &str, tls: &str) -> Outcome {
+    psql(url, tls, &["-Atc", "select 6 * 7", "-c", "\\conninfo"]).await
+}
+
+async fn psql(url: &str, tls: &str, questions: &[&str]) -> Outcome {
     let url = format!("{url}?sslmode={tls}&connect_timeout=10");
-    let questions = ["-Atc", "select 6 * 7", "-c", "\\conninfo"];
-    client("postgres:17", &[&["psql", &url], &questions[..]].concat()).await
+    client("postgres:17", &[&["psql", &url], questions].concat()).await
+}
+
+/// Asks the server when it was started.
+async fn ask_for_start(url: &str) -> Outcome {
+    let questions = ["-Atc", "select pg_postmaster_start_time()"];
+    psql(url, "require", &questions).await
 }
 
 async fn is_answered(url: &str, tls: &str) {
@@ -78,9 +87,16 @@ async fn a_database_is_open_to_whom_it_is_to_be_and_stays_so_without_the_control
     is_answered(&url, "require").await;
     is_answered(&url, "disable").await;
 
-    // It follows its server to another address.
+    // It follows its server to another address; for a while the one before still answers.
+    let before = ask_for_start(&url).await;
+    assert_eq!(before.code, Some(0), "{before:?}");
     api.post("/databases/db/restart", &json!({})).await;
-    is_answered(&url, "require").await;
+    eventually("another server answers", async || {
+        let answer = ask_for_start(&url).await;
+        let is_another = answer.code == Some(0) && answer.stdout != before.stdout;
+        when(is_another, format!("{answer:?}"))
+    })
+    .await;
 
     site.kill_9();
     is_answered(&url, "require").await;
