@@ -1,7 +1,8 @@
 //! The log store against VictoriaLogs: taking lines, their size on the disk, memory, and queries.
 //!
 //! Both get the same JSON lines over HTTP in bodies of 4 MiB; the log store sits behind a server of this
-//! bench for that (see `store`). What a download takes is measured at the product itself. The floors are the same texts in a plain file, under zstd and ripgrep.
+//! bench for that (see `store`). What a download takes is measured at the product itself. The floors are the same texts
+//! in a plain file, under zstd and ripgrep.
 //!
 //! Caveat: the product has no such entry of its own; its lines come from the engine. So the
 //! comparison is of the stores, with the same work for HTTP and JSON in front of both.

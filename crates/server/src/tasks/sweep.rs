@@ -1,7 +1,7 @@
 //! What nobody signalled: events of the engine, signals that got lost, objects without an owner.
 //!
 //! Guarantee: a project is looked at if the engine shows another state of it than at the sweep before, or if anything
-//! of its workspace changed in the store; one that runs and is as it was, every tenth minute.
+//! of its workspace was changed through this process; one that runs and is as it was, every tenth minute.
 //! Invariant: an object is removed only when the engine shows it and the store, asked after that,
 //! has no row for it. A listing that failed leads to nothing.
 

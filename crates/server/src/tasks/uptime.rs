@@ -114,6 +114,8 @@ struct Watch {
     looking: Option<oneshot::Receiver<Result<Looked>>>,
     /// What was looked at meanwhile, and is newer than what that look learns.
     looked_at: HashSet<ProjectId>,
+    /// Whether maintenances were.
+    has_newer_windows: bool,
     /// When it was looked which monitors there are; `None` before the first time.
     loaded: Option<(Instant, Timestamp)>,
 }
@@ -136,6 +138,7 @@ impl Watch {
             windows: HashMap::new(),
             looking: None,
             looked_at: HashSet::new(),
+            has_newer_windows: false,
             loaded: None,
         }
     }
@@ -161,6 +164,7 @@ impl Watch {
         let (answer, looking) = oneshot::channel();
         self.looking = Some(looking);
         self.looked_at.clear();
+        self.has_newer_windows = false;
         let platform = Arc::clone(&self.platform);
         self.spawner.spawn(async move {
             // The receiver is gone only when the server is shutting down.
@@ -172,7 +176,9 @@ impl Watch {
     fn take_all(&mut self, looked: Result<Looked>) {
         match looked {
             Ok(looked) => {
-                self.windows = looked.windows;
+                if !self.has_newer_windows {
+                    self.windows = looked.windows;
+                }
                 self.enter_all(looked.entries);
             }
             Err(error) => warn_of(&error, "monitors could not be listed; it is tried again"),
@@ -198,7 +204,10 @@ impl Watch {
                 Err(error) => warn_of(&error, "a monitor could not be read; it is tried again"),
             },
             UptimeCall::Maintenance => match look_for_windows(&self.platform).await {
-                Ok(windows) => self.windows = windows,
+                Ok(windows) => {
+                    self.windows = windows;
+                    self.has_newer_windows = true;
+                }
                 Err(error) => warn_of(&error, "maintenances could not be read; it is tried again"),
             },
             UptimeCall::Beat(beat) => self.beat(beat),

@@ -20,7 +20,7 @@ pub(super) struct Seen {
 /// What there was of a project.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Sight {
-    /// The revision of its workspace, which grows with each change in the store.
+    /// The revision of its workspace, which grows with each change that this process makes in the store.
     revision: u64,
     /// A digest of what the engine showed.
     replicas: u64,
